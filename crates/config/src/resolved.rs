@@ -1,0 +1,176 @@
+//! The configuration as the daemons see it: whole, checked, paths absolute.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use envelope::NextHop;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Everything an administrator can say, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The name of this host in greetings and headers, `$j`. Lower case.
+    pub hostname: String,
+    pub paths: Paths,
+    pub listeners: Vec<Listener>,
+    pub relay: Relay,
+    pub local: Local,
+    pub limits: Limits,
+    pub queue: Queue,
+    pub remote: Remote,
+    /// User names and `@groups` that may control the MTA and see all mail.
+    pub admins: Vec<String>,
+    pub log: LogTarget,
+    /// The MTA runs under `--root`: no uid changes, local users are those of the `users` table.
+    pub rooted: bool,
+}
+
+/// Where things are; below the root under `--root`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paths {
+    /// What `--root` said, or `/`.
+    pub root: PathBuf,
+    /// The configuration file, for messages.
+    pub file: PathBuf,
+    /// `/etc/mail`: the table files.
+    pub tables: PathBuf,
+    /// `/var/spool/pennypost/queue`: redb file, reserve and `content/`; `qmgr` alone.
+    pub queue: PathBuf,
+    /// `/var/spool/pennypost/drop`: mode 3733.
+    pub drop: PathBuf,
+    /// `/run/pennypost`: the sockets `submit` and `control`, the file `ready`.
+    pub run: PathBuf,
+}
+
+/// What a listener's clients are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Other mail systems, port 25.
+    Mx,
+    /// Users and programs.
+    Submission,
+}
+
+/// One `[[listener]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub role: Role,
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Who may send mail to other systems, and which way it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Clients that may relay without AUTH.
+    pub networks: Vec<IpNet>,
+    /// Where all mail for other systems goes; mailertable wins.
+    pub smarthost: Option<NextHop>,
+}
+
+impl Relay {
+    /// May this client relay because of its address?
+    #[must_use]
+    pub fn trusts(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.networks.iter().any(|network| network.contains(&client))
+    }
+}
+
+/// How local mail is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Local {
+    pub mailbox: Mailbox,
+    /// Separates user and detail, `user+detail`; empty: nothing does.
+    pub detail: String,
+    /// Runs what has no user of its own: mail for root without an alias.
+    pub default_user: String,
+    /// System accounts from this uid on have a mailbox; root always has.
+    pub minimum_uid: u32,
+}
+
+/// `local.mailbox`. `{user}`, `{home}` and `{detail}` stand in the text until delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mailbox {
+    /// `mbox:/var/mail/{user}`
+    Mbox(String),
+    /// `maildir:{home}/Maildir`
+    Maildir(String),
+    /// `command:procmail -t -Y -a {detail} -d {user}`: argv, run without a shell.
+    Command(Vec<String>),
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of content. RFC 5321 §4.5.3.1.7 asks for 64 KiB at least.
+    pub message_size: u64,
+    /// Recipients of one transaction. RFC 5321 §4.5.3.1.8 asks for 100 at least.
+    pub recipients: usize,
+    /// Sessions of each role at a time.
+    pub sessions: usize,
+    /// Sessions of one client address at a time; loopback and `relay.networks` are exempt.
+    pub sessions_per_client: usize,
+    /// 5xx replies after which a session is ended.
+    pub commands_in_error: usize,
+    /// `Received` fields after which a message is a loop. RFC 5321 §6.3 asks for 100 at least.
+    pub hops: usize,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// How long a message is tried.
+    pub lifetime: Duration,
+    /// The same for a bounce.
+    pub bounce_lifetime: Duration,
+    /// When the reverse-path is told of a delay; `None`: never.
+    pub delay_warning: Option<Duration>,
+    /// Between the first and the second attempt; then it doubles.
+    pub first_retry: Duration,
+    /// The most that it grows to.
+    pub max_retry: Duration,
+    /// Bytes of free disk below which nothing is accepted (452 4.3.1).
+    pub min_free_space: u64,
+    /// How long a dead host is left alone.
+    pub host_status: Duration,
+}
+
+/// `[remote]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// Attempts under way to one next hop at a time.
+    pub concurrency: usize,
+    /// Attempts under way to all next hops.
+    pub connections: usize,
+    pub families: Families,
+    pub resolver: Resolver,
+    /// How long a connection is kept for the next message.
+    pub idle: Duration,
+}
+
+/// `remote.families`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Families {
+    Ipv4,
+    Ipv6,
+    Auto,
+}
+
+/// `remote.resolver`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolver {
+    /// `/etc/resolv.conf`
+    System,
+    Servers(Vec<SocketAddr>),
+}
+
+/// `log.target`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogTarget {
+    /// Lines for journald on stderr: no time stamp, a `<priority>` in front.
+    Journal,
+    /// Lines for a person on stderr.
+    Stderr,
+}

@@ -1,0 +1,24 @@
+//! What every process does before its loop: takes its descriptors and configuration from the
+//! supervisor, starts logging, and ends when it is drained or the supervisor is gone.
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     daemon::run("example", async |mut house: daemon::House| {
+//!         let mut incoming = house.answers(ipc::Arrow::QmgrToRemote)?;
+//!         let mut drain = house.drain();
+//!         loop {
+//!             tokio::select! {
+//!                 connection = incoming.next() => drop(connection),
+//!                 () = drain.begun() => return Ok(()),
+//!             }
+//!         }
+//!     })
+//! }
+//! ```
+
+mod drain;
+mod house;
+pub mod log;
+
+pub use drain::Drain;
+pub use house::{Error, House, TcpSocket, run};

@@ -1,0 +1,18 @@
+//! The words of the trade, shared by every process: addresses and paths, the envelope, the queue
+//! id, the next hop and the status of a recipient.
+//!
+//! **Invariant:** pure. No files, sockets, threads or clock.
+
+mod address;
+mod hop;
+mod message;
+mod printable;
+mod queue_id;
+mod status;
+
+pub use address::{Address, AddressError, ReversePath};
+pub use hop::{Host, NextHop};
+pub use message::{Body, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
+pub use printable::{Printable, printable};
+pub use queue_id::{QueueId, QueueIdError};
+pub use status::{Detail, Enhanced, Status};

@@ -1,0 +1,181 @@
+//! The control socket: `pennypost` and `mailq` ask the supervisor and `qmgr`.
+//!
+//! A client connects, sends one [`Hello`], gets one [`Welcome`], and then asks. With
+//! [`Hello::Queue`] the supervisor hands the very connection to `qmgr`, which sees by SO_PEERCRED
+//! who asks; administrators see everything, others their own mail.
+
+use envelope::{Address, QueueId, ReversePath, Status};
+use serde::{Deserialize, Serialize};
+
+/// Whom the client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hello {
+    /// Then [`Command`]s, each answered by [`Answer`].
+    Supervisor,
+    /// Then [`QueueRequest`]s, each answered by [`QueueReply`].
+    Queue,
+}
+
+/// `qmgr` or the supervisor is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Welcome {
+    /// Ask. `admin`: this user may see and do everything.
+    Yes {
+        admin: bool,
+    },
+    No(String),
+}
+
+/// What the supervisor is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Answered when everything is drained, just before the end.
+    Stop,
+    Status,
+}
+
+/// What the supervisor answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    Stopped,
+    NotAllowed,
+    Status(SystemStatus),
+}
+
+/// `pennypost status`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemStatus {
+    pub hostname: String,
+    pub version: String,
+    pub generation: u64,
+    /// Seconds since 1970.
+    pub started: i64,
+    pub processes: Vec<Process>,
+    /// `127.0.0.1:25 (mx)`
+    pub listeners: Vec<String>,
+}
+
+/// One daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub name: String,
+    /// `None`: being restarted.
+    pub pid: Option<u32>,
+    /// Seconds since 1970.
+    pub since: i64,
+    pub restarts: u32,
+}
+
+/// Messages in one page of a listing.
+pub const PAGE: usize = 500;
+
+/// What `qmgr` is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueRequest {
+    /// Messages after `after` that the filter lets through, at most [`PAGE`].
+    List {
+        filter: Filter,
+        after: Option<QueueId>,
+    },
+    Show(QueueId),
+    Count,
+    /// Does it to what the filter lets through, a page at a time: repeat with the last id of
+    /// [`QueueReply::Changed`] until it is `None`. `dry_run`: only says what would be done.
+    Change {
+        action: Action,
+        filter: Filter,
+        after: Option<QueueId>,
+        dry_run: bool,
+    },
+}
+
+/// What to do with queued messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Try now.
+    Retry,
+    /// Do not try until released.
+    Hold,
+    Release,
+    /// Forget; nobody is told.
+    Delete,
+}
+
+/// Which messages: all that is given must fit. Texts are compared without case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Any of these; empty: any.
+    pub ids: Vec<QueueId>,
+    /// Part of the reverse-path; `<>`: the null one.
+    pub from: Option<String>,
+    /// Part of a recipient.
+    pub to: Option<String>,
+    /// The domain of a recipient, whole.
+    pub domain: Option<String>,
+    /// Seconds since arrival, at least.
+    pub older: Option<u64>,
+    /// Held ones only.
+    pub held: bool,
+}
+
+/// What `qmgr` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueReply {
+    /// `next`: ask again after this one; `None`: that was all.
+    Messages {
+        messages: Vec<Message>,
+        next: Option<QueueId>,
+    },
+    /// `None`: not there, or not this user's.
+    Message(Option<Box<Message>>),
+    Count {
+        messages: u64,
+        held: u64,
+    },
+    Changed {
+        ids: Vec<QueueId>,
+        next: Option<QueueId>,
+    },
+    NotAllowed,
+    /// `qmgr` cannot answer now, and why.
+    Fault(String),
+}
+
+/// One queued message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: QueueId,
+    pub reverse_path: ReversePath,
+    /// Seconds since 1970.
+    pub arrival: i64,
+    /// Bytes of content.
+    pub size: u64,
+    pub eight_bit: bool,
+    /// Seconds since 1970; `None`: held or under way.
+    pub next_attempt: Option<i64>,
+    pub state: State,
+    /// `192.0.2.1 (helo mx.example.net)`, `user alice`, `Pennypost`.
+    pub origin: String,
+    pub recipients: Vec<Recipient>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    Waiting,
+    /// An attempt is under way.
+    Active,
+    Held,
+}
+
+/// One recipient that is still to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    pub address: Address,
+    pub attempts: u32,
+    /// Of the last attempt.
+    pub last: Option<Status>,
+    /// When that was, seconds since 1970.
+    pub last_time: Option<i64>,
+    /// Where it goes now: `mx example.net`, `local alice`.
+    pub route: String,
+}

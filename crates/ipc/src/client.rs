@@ -1,0 +1,145 @@
+//! The asking end of an edge.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use crate::{Arrow, Connection, Error, Frame};
+
+/// Idle connections kept for the next request.
+const MAX_IDLE: usize = 64;
+
+/// Asks over one arrow. Clones share the edge and its idle connections.
+///
+/// While the other process restarts, a new connection waits for the fresh edge, within the
+/// caller's deadline.
+#[derive(Debug, Clone)]
+pub struct Client {
+    arrow: Arrow,
+    /// The edge in force and its number, which grows with each restart of the other side.
+    edge: watch::Receiver<Edge>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// `None`: the other side has not been started yet.
+type Edge = (u64, Option<Arc<AsyncMutex<Connection>>>);
+
+#[derive(Debug, Default)]
+struct Idle {
+    number: u64,
+    connections: Vec<Connection>,
+}
+
+/// A connection lent by [`Client::open`], with the number of the edge it belongs to.
+#[derive(Debug)]
+pub struct Lent {
+    pub connection: Connection,
+    number: u64,
+}
+
+/// Where fresh edges for a [`Client`] arrive.
+#[derive(Debug)]
+pub struct Renewal(watch::Sender<Edge>);
+
+impl Renewal {
+    /// The other side was started anew: `connection` is the edge to it.
+    pub fn renew(&self, connection: Connection) {
+        self.0.send_modify(|(number, edge)| {
+            *number += 1;
+            *edge = Some(Arc::new(AsyncMutex::new(connection)));
+        });
+    }
+}
+
+impl Client {
+    /// A client without an edge, and where to put its edges.
+    #[must_use]
+    pub fn new(arrow: Arrow) -> (Self, Renewal) {
+        let (sender, edge) = watch::channel((0, None));
+        (Self { arrow, edge, idle: Arc::default() }, Renewal(sender))
+    }
+
+    /// Which arrow this is.
+    #[must_use]
+    pub const fn arrow(&self) -> Arrow {
+        self.arrow
+    }
+
+    /// Sends a request on a connection of its own for the time of the exchange, and waits for the
+    /// reply, all within `time`.
+    ///
+    /// # Errors
+    /// [`Error::PeerGone`]: the request may or may not have been carried out.
+    pub async fn call<Q: Serialize + Sync, R: DeserializeOwned>(
+        &self,
+        head: &Q,
+        body: &[u8],
+        descriptor: Option<&OwnedFd>,
+        time: Duration,
+    ) -> Result<Frame<R>, Error> {
+        let exchange = async {
+            let mut lent = self.open().await?;
+            lent.connection.send(head, body, descriptor.map(AsFd::as_fd)).await?;
+            let frame = lent.connection.receive().await?;
+            self.give_back(lent);
+            Ok(frame)
+        };
+        tokio::time::timeout(time, exchange).await.map_err(|_| Error::TimedOut)?
+    }
+
+    /// A connection to the other side: an idle one, or a fresh one. Waits while there is no edge;
+    /// the caller bounds the time.
+    ///
+    /// # Errors
+    /// [`Error::PeerGone`] when this process is ending; [`Error::Io`] when no descriptors are left.
+    pub async fn open(&self) -> Result<Lent, Error> {
+        if let Some(lent) = self.take_idle() {
+            return Ok(lent);
+        }
+        let (ours, theirs) = Connection::pair()?;
+        let number = self.hand_over(theirs).await?;
+        Ok(Lent { connection: ours, number })
+    }
+
+    /// Returns a connection on which every request has been answered.
+    pub fn give_back(&self, lent: Lent) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.number > idle.number {
+            *idle = Idle { number: lent.number, connections: Vec::new() };
+        }
+        if lent.number == idle.number && idle.connections.len() < MAX_IDLE {
+            idle.connections.push(lent.connection);
+        }
+    }
+
+    fn take_idle(&self) -> Option<Lent> {
+        let number = self.edge.borrow().0;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.number != number {
+            // Connections to a process that is gone.
+            *idle = Idle { number, connections: Vec::new() };
+        }
+        Some(Lent { connection: idle.connections.pop()?, number })
+    }
+
+    /// Hands a socket to the other side, which answers on it as if this client had opened it.
+    /// Returns the number of the edge. Waits while there is no edge; the caller bounds the time.
+    ///
+    /// # Errors
+    /// [`Error::PeerGone`] when this process is ending.
+    pub async fn hand_over(&self, socket: OwnedFd) -> Result<u64, Error> {
+        let mut edges = self.edge.clone();
+        loop {
+            let (number, edge) = edges.borrow_and_update().clone();
+            if let Some(edge) = edge
+                && edge.lock().await.send(&(), b"", Some(socket.as_fd())).await.is_ok()
+            {
+                return Ok(number);
+            }
+            edges.changed().await.map_err(|_| Error::PeerGone)?;
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Frames on a Unix socket.
+//!
+//! A frame is an eight-byte prefix (`u32` little endian each: bytes of the head, bytes of the body;
+//! the top bit of the first says that a descriptor comes along), a head (a serde type in postcard)
+//! and a body (opaque bytes: message content, which is never put through serde).
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use crate::Error;
+
+/// Bytes of a head: the envelope of 1,000 recipients (RFC 5321 §4.5.3.1.8 asks for 100) with
+/// 254-byte addresses and 500-byte ORCPT each fits.
+pub const MAX_HEAD: usize = 1 << 20;
+/// Bytes of a body: 64 KiB of inline content and the fields that are put before it.
+pub const MAX_BODY: usize = 96 * 1024;
+
+const PREFIX: usize = 8;
+const HAS_DESCRIPTOR: u32 = 1 << 31;
+/// Read at a time; a 4 KiB message with its envelope comes in one piece.
+const CHUNK: usize = 16 * 1024;
+
+/// One end of a socketpair, carrying frames both ways.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    inbox: BytesMut,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+/// One frame as received.
+#[derive(Debug)]
+pub struct Frame<T> {
+    pub head: T,
+    pub body: Bytes,
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl Connection {
+    #[must_use]
+    pub fn new(stream: UnixStream) -> Self {
+        Self { stream, inbox: BytesMut::new(), descriptors: VecDeque::new() }
+    }
+
+    /// Takes over a connected Unix stream socket.
+    ///
+    /// # Errors
+    /// The descriptor cannot be registered with the runtime.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let stream = std::os::unix::net::UnixStream::from(fd);
+        stream.set_nonblocking(true)?;
+        Ok(Self::new(UnixStream::from_std(stream)?))
+    }
+
+    /// A fresh socketpair: this end, and the one to give away.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = socket_pair()?;
+        Ok((Self::from_fd(ours)?, theirs))
+    }
+
+    /// Who is at the other end, as the kernel saw it connect.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn peer(&self) -> io::Result<tokio::net::unix::UCred> {
+        self.stream.peer_cred()
+    }
+
+    /// The socket, to hand it on; bytes already read are lost with it.
+    ///
+    /// # Errors
+    /// The socket cannot be taken from the runtime.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        Ok(self.stream.into_std()?.into())
+    }
+
+    /// Sends one frame. Not cancel-safe: a connection whose `send` was dropped is to be dropped.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] before anything is sent; else the connection is of no more use.
+    pub async fn send<T: Serialize + Sync>(
+        &mut self,
+        head: &T,
+        body: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Error> {
+        let mut text = postcard::to_extend(head, vec![0; PREFIX]).map_err(|_| Error::TooLarge)?;
+        let head_len = text.len() - PREFIX;
+        if head_len > MAX_HEAD || body.len() > MAX_BODY {
+            return Err(Error::TooLarge);
+        }
+        let flag = if descriptor.is_some() { HAS_DESCRIPTOR } else { 0 };
+        let first = u32::try_from(head_len).map_err(|_| Error::TooLarge)? | flag;
+        let second = u32::try_from(body.len()).map_err(|_| Error::TooLarge)?;
+        if let Some(prefix) = text.first_chunk_mut::<PREFIX>() {
+            *prefix = (u64::from(second) << 32 | u64::from(first)).to_le_bytes();
+        }
+        self.write(&text, body, descriptor).await
+    }
+
+    async fn write(
+        &mut self,
+        mut head: &[u8],
+        mut body: &[u8],
+        mut descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Error> {
+        while !head.is_empty() || !body.is_empty() {
+            let sent = self
+                .stream
+                .async_io(Interest::WRITABLE, || write_once(&self.stream, head, body, descriptor))
+                .await?;
+            descriptor = None;
+            let of_head = sent.min(head.len());
+            head.advance(of_head);
+            body.advance((sent - of_head).min(body.len()));
+        }
+        Ok(())
+    }
+
+    /// Receives one frame. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::PeerGone`] at the end of the stream; after any error the connection is of no use.
+    pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<Frame<T>, Error> {
+        loop {
+            if let Some(frame) = self.take_frame()? {
+                return Ok(frame);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// [`Connection::receive`] with a deadline.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], or as `receive`.
+    pub async fn receive_within<T: DeserializeOwned>(
+        &mut self,
+        time: Duration,
+    ) -> Result<Frame<T>, Error> {
+        tokio::time::timeout(time, self.receive()).await.map_err(|_| Error::TimedOut)?
+    }
+
+    /// Sends a request and waits for its reply; both within `time`.
+    ///
+    /// # Errors
+    /// As `send` and `receive`, and [`Error::TimedOut`].
+    pub async fn call<Q: Serialize + Sync, R: DeserializeOwned>(
+        &mut self,
+        head: &Q,
+        body: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+        time: Duration,
+    ) -> Result<Frame<R>, Error> {
+        let exchange = async {
+            self.send(head, body, descriptor).await?;
+            self.receive().await
+        };
+        tokio::time::timeout(time, exchange).await.map_err(|_| Error::TimedOut)?
+    }
+
+    fn take_frame<T: DeserializeOwned>(&mut self) -> Result<Option<Frame<T>>, Error> {
+        let Some(prefix) = self.inbox.first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
+        let prefix = u64::from_le_bytes(*prefix);
+        let [first, second] = [prefix & 0xffff_ffff, prefix >> 32]
+            .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+        let head_len = usize::try_from(first & !HAS_DESCRIPTOR).unwrap_or(usize::MAX);
+        let body_len = usize::try_from(second).unwrap_or(usize::MAX);
+        if head_len > MAX_HEAD || body_len > MAX_BODY {
+            return Err(Error::PeerMisbehaved("a frame over its bound"));
+        }
+        if self.inbox.len() < PREFIX + head_len + body_len {
+            self.inbox.reserve(PREFIX + head_len + body_len - self.inbox.len());
+            return Ok(None);
+        }
+        self.inbox.advance(PREFIX);
+        let head = self.inbox.split_to(head_len);
+        let body = self.inbox.split_to(body_len).freeze();
+        let descriptor = if first & HAS_DESCRIPTOR == 0 {
+            None
+        } else {
+            let fd = self.descriptors.pop_front();
+            Some(fd.ok_or(Error::PeerMisbehaved("a descriptor is missing"))?)
+        };
+        match postcard::take_from_bytes(&head) {
+            Ok((head, [])) => Ok(Some(Frame { head, body, descriptor })),
+            Ok(_) | Err(_) => Err(Error::PeerMisbehaved("a head that cannot be decoded")),
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        loop {
+            self.stream.readable().await?;
+            // No await from here on: a dropped future leaves the inbox whole.
+            match self.fill_now() {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn fill_now(&mut self) -> Result<(), Error> {
+        let start = self.inbox.len();
+        self.inbox.resize(start + CHUNK.max(self.inbox.capacity() - start), 0);
+        let room = self.inbox.get_mut(start..).unwrap_or_default();
+        let read = self.stream.try_io(Interest::READABLE, || read_once(&self.stream, room));
+        let length = read.as_ref().map_or(0, |(length, _)| *length);
+        self.inbox.truncate(start + length);
+        let (_, descriptor) = read?;
+        self.descriptors.extend(descriptor);
+        if length == 0 { Err(Error::PeerGone) } else { Ok(()) }
+    }
+}
+
+/// A connected pair of Unix stream sockets, closed on exec.
+///
+/// # Errors
+/// No descriptors are left.
+pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+fn write_once(
+    stream: &UnixStream,
+    head: &[u8],
+    body: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
+    let parts = [IoSlice::new(head), IoSlice::new(body)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if let Some(fd) = &descriptor {
+        control.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(fd)));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    Ok(sendmsg(stream, &parts, &mut control, flags)?)
+}
+
+/// Bytes read (0: end of stream), and the descriptor that came with them.
+fn read_once(stream: &UnixStream, room: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let read = recvmsg(stream, &mut [IoSliceMut::new(room)], &mut control, flags)?;
+    let mut descriptor = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut rights) = message {
+            descriptor = descriptor.or(rights.next());
+        }
+    }
+    Ok((read.bytes, descriptor))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    fn two() -> (Connection, Connection) {
+        let (ours, theirs) = Connection::pair().unwrap();
+        (ours, Connection::from_fd(theirs).unwrap())
+    }
+
+    #[test]
+    fn frames_arrive_whole_and_in_order() {
+        run(async {
+            let (mut left, mut right) = two();
+            let body = vec![7; MAX_BODY];
+            let sender = async {
+                left.send(&"one", b"", None).await.unwrap();
+                left.send(&"two", &body, None).await.unwrap();
+                drop(left);
+            };
+            let receiver = async {
+                assert_eq!(right.receive::<String>().await.unwrap().head, "one");
+                let frame = right.receive::<String>().await.unwrap();
+                assert_eq!((frame.head.as_str(), &frame.body[..]), ("two", &body[..]));
+                assert!(matches!(right.receive::<String>().await, Err(Error::PeerGone)));
+            };
+            tokio::join!(sender, receiver);
+        });
+    }
+
+    #[test]
+    fn descriptors_stay_with_their_frames() {
+        run(async {
+            let (mut left, mut right) = two();
+            let (mut end, given) = std::os::unix::net::UnixStream::pair().unwrap();
+            left.send(&1, b"x", None).await.unwrap();
+            left.send(&2, b"", Some(given.as_fd())).await.unwrap();
+            left.send(&3, b"", None).await.unwrap();
+            drop(given);
+            assert!(right.receive::<i32>().await.unwrap().descriptor.is_none());
+            let fd = right.receive::<i32>().await.unwrap().descriptor.unwrap();
+            assert!(right.receive::<i32>().await.unwrap().descriptor.is_none());
+            std::os::unix::net::UnixStream::from(fd).write_all(b"here").unwrap();
+            let mut text = String::new();
+            end.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "here");
+        });
+    }
+
+    #[test]
+    fn malformed_frames_are_the_peers_fault() {
+        let long = [&(u32::MAX >> 1).to_le_bytes()[..], &[0; 4]].concat();
+        let no_descriptor = [&(1 | HAS_DESCRIPTOR).to_le_bytes()[..], &[0; 5]].concat();
+        let trailing = [&2_u32.to_le_bytes()[..], &[0; 6]].concat();
+        let truncated = [&1_u32.to_le_bytes()[..], &[0; 4], &[5]].concat();
+        for bytes in [long, no_descriptor, trailing, truncated] {
+            run(async move {
+                let (mut ours, theirs) = Connection::pair().unwrap();
+                std::os::unix::net::UnixStream::from(theirs).write_all(&bytes).unwrap();
+                let result = ours.receive::<Vec<u8>>().await.map(|frame| frame.head);
+                assert!(matches!(result, Err(Error::PeerMisbehaved(_))), "{bytes:?}: {result:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_dropped_receive_loses_nothing() {
+        run(async {
+            let (mut left, mut right) = two();
+            let nothing = right.receive_within::<u8>(Duration::from_millis(1)).await;
+            assert!(matches!(nothing, Err(Error::TimedOut)));
+            left.send(&9_u8, b"body", None).await.unwrap();
+            assert_eq!(right.receive::<u8>().await.unwrap().head, 9);
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! The supervisor and one of its daemons, over descriptor 0 of the daemon.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Arrow;
+
+/// What the supervisor says. A daemon gets its configuration, tables, listeners and edges first,
+/// and then `Start`; later only edges, new generations and `Drain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Push {
+    /// The configuration; the body is `config::Config` in postcard, in pieces of `MAX_BODY`.
+    Configuration { generation: u64, last: bool },
+    /// A table file, opened for reading. The frame carries its descriptor.
+    Table { name: String },
+    /// A listening socket. The frame carries its descriptor.
+    Listener(ListenerKind),
+    /// This process asks over the arrow. The frame carries the edge.
+    Asks(Arrow),
+    /// This process answers on the arrow. The frame carries the edge.
+    Answers(Arrow),
+    /// Everything has been sent: begin.
+    Start,
+    /// Take nothing new, finish what is under way, and exit.
+    Drain,
+}
+
+/// What a listener is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListenerKind {
+    /// TCP, in the role of the process.
+    Tcp(SocketAddr),
+    /// The socket `submit`.
+    Submit,
+}
+
+/// What a daemon says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// Works with this generation of the configuration.
+    Ready { generation: u64 },
+}

@@ -1,0 +1,67 @@
+//! `qmgr` has an agent deliver.
+//!
+//! **Invariant:** an answer says of each recipient delivered, deferred, failed or (`local` only)
+//! expanded; no answer means deferred.
+
+use envelope::{
+    Address, Body, NextHop, Notify, OriginalRecipient, QueueId, Return, ReversePath, Status,
+};
+use serde::{Deserialize, Serialize};
+
+/// One attempt: one message, one destination, at most [`MAX_RECIPIENTS`]. The content is the body
+/// of the frame, or a read-only descriptor of the spool file (read with `pread`: its offset is
+/// shared).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub id: QueueId,
+    pub reverse_path: ReversePath,
+    pub recipients: Vec<Recipient>,
+    pub destination: Destination,
+    pub body: Body,
+    pub smtputf8: bool,
+    pub ret: Option<Return>,
+    pub envid: Option<String>,
+    /// Bytes of content.
+    pub size: u64,
+    /// Arrival, seconds since 1970.
+    pub arrival: i64,
+}
+
+/// RFC 5321 §4.5.3.1.8: every server takes 100.
+pub const MAX_RECIPIENTS: usize = 100;
+
+/// Where the attempt goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Destination {
+    Remote(NextHop),
+    /// A user of this machine, and what followed `local.detail` in the address.
+    Local {
+        user: String,
+        detail: Option<String>,
+    },
+}
+
+/// One recipient of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    pub address: Address,
+    pub notify: Notify,
+    pub orcpt: Option<OriginalRecipient>,
+}
+
+/// What came of it: one outcome for each recipient, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    pub recipients: Vec<Outcome>,
+    /// No host of the next hop could be reached at all: leave it alone for a while.
+    pub unreachable: bool,
+}
+
+/// What came of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Status(Status),
+    /// Delivered to a next hop that offers DSN and was given NOTIFY: it tells the reverse-path
+    /// of success, we do not (RFC 3461 §5.2.2).
+    Relayed(Status),
+}

@@ -1,0 +1,39 @@
+//! `smtpd` asks `policyd`: may this client send to these recipients?
+
+use std::net::IpAddr;
+
+use envelope::{Address, ReversePath};
+use serde::{Deserialize, Serialize};
+
+/// One transaction so far. Pipelined recipients come in one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub client: Client,
+    pub helo: String,
+    pub reverse_path: ReversePath,
+    /// Those not yet asked about.
+    pub recipients: Vec<Address>,
+}
+
+/// Who sends. That a client is on the submission socket follows from the edge *and* the socket:
+/// only the submission role may say `User`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Client {
+    Network(IpAddr),
+    User { uid: u32 },
+}
+
+/// One verdict for each recipient, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdicts(pub Vec<Verdict>);
+
+/// What to answer to RCPT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    Accept,
+    /// 4xx or 5xx with its text, enhanced status code included: `550`, `5.7.1 Relaying denied`.
+    Refuse {
+        code: u16,
+        text: String,
+    },
+}
