@@ -1,5 +1,7 @@
 //! `local` asks the supervisor for a `deliver` process.
 
+use std::path::PathBuf;
+
 use envelope::QueueId;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +18,8 @@ pub struct RunAs {
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Started {
-    /// The frame carries the connection.
-    Yes,
+    /// The frame carries the connection. `home`: the user's home directory.
+    Yes { home: PathBuf },
     /// No such user, or one that gets no mail: failed, 5.1.1.
     UnknownUser,
     /// Not now, and why: deferred.
