@@ -13,6 +13,6 @@ mod status;
 pub use address::{Address, AddressError, ReversePath};
 pub use hop::{Host, NextHop};
 pub use message::{Body, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
-pub use printable::{Printable, printable};
+pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{Detail, Enhanced, Status};

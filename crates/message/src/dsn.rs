@@ -4,9 +4,18 @@
 //! **Invariant:** what comes from outside (addresses, replies, the subject, the message itself)
 //! cannot add a field, a line or a part.
 
-use envelope::{Address, Body, OriginalRecipient, QueueId, Return, Status};
+mod fields;
+mod returned;
+mod words;
 
-use crate::Date;
+use envelope::{Address, Body, OriginalRecipient, QueueId, Return, Status};
+use mail_builder::MessageBuilder;
+use mail_builder::headers::{content_type::ContentType, raw::Raw};
+use mail_builder::mime::{BodyPart, MimePart};
+
+use crate::{Date, first, message_id};
+use fields::Characters;
+use returned::Returned;
 
 /// One notification: a message, and the recipients of whom the same kind of thing is to be told.
 #[derive(Debug, Clone)]
@@ -85,4 +94,82 @@ pub struct Built {
     /// What it needs of the next hop.
     pub body: Body,
     pub smtputf8: bool,
+}
+
+impl Report<'_> {
+    /// Writes the notification.
+    #[must_use]
+    pub fn build(&self) -> Built {
+        let smtputf8 = self.to.needs_utf8();
+        let returned = Returned::choose(self);
+        let body = if smtputf8 || !returned.bytes.is_ascii() {
+            Body::EightBitMime
+        } else {
+            Body::SevenBit
+        };
+        let mut content = Vec::new();
+        self.message(body, returned, smtputf8).serialize(&mut content);
+        Built { content, body, smtputf8 }
+    }
+
+    fn message<'a>(
+        &'a self,
+        body: Body,
+        returned: Returned<'a>,
+        smtputf8: bool,
+    ) -> MessageBuilder<'a> {
+        let daemon = format!("MAILER-DAEMON@{}", self.hostname);
+        let mut message = MessageBuilder::new()
+            .from(("Mail Delivery System".to_owned(), daemon))
+            .to(self.to.to_string())
+            .subject(words::subject(self.kind))
+            .header("Date", Raw::new(self.date.to_string()))
+            .message_id(message_id(self.date, self.random, self.hostname))
+            // RFC 3834 §5: so that no automaton answers.
+            .header("Auto-Submitted", Raw::new("auto-replied"));
+        if let Some(id) = original_id(self.original.content) {
+            message = message.in_reply_to(id.to_owned()).references(id.to_owned());
+        }
+        message.body(self.multipart(body, returned, smtputf8))
+    }
+
+    /// RFC 6522 §3: words, fields, message.
+    fn multipart<'a>(&'a self, body: Body, returned: Returned<'a>, smtputf8: bool) -> MimePart<'a> {
+        let words = MimePart::new("text/plain", words::write(self, returned.extent));
+        let (fields_type, characters) = if smtputf8 {
+            ("message/global-delivery-status", Characters::Utf8)
+        } else {
+            ("message/delivery-status", Characters::Ascii)
+        };
+        let fields = fields::write(self, characters).into_bytes();
+        let encoding = encoding_of(&fields);
+        let fields = MimePart::new(fields_type, fields).transfer_encoding(encoding);
+        let encoding = encoding_of(&returned.bytes);
+        let returned = MimePart::new(returned.media_type, BodyPart::Binary(returned.bytes))
+            .transfer_encoding(encoding);
+        let report = ContentType::new("multipart/report")
+            .attribute("report-type", "delivery-status")
+            .attribute("boundary", format!("=_{:016x}", self.random));
+        MimePart::new(report, vec![words, fields, returned]).transfer_encoding(match body {
+            Body::SevenBit => "7bit",
+            Body::EightBitMime => "8bit",
+        })
+    }
+}
+
+fn encoding_of(bytes: &[u8]) -> &'static str {
+    if bytes.is_ascii() { "7bit" } else { "8bit" }
+}
+
+/// The `Message-ID` of the original without its brackets, if it is one that may be repeated
+/// (RFC 5322 §3.6.4).
+fn original_id(content: &[u8]) -> Option<&str> {
+    const MAX_ID: usize = 250;
+    let field = first(content, "Message-ID")?;
+    let id = field.value.trim_ascii().strip_prefix(b"<")?.strip_suffix(b">")?;
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>');
+    if id.is_empty() || id.len() > MAX_ID || !id.iter().all(plain) {
+        return None;
+    }
+    str::from_utf8(id).ok()
 }
