@@ -1,0 +1,3 @@
+//! Administrators look at the queue and change it.
+
+mod authority;

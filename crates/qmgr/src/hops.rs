@@ -1,0 +1,290 @@
+//! How much goes to each destination at a time, and which are left alone for a while.
+//!
+//! A message *claims* each of its destinations, waits for a *slot*, and gives both back by
+//! dropping them. Claims are bounded too, so that one slow destination cannot fill the active set:
+//! beyond [`SHARE`] its messages are parked, which costs eight bytes each, and called back as it
+//! empties.
+//!
+//! **Invariant:** every slot and claim is given back by `Drop`, whatever becomes of its task.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use config::{Queue, Remote};
+use envelope::{Detail, QueueId};
+use ipc::delivery::Destination;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::schedule;
+
+/// Messages of one destination that are active, under way or waiting for a slot.
+pub const SHARE: usize = 500;
+/// Messages parked behind one destination; further ones are put off in the store.
+const MAX_PARKED: usize = 100_000;
+/// Attempts at local delivery under way.
+const LOCAL: usize = 20;
+/// The same for one user: one stores while the next is being handed over.
+const LOCAL_USER: usize = 2;
+/// Destinations remembered without anything to do for them.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// All destinations.
+#[derive(Debug)]
+pub struct Hops {
+    retry: Queue,
+    remote_concurrency: usize,
+    remote: Arc<Semaphore>,
+    local: Arc<Semaphore>,
+    hops: Mutex<HashMap<Destination, Hop>>,
+    called_back: mpsc::UnboundedSender<QueueId>,
+}
+
+#[derive(Debug)]
+struct Hop {
+    slots: Arc<Semaphore>,
+    claims: usize,
+    parked: VecDeque<QueueId>,
+    dead: Option<Dead>,
+}
+
+/// No host of the destination answered.
+#[derive(Debug, Clone)]
+struct Dead {
+    /// Times in a row.
+    times: u32,
+    alone: Alone,
+}
+
+/// A destination is not to be tried before `until`, because of `detail`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alone {
+    /// Queue time.
+    pub until: u64,
+    pub detail: Detail,
+}
+
+/// What a message that wants to go to a destination gets.
+#[derive(Debug)]
+pub enum Entrance {
+    Claim(Claim),
+    /// Over the destination's share: park.
+    Full,
+    Alone(Alone),
+}
+
+/// A place in the queue of one destination.
+#[derive(Debug)]
+pub struct Claim {
+    hops: Arc<Hops>,
+    key: Destination,
+}
+
+/// What comes of waiting.
+#[derive(Debug)]
+pub enum Turn {
+    /// Go, and hold this while under way.
+    Go(Slot),
+    Alone(Alone),
+    /// The process is about to end.
+    Closing,
+}
+
+/// An attempt under way: one of the destination's and one of all.
+#[derive(Debug)]
+pub struct Slot {
+    _permits: [OwnedSemaphorePermit; 2],
+}
+
+/// What comes of parking.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// It will be called back.
+    Yes,
+    /// There is room by now.
+    GoAgain,
+    /// Too many are parked.
+    Full,
+}
+
+impl Hops {
+    /// No destination is known yet. `called_back` gets the parked ones, one by one.
+    #[must_use]
+    pub fn new(
+        retry: &Queue,
+        remote: &Remote,
+        called_back: mpsc::UnboundedSender<QueueId>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            retry: retry.clone(),
+            remote_concurrency: remote.concurrency.max(1),
+            remote: Arc::new(Semaphore::new(remote.connections.max(1))),
+            local: Arc::new(Semaphore::new(LOCAL)),
+            hops: Mutex::default(),
+            called_back,
+        })
+    }
+
+    /// Asks for a place at `destination`. `now`: queue time.
+    pub fn claim(self: &Arc<Self>, destination: &Destination, now: u64) -> Entrance {
+        let key = key(destination);
+        let mut hops = self.lock();
+        let hop = hops.entry(key.clone()).or_insert_with(|| self.fresh(destination));
+        if let Some(alone) = hop.alone(now) {
+            return Entrance::Alone(alone);
+        }
+        if hop.claims >= SHARE {
+            return Entrance::Full;
+        }
+        hop.claims += 1;
+        Entrance::Claim(Claim { hops: Arc::clone(self), key })
+    }
+
+    /// Leaves a message, no longer active, with a destination that was full.
+    pub fn park(&self, destination: &Destination, id: QueueId) -> Parked {
+        let mut hops = self.lock();
+        let Some(hop) = hops.get_mut(&key(destination)) else {
+            return Parked::GoAgain;
+        };
+        if hop.claims < SHARE {
+            return Parked::GoAgain;
+        }
+        if hop.parked.len() >= MAX_PARKED {
+            return Parked::Full;
+        }
+        hop.parked.push_back(id);
+        Parked::Yes
+    }
+
+    /// Calls back what was parked with destinations that have become idle: the called ones may
+    /// have been deleted meanwhile, and then no claim of theirs calls the next.
+    pub fn call_back(&self) {
+        for hop in self.lock().values_mut() {
+            hop.call_back(&self.called_back);
+        }
+    }
+
+    /// Nobody gets a slot any more.
+    pub fn close(&self) {
+        self.remote.close();
+        self.local.close();
+    }
+
+    fn fresh(&self, destination: &Destination) -> Hop {
+        let slots = match destination {
+            Destination::Remote(_) => self.remote_concurrency,
+            Destination::Local { .. } => LOCAL_USER,
+        };
+        Hop {
+            slots: Arc::new(Semaphore::new(slots)),
+            claims: 0,
+            parked: VecDeque::new(),
+            dead: None,
+        }
+    }
+
+    const fn of_all(&self, destination: &Destination) -> &Arc<Semaphore> {
+        match destination {
+            Destination::Remote(_) => &self.remote,
+            Destination::Local { .. } => &self.local,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Destination, Hop>> {
+        self.hops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hop {
+    fn alone(&self, now: u64) -> Option<Alone> {
+        let dead = self.dead.as_ref()?;
+        (now < dead.alone.until).then(|| dead.alone.clone())
+    }
+
+    /// Fills up to the share once half of it is free.
+    fn call_back(&mut self, called_back: &mpsc::UnboundedSender<QueueId>) {
+        if self.claims > SHARE / 2 {
+            return;
+        }
+        let room = (SHARE - self.claims).min(self.parked.len());
+        for id in self.parked.drain(..room) {
+            // The receiver is gone only when the process ends.
+            let _ = called_back.send(id);
+        }
+    }
+}
+
+impl Claim {
+    /// Waits for a slot. `now` is asked for queue time when the turn has come: the destination may
+    /// have been found dead meanwhile.
+    pub async fn turn(&self, now: impl Fn() -> u64) -> Turn {
+        let Some(slots) = self.hops.lock().get(&self.key).map(|hop| Arc::clone(&hop.slots)) else {
+            return Turn::Closing;
+        };
+        let all = Arc::clone(self.hops.of_all(&self.key));
+        let (Ok(one), Ok(of_all)) = (slots.acquire_owned().await, all.acquire_owned().await) else {
+            return Turn::Closing;
+        };
+        let hops = self.hops.lock();
+        match hops.get(&self.key).and_then(|hop| hop.alone(now())) {
+            Some(alone) => Turn::Alone(alone),
+            None => Turn::Go(Slot { _permits: [one, of_all] }),
+        }
+    }
+
+    /// The destination answered: it is alive.
+    pub fn reached(&self) {
+        if let Some(hop) = self.hops.lock().get_mut(&self.key) {
+            hop.dead = None;
+        }
+    }
+
+    /// No host of the destination could be reached: it is left alone for a growing time.
+    /// Attempts that were under way together count once.
+    pub fn unreachable(&self, detail: Detail, now: u64) -> Alone {
+        let mut hops = self.hops.lock();
+        let hop = hops.get_mut(&self.key);
+        let known = hop.as_ref().and_then(|hop| hop.alone(now));
+        if let Some(alone) = known {
+            return alone;
+        }
+        let times = hop.as_ref().and_then(|hop| hop.dead.as_ref()).map_or(0, |dead| dead.times);
+        let times = times.saturating_add(1);
+        let wait = schedule::leave_alone(&self.hops.retry, times, fastrand::u8(..));
+        let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        let alone = Alone { until: now.saturating_add(wait), detail };
+        if let Some(hop) = hop {
+            hop.dead = Some(Dead { times, alone: alone.clone() });
+            // All of them now learn that they have to wait.
+            for id in hop.parked.drain(..) {
+                let _ = self.hops.called_back.send(id);
+            }
+        }
+        alone
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut hops = self.hops.lock();
+        let Some(hop) = hops.get_mut(&self.key) else {
+            return;
+        };
+        hop.claims -= 1;
+        hop.call_back(&self.hops.called_back);
+        if hop.claims == 0 && hop.parked.is_empty() && hop.dead.is_none() {
+            hops.remove(&self.key);
+        } else if hops.len() > MAX_REMEMBERED {
+            hops.retain(|_, hop| hop.claims > 0 || !hop.parked.is_empty());
+        }
+    }
+}
+
+/// Details of a user share the user's mailbox, and so its slots.
+fn key(destination: &Destination) -> Destination {
+    match destination {
+        Destination::Remote(next_hop) => Destination::Remote(next_hop.clone()),
+        Destination::Local { user, .. } => {
+            Destination::Local { user: user.clone(), detail: None }
+        }
+    }
+}
