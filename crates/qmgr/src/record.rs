@@ -1,0 +1,174 @@
+//! What the queue keeps of a message and of each of its recipients.
+//!
+//! A stored record is one version byte and then postcard. **Invariant:** bytes that cannot be
+//! read, by age or by damage, are an error value and never a panic; the store sets them aside.
+
+use std::fmt;
+
+use envelope::{
+    Address, Body, Envelope, Notify, Origin, OriginalRecipient, QueueId, Recipient, Return,
+    ReversePath, Status,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The layout written today. A change of either record is a new number, and [`Record::decode`]
+/// then reads the previous one too.
+const VERSION: u8 = 1;
+
+/// Milliseconds since 1970 in queue time, which a step of the clock does not move.
+pub type Millis = u64;
+
+/// What a message has once, whoever its recipients are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    pub arrival: Millis,
+    /// Bytes of content.
+    pub size: u64,
+    pub place: Place,
+    pub body: Body,
+    pub smtputf8: bool,
+    pub ret: Option<Return>,
+    pub envid: Option<String>,
+    pub origin: Origin,
+    /// When the next attempt is due.
+    pub due: Millis,
+    /// Not tried until released, whatever `due` says; a held message has no row in the due index.
+    pub held: bool,
+    /// The reverse-path was told of the delay.
+    pub warned: bool,
+}
+
+/// Where the content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In the database, at most [`ipc::submission::INLINE`] bytes.
+    Inline,
+    /// In the spool file that has the queue id as its name.
+    File,
+}
+
+impl MessageRecord {
+    /// The record of a message that has just arrived and is due at once. The store fills in
+    /// `size` and `place` from the content.
+    #[must_use]
+    pub fn arrived(envelope: &Envelope, now: Millis) -> Self {
+        Self {
+            arrival: now,
+            size: 0,
+            place: Place::Inline,
+            body: envelope.body,
+            smtputf8: envelope.smtputf8,
+            ret: envelope.ret,
+            envid: envelope.envid.clone(),
+            origin: envelope.origin.clone(),
+            due: now,
+            held: false,
+            warned: false,
+        }
+    }
+}
+
+/// One recipient that is still to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientRecord {
+    pub address: Address,
+    /// Belongs to the recipient, because `owner-` aliases and SRS give each its own.
+    pub reverse_path: ReversePath,
+    pub notify: Notify,
+    pub orcpt: Option<OriginalRecipient>,
+    /// Attempts that finished, whatever came of them.
+    pub attempts: u32,
+    /// The last of them.
+    pub last: Option<LastAttempt>,
+    /// The addresses that expansion replaced on the way to this one, oldest first: the loop guard.
+    pub expanded_from: Vec<Address>,
+}
+
+/// When the last attempt finished, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastAttempt {
+    pub at: Millis,
+    pub status: Status,
+}
+
+impl RecipientRecord {
+    /// A recipient that was not tried yet.
+    #[must_use]
+    pub fn fresh(recipient: Recipient, reverse_path: ReversePath) -> Self {
+        let Recipient { address, notify, orcpt } = recipient;
+        Self {
+            address,
+            reverse_path,
+            notify,
+            orcpt,
+            attempts: 0,
+            last: None,
+            expanded_from: Vec::new(),
+        }
+    }
+}
+
+/// A message and those of its recipients that are still to be served, by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    pub id: QueueId,
+    pub record: MessageRecord,
+    pub recipients: Vec<(u32, RecipientRecord)>,
+}
+
+/// What can be stored as a row.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The row: version byte and postcard.
+    ///
+    /// # Errors
+    /// [`RecordError::Damaged`]: cannot happen for the records above.
+    fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        postcard::to_extend(self, vec![VERSION]).map_err(|_| RecordError::Damaged)
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// [`RecordError`]: of another version, or not a record.
+    fn decode(row: &[u8]) -> Result<Self, RecordError> {
+        match row.split_first() {
+            Some((&VERSION, rest)) => whole(rest),
+            Some((&other, _)) => Err(RecordError::Version(other)),
+            None => Err(RecordError::Damaged),
+        }
+    }
+}
+
+impl Record for MessageRecord {}
+impl Record for RecipientRecord {}
+
+/// Nothing may follow the record.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((record, [])) => Ok(record),
+        Ok(_) | Err(_) => Err(RecordError::Damaged),
+    }
+}
+
+/// Why a row is no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordError {
+    /// Written by a release that this one does not know.
+    Version(u8),
+    /// Not what was written.
+    Damaged,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => {
+                write!(f, "the record has version {version}, which this release cannot read")
+            }
+            Self::Damaged => f.write_str("the record is damaged"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}

@@ -1,0 +1,103 @@
+//! What the callers ask of the thread. Records are encoded on the caller's side.
+
+use bytes::Bytes;
+use envelope::QueueId;
+use tokio::sync::oneshot;
+
+use super::{
+    Change, Counts, Due, Fate, Loaded, Meta, NewContent, NewMessage, Page, StoreError, Update,
+};
+use crate::record::{Millis, Queued, Record, RecordError};
+use crate::spool::SpoolFile;
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+#[derive(Debug)]
+pub(super) enum Request {
+    Submit(Box<Rows>, Answer<()>),
+    Change(Vec<EncodedChange>, Answer<()>),
+    SetMeta(Meta, u64, Answer<()>),
+    Read(Read),
+    Close(Answer<()>),
+}
+
+#[derive(Debug)]
+pub(super) enum Read {
+    Load(Vec<QueueId>, Answer<Vec<Loaded>>),
+    Look(Vec<QueueId>, Answer<Vec<Queued>>),
+    Due { after: Option<Due>, limit: usize, answer: Answer<Vec<Due>> },
+    Page { after: Option<QueueId>, limit: usize, answer: Answer<Page> },
+    Counts(Answer<Counts>),
+    Meta(Meta, Answer<Option<u64>>),
+}
+
+/// A new message as the rows of the tables.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) id: QueueId,
+    pub(super) due: Millis,
+    pub(super) held: bool,
+    pub(super) record: Vec<u8>,
+    pub(super) recipients: Vec<Vec<u8>>,
+    pub(super) content: Option<Bytes>,
+    /// Kept until the record that names it is durable, then forgotten.
+    pub(super) file: Option<SpoolFile>,
+}
+
+impl Rows {
+    /// Bytes to be written.
+    pub(super) fn weight(&self) -> usize {
+        let recipients: usize = self.recipients.iter().map(Vec::len).sum();
+        self.record.len() + recipients + self.content.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct EncodedChange {
+    pub(super) id: QueueId,
+    pub(super) fate: EncodedFate,
+    pub(super) enqueue: Vec<Rows>,
+}
+
+#[derive(Debug)]
+pub(super) enum EncodedFate {
+    Retired,
+    Stays {
+        due: Option<Millis>,
+        held: Option<bool>,
+        warned: Option<bool>,
+        recipients: Vec<(u32, Option<Vec<u8>>)>,
+    },
+}
+
+pub(super) fn encode(message: NewMessage) -> Result<Rows, RecordError> {
+    let NewMessage { id, record, recipients, content } = message;
+    let (content, file) = match content {
+        NewContent::Inline(bytes) => (Some(bytes), None),
+        NewContent::File(file) => (None, Some(file)),
+    };
+    Ok(Rows {
+        id,
+        due: record.due,
+        held: record.held,
+        record: record.encode()?,
+        recipients: recipients.iter().map(Record::encode).collect::<Result<_, _>>()?,
+        content,
+        file,
+    })
+}
+
+pub(super) fn encode_change(change: Change) -> Result<EncodedChange, RecordError> {
+    let Change { id, fate, enqueue } = change;
+    let fate = match fate {
+        Fate::Retired => EncodedFate::Retired,
+        Fate::Stays(Update { due, held, warned, recipients }) => {
+            let recipients = recipients
+                .into_iter()
+                .map(|(number, record)| Ok((number, record.map(|it| it.encode()).transpose()?)))
+                .collect::<Result<_, RecordError>>()?;
+            EncodedFate::Stays { due, held, warned, recipients }
+        }
+    };
+    Ok(EncodedChange { id, fate, enqueue: enqueue.into_iter().map(encode).collect::<Result<_, _>>()? })
+}
