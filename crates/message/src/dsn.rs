@@ -173,3 +173,6 @@ fn original_id(content: &[u8]) -> Option<&str> {
     }
     str::from_utf8(id).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,35 +106,38 @@ impl Out {
     /// Writes one field, folded between words, and within one only where a line could be too long.
     fn field(&mut self, name: &str, value: fmt::Arguments<'_>) {
         const FOLD_AT: usize = 76;
-        const MAX_WORD: usize = 900;
         self.text.push_str(name);
         self.text.push(':');
         let mut column = name.len() + 1;
-        for word in value.to_string().split(' ').filter(|word| !word.is_empty()) {
-            let mut rest = word;
-            while !rest.is_empty() {
-                let (piece, later) = rest.split_at(rest.floor_char_boundary(MAX_WORD));
-                // Never before the first word: a line of white space only would end up there.
-                let first = column == name.len() + 1;
-                if !first && column + 1 + piece.len() > FOLD_AT {
-                    self.text.push_str("\r\n");
-                    column = 0;
-                }
-                self.text.push(' ');
-                self.text.push_str(piece);
-                column += 1 + piece.len();
-                rest = later;
+        let value = value.to_string();
+        for (index, piece) in value.split(' ').flat_map(pieces).enumerate() {
+            // Never before the first piece: a line of white space only could be left.
+            if index > 0 && column + 1 + piece.len() > FOLD_AT {
+                self.text.push_str("\r\n");
+                column = 0;
             }
+            self.text.push(' ');
+            self.text.push_str(piece);
+            column += 1 + piece.len();
         }
         self.text.push_str("\r\n");
     }
 }
 
+/// A word in pieces that each fit into a line (RFC 5322 §2.1.1); none of an empty word.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    const MAX_PIECE: usize = 900;
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let (piece, later) = rest.split_at_checked(rest.floor_char_boundary(MAX_PIECE))?;
+        rest = later;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
 /// RFC 6533 §3: `\x{HEX}` for what may not stand as it is.
 fn push_escaped(text: &mut String, c: char, characters: Characters, special: bool) {
-    let hidden =
-        envelope::printable(c.encode_utf8(&mut [0; 4])).to_string().chars().nth(1).is_some();
-    if hidden || special || (characters == Characters::Ascii && !c.is_ascii()) {
+    if envelope::is_hidden(c) || special || (characters == Characters::Ascii && !c.is_ascii()) {
         write!(text, "\\x{{{:X}}}", u32::from(c)).expect("invariant: a String takes every write");
     } else {
         text.push(c);

@@ -183,7 +183,8 @@ impl Wrapped {
                 column = 0;
             }
             let gap = if column == 0 { indent } else { " " };
-            let _ = write!(self.0, "{gap}{}", printable(word));
+            write!(self.0, "{gap}{}", printable(word))
+                .expect("invariant: a String takes every write");
             column += gap.len() + word.len();
         }
         self.0.push('\n');

@@ -1,0 +1,132 @@
+//! What a notification looks like, and that nothing from outside can bend it.
+
+use envelope::{Detail, Enhanced};
+use mail_parser::{HeaderForm, Message, MessageParser};
+use proptest::prelude::*;
+
+use super::*;
+
+const CONTENT: &[u8] = b"Received: from x\r\nSubject: =?utf-8?Q?K=C3=A4se?=\r\n\
+    Message-ID: <1@x.test>\r\n\r\nHello\r\n";
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn report<'a>(
+    kind: Kind,
+    to: &'a Address,
+    recipients: &'a [RecipientReport<'a>],
+    content: &'a [u8],
+) -> Report<'a> {
+    Report {
+        kind,
+        hostname: "mail.example.org",
+        id: QueueId::new(0).unwrap(),
+        to,
+        envid: Some("job 7"),
+        arrival: Date::utc(1_795_235_750),
+        date: Date { seconds: 1_795_667_750, offset: 3600 },
+        random: 0x1234_5678_9abc_def0,
+        recipients,
+        original: Original { content, whole: true, ret: None, smtputf8: false },
+    }
+}
+
+fn recipient<'a>(address: &'a Address, action: Action, status: &'a Status) -> RecipientReport<'a> {
+    RecipientReport {
+        address,
+        original: None,
+        action,
+        status,
+        last_attempt: None,
+        retry_until: None,
+    }
+}
+
+fn shown(built: &Built) -> String {
+    str::from_utf8(&built.content).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn failure() {
+    let (to, bob, eve) = (address("alice@x.test"), address("bob@y.test"), address("eve@z.test"));
+    let original =
+        OriginalRecipient { kind: "rfc822".to_owned(), address: "bobby@y.test".to_owned() };
+    let refused =
+        Detail::reply("mx.y.test", 550, Enhanced::BAD_MAILBOX, "5.1.1 <bob@y.test>:\nno such user");
+    let refused = Status::Failed(refused);
+    let late =
+        Status::Failed(Detail::ours(Enhanced::EXPIRED, "no answer from mx.z.test for 5 days"));
+    let recipients = [
+        RecipientReport {
+            original: Some(&original),
+            last_attempt: Some(Date::utc(1_795_667_000)),
+            ..recipient(&bob, Action::Failed, &refused)
+        },
+        recipient(&eve, Action::Failed, &late),
+    ];
+    let built = report(Kind::Failure, &to, &recipients, CONTENT).build();
+    assert_eq!((built.body, built.smtputf8), (Body::SevenBit, false));
+    insta::assert_snapshot!(shown(&built));
+}
+
+#[test]
+fn delay() {
+    let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
+    let status =
+        Status::Deferred(Detail::ours(Enhanced::NO_ANSWER, "connection to mx.y.test timed out"));
+    let recipients = [RecipientReport {
+        retry_until: Some(Date::utc(1_795_667_750)),
+        ..recipient(&bob, Action::Delayed, &status)
+    }];
+    insta::assert_snapshot!(shown(&report(Kind::Delay, &to, &recipients, CONTENT).build()));
+}
+
+#[test]
+fn success() {
+    let (to, bob, list) = (address("alice@x.test"), address("bob@y.test"), address("list@z.test"));
+    let relayed =
+        Status::Delivered(Detail::reply("mx.y.test", 250, Enhanced::UNDEFINED, "2.0.0 ok"));
+    let done = Status::Delivered(Detail::ours(Enhanced::UNDEFINED, ""));
+    let recipients = [
+        recipient(&bob, Action::Relayed, &relayed),
+        recipient(&list, Action::Expanded, &done),
+        recipient(&to, Action::Delivered, &done),
+    ];
+    insta::assert_snapshot!(shown(&report(Kind::Success, &to, &recipients, CONTENT).build()));
+}
+
+#[test]
+fn beyond_ascii() {
+    let content = "Subject: Grüße\r\n\r\nHallo Welt, schöne Grüße\r\n".as_bytes();
+    let (to, bob) = (address("jörg@bücher.example"), address("zoë+x@y.test"));
+    let status =
+        Status::Failed(Detail::reply("mx.y.test", 550, Enhanced::BAD_MAILBOX, "kein Käse"));
+    let recipients = [recipient(&bob, Action::Failed, &status)];
+    let mut report = report(Kind::Failure, &to, &recipients, content);
+    report.original.smtputf8 = true;
+    let built = report.build();
+    assert_eq!((built.body, built.smtputf8), (Body::EightBitMime, true));
+    insta::assert_snapshot!(shown(&built));
+
+    let to = address("joerg@x.test");
+    let built = Report { to: &to, ..report }.build();
+    assert_eq!((built.body, built.smtputf8), (Body::EightBitMime, false));
+    let text = shown(&built);
+    assert!(text.contains("Content-Type: message/delivery-status\n"), "{text}");
+    assert!(text.contains("Final-Recipient: utf-8; zo\\x{EB}\\x{2B}x@y.test\n"), "{text}");
+    assert!(text.contains("Diagnostic-Code: smtp; 550 kein K\\x{E4}se\n"), "{text}");
+    assert!(text.contains("Content-Type: message/global\n"), "{text}");
+}
+
+/// The media types of the parts, and the last part's bytes.
+fn parts(built: &Built) -> (Vec<String>, Vec<u8>) {
+    let message: Message<'_> = MessageParser::new().parse(&built.content).unwrap();
+    let children: Vec<_> = message.root_part().children().collect();
+    let types = children.iter().map(|part| {
+        let content_type = part.content_type().unwrap();
+        format!("{}/{}", content_type.ctype(), content_type.subtype().unwrap_or_default())
+    });
+    (types.collect(), children.last().unwrap().raw_body().to_vec())
+}
