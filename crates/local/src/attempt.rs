@@ -1,0 +1,125 @@
+//! One attempt: its recipients, one after the other, through one `deliver` process of the user.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use config::Config;
+use envelope::{Detail, Enhanced, Status};
+use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
+use ipc::mailbox::{Store, Stored};
+use ipc::{Client, Frame};
+
+use crate::place::{self, Names};
+use crate::processes::{Process, Processes};
+
+/// How long one message may take: `deliver` gives a command ten minutes.
+const STORE_TIME: Duration = Duration::from_secs(11 * 60);
+
+/// What carries attempts out.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    config: Arc<Config>,
+    pub(crate) processes: Processes,
+}
+
+/// The content of an attempt: inline, or the spool file.
+type Content = Frame<()>;
+
+impl Agent {
+    pub(crate) fn new(config: &Arc<Config>, supervisor: Client) -> Self {
+        let processes = Processes::new(supervisor, &config.local.mailbox);
+        Self { config: Arc::clone(config), processes }
+    }
+
+    /// Delivers to every recipient and says what came of each.
+    pub(crate) async fn deliver(&self, frame: Frame<Attempt>) -> Outcomes {
+        let Frame { head: attempt, body, descriptor } = frame;
+        let content = Content { head: (), body, descriptor };
+        let mut outcomes = Vec::with_capacity(attempt.recipients.len());
+        for recipient in &attempt.recipients {
+            let status = self.deliver_to(&attempt, recipient, &content).await;
+            log(&attempt, recipient, &status);
+            outcomes.push(Outcome::Status(status));
+        }
+        Outcomes { recipients: outcomes, unreachable: false }
+    }
+
+    async fn deliver_to(&self, attempt: &Attempt, to: &Recipient, content: &Content) -> Status {
+        let Destination::Local { user, detail } = &attempt.destination else {
+            return Status::fault("not a destination of this machine");
+        };
+        if !place::is_name(user) {
+            return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
+        }
+        let turn = self.processes.turn_of(user).await;
+        let process = match turn.take() {
+            Some(process) => process,
+            None => match self.processes.start(user, attempt.id).await {
+                Ok(process) => process,
+                Err(status) => return status,
+            },
+        };
+        let names = Names { user, home: &process.home, detail: detail.as_deref() };
+        let Some(place) = place::substitute(&self.config.local.mailbox, &names) else {
+            turn.keep(process);
+            return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "no mailbox has this name"));
+        };
+        let store = self.store(attempt, to, &names, place);
+        match ask(process, &store, content).await {
+            Ok((process, status)) => {
+                turn.keep(process);
+                status
+            }
+            Err(error) => Status::fault(format!("deliver for {user}: {error}")),
+        }
+    }
+
+    fn store(
+        &self,
+        attempt: &Attempt,
+        to: &Recipient,
+        names: &Names<'_>,
+        place: ipc::mailbox::Place,
+    ) -> Store {
+        Store {
+            id: attempt.id,
+            reverse_path: attempt.reverse_path.clone(),
+            recipient: to.address.clone(),
+            place,
+            user: names.user.to_owned(),
+            home: Path::to_owned(names.home),
+            detail: names.detail.map(str::to_owned),
+            hostname: self.config.hostname.clone(),
+            size: attempt.size,
+            arrival: attempt.arrival,
+            make_home: self.config.rooted,
+        }
+    }
+}
+
+/// After an error the process is of no use and is let go: it finishes and ends.
+async fn ask(
+    mut process: Process,
+    store: &Store,
+    content: &Content,
+) -> Result<(Process, Status), ipc::Error> {
+    let body: &Bytes = &content.body;
+    let descriptor = content.descriptor.as_ref().map(AsFd::as_fd);
+    let Frame { head: Stored(status), .. } =
+        process.connection.call(store, body, descriptor, STORE_TIME).await?;
+    Ok((process, status))
+}
+
+fn log(attempt: &Attempt, recipient: &Recipient, status: &Status) {
+    let text = &status.detail().text;
+    let stat = match status {
+        Status::Delivered(_) => format!("Sent ({text})"),
+        Status::Deferred(_) => format!("Deferred: {text}"),
+        Status::Failed(_) => text.clone(),
+    };
+    let (id, address, dsn) = (attempt.id, &recipient.address, status.code());
+    tracing::info!("{id}: to=<{address}>, mailer=local, dsn={dsn}, stat={stat}");
+}

@@ -1,0 +1,205 @@
+//! Delivery to a command: argv without a shell, a scrubbed environment, the message on its
+//! standard input, and an exit code of sysexits.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use envelope::{Detail, Enhanced, Status};
+use ipc::mailbox::Store;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
+
+use super::content::{Content, Quoting};
+use super::fault;
+
+/// How long a command may take.
+const TIME: Duration = Duration::from_secs(10 * 60);
+/// How long what it left in the background may keep its output open.
+const GRACE: Duration = Duration::from_secs(1);
+/// Bytes of output that are looked at for its first line.
+const MAX_OUTPUT: usize = 1024;
+const BUFFER: usize = 64 * 1024;
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+pub(crate) async fn deliver(argv: &[String], store: &Arc<Store>, content: &Arc<Content>) -> Status {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Status::fault("the command is empty");
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    set_up(&mut command, store);
+    match command.spawn() {
+        Ok(child) => attend(program, child, store, content).await,
+        Err(error) => fault::status(program, &error),
+    }
+}
+
+fn set_up(command: &mut Command, store: &Store) {
+    let home: &Path = &store.home;
+    let detail = store.detail.as_deref().unwrap_or_default();
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("USER", &store.user)
+        .env("LOGNAME", &store.user)
+        .env("SHELL", "/bin/sh")
+        .env("PATH", PATH)
+        .env("SENDER", store.reverse_path.to_string())
+        .env("RECIPIENT", store.recipient.to_string())
+        .env("EXTENSION", detail)
+        .current_dir(if home.is_dir() { home } else { Path::new("/") })
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+}
+
+async fn attend(
+    program: &str,
+    mut child: Child,
+    store: &Arc<Store>,
+    content: &Arc<Content>,
+) -> Status {
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let fed = feed(child.stdin.take(), store, content);
+    let errors = beginning(child.stderr.take());
+    let output = beginning(child.stdout.take());
+    let Ok(ended) = tokio::time::timeout(TIME, child.wait()).await else {
+        if let Some(group) = group {
+            // It may have ended this very moment.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        return Status::fault(format!("{program}: took longer than {} s", TIME.as_secs()));
+    };
+    if let Ok(Ok(Err(error))) = tokio::time::timeout(GRACE, fed).await {
+        return fault::status(&format!("the content, for {program}"), &error);
+    }
+    let said = match first_line(errors).await {
+        said if said.is_empty() => first_line(output).await,
+        said => said,
+    };
+    match ended {
+        Ok(ended) => status(program, ended, &said),
+        Err(error) => fault::status(program, &error),
+    }
+}
+
+/// Writes the message to the command from another thread. A command need not read everything.
+fn feed(
+    stdin: Option<ChildStdin>,
+    store: &Arc<Store>,
+    content: &Arc<Content>,
+) -> JoinHandle<io::Result<()>> {
+    let (store, content) = (Arc::clone(store), Arc::clone(content));
+    tokio::task::spawn_blocking(move || {
+        let Some(stdin) = stdin else {
+            return Ok(());
+        };
+        let mut out = BufWriter::with_capacity(BUFFER, File::from(stdin.into_owned_fd()?));
+        match content.write(&mut out, &store, Quoting::None).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    })
+}
+
+/// Reads output to its end, so that the command never waits for us, and keeps its beginning.
+fn beginning<R: AsyncRead + Unpin + Send + 'static>(output: Option<R>) -> JoinHandle<Vec<u8>> {
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        let Some(mut output) = output else {
+            return kept;
+        };
+        let mut room = [0; MAX_OUTPUT];
+        while let Ok(read @ 1..) = output.read(&mut room).await {
+            let wanted = read.min(MAX_OUTPUT - kept.len());
+            kept.extend_from_slice(room.get(..wanted).unwrap_or_default());
+        }
+        kept
+    })
+}
+
+/// The first line that is not empty.
+async fn first_line(mut output: JoinHandle<Vec<u8>>) -> String {
+    let Ok(Ok(kept)) = tokio::time::timeout(GRACE, &mut output).await else {
+        output.abort();
+        return String::new();
+    };
+    let text = String::from_utf8_lossy(&kept);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// What an exit code means to sendmail (sysexits.h, and its texts), in the words of the command
+/// where it said something.
+fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
+    let Some(code) = ended.code() else {
+        let signal = ended.signal().unwrap_or_default();
+        return Status::fault(format!("{program}: ended by signal {signal}"));
+    };
+    let (class, enhanced, meaning): (fn(Detail) -> Status, _, _) = match code {
+        0 => (Status::Delivered, Enhanced::UNDEFINED, "delivered to command"),
+        64 => (Status::Failed, Enhanced::UNDEFINED, "Command line usage error"),
+        65 => (Status::Failed, Enhanced(6, 0), "Data format error"),
+        66 => (Status::Failed, Enhanced::SYSTEM, "Cannot open input"),
+        67 => (Status::Failed, Enhanced::BAD_MAILBOX, "User unknown"),
+        68 => (Status::Failed, Enhanced::BAD_SYSTEM, "Host unknown"),
+        69 => (Status::Failed, Enhanced::UNDEFINED, "Service unavailable"),
+        70 => (Status::Failed, Enhanced::SYSTEM, "Internal error"),
+        71 => (Status::Deferred, Enhanced::UNDEFINED, "Operating system error"),
+        72 => (Status::Failed, Enhanced(3, 5), "System file missing"),
+        73 => (Status::Failed, Enhanced::UNDEFINED, "Can't create output"),
+        74 => (Status::Deferred, Enhanced::UNDEFINED, "I/O error"),
+        75 => (Status::Deferred, Enhanced::UNDEFINED, "Deferred"),
+        76 => (Status::Failed, Enhanced::PROTOCOL, "Remote protocol error"),
+        77 => (Status::Failed, Enhanced(7, 0), "Insufficient permission"),
+        78 => (Status::Failed, Enhanced(3, 5), "Local configuration error"),
+        // A shell's way to say that it could not start a program: not the sender's fault.
+        126 | 127 => (Status::Deferred, Enhanced::SYSTEM, "Command not found"),
+        129..=159 => (Status::Deferred, Enhanced::SYSTEM, "Ended by a signal"),
+        _ => (Status::Failed, Enhanced::SYSTEM, "unknown mailer error"),
+    };
+    let text = match (code, said) {
+        (0, _) => meaning.to_owned(),
+        (_, "") => format!("{meaning} ({program}: exit {code})"),
+        (_, said) => format!("{meaning}: {said} ({program}: exit {code})"),
+    };
+    class(Detail::ours(enhanced, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_as_sendmail_reads_them() {
+        let code = |code: i32, said| status("x", ExitStatus::from_raw(code << 8), said);
+        let cases = [
+            (0, "2.0.0"),
+            (67, "5.1.1"),
+            (69, "5.0.0"),
+            (71, "4.0.0"),
+            (74, "4.0.0"),
+            (75, "4.0.0"),
+            (77, "5.7.0"),
+            (126, "4.3.0"),
+            (127, "4.3.0"),
+            (137, "4.3.0"),
+            (1, "5.3.0"),
+        ];
+        for (exit, dsn) in cases {
+            assert_eq!(code(exit, "").code(), dsn, "exit {exit}");
+        }
+        let text = code(67, "nobody here").detail().text.clone();
+        assert_eq!(text, "User unknown: nobody here (x: exit 67)");
+        assert_eq!(status("x", ExitStatus::from_raw(9), "").code(), "4.3.0");
+    }
+}

@@ -1,0 +1,21 @@
+//! What an error of the operating system means for a recipient. None of them is a bounce.
+
+use std::io;
+
+use envelope::{Detail, Enhanced, Status};
+use nix::libc::{EDQUOT, EFBIG, ENOSPC};
+
+/// X.2.0: something about the mailbox.
+const MAILBOX: Enhanced = Enhanced(2, 0);
+
+/// Deferred, with the code that fits.
+pub(crate) fn status(what: &str, error: &io::Error) -> Status {
+    let enhanced = match error.raw_os_error() {
+        Some(ENOSPC) => Enhanced::SYSTEM_FULL,
+        // The user's quota, or the limit of a file.
+        Some(EDQUOT | EFBIG) => Enhanced::MAILBOX_FULL,
+        _ if error.kind() == io::ErrorKind::TimedOut => MAILBOX,
+        _ => Enhanced::SYSTEM,
+    };
+    Status::Deferred(Detail::ours(enhanced, format!("{what}: {error}")))
+}

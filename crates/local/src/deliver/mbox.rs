@@ -1,0 +1,128 @@
+//! Delivery into an mbox (mboxrd), RFC 4155's format with reversible quoting.
+//!
+//! **Invariant:** a delivery that fails leaves the file as long as it was.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use envelope::{Detail, Enhanced, Status};
+use ipc::mailbox::Store;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+
+use super::content::{Content, Quoting};
+use super::mbox_lock::Lock;
+use super::{fault, place};
+
+const BUFFER: usize = 64 * 1024;
+
+pub(crate) fn deliver(path: &Path, store: &Store, content: &Content) -> Status {
+    match store_in(path, store, content) {
+        Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to mailbox")),
+        Err(error) => fault::status(&format!("mailbox {}", path.display()), &error),
+    }
+}
+
+fn store_in(path: &Path, store: &Store, content: &Content) -> io::Result<()> {
+    if store.make_home
+        && let Some(above) = path.parent()
+    {
+        place::make(above)?;
+    }
+    let file = open(path)?;
+    let before = file.metadata()?;
+    check(&before, store)?;
+    let _lock = Lock::take(&file, path)?;
+    // What was measured before the lock may have changed.
+    let end = file.metadata()?.len();
+    append(&file, end, store, content).inspect_err(|_| {
+        // If even this fails the next delivery starts on a line of its own.
+        let _ = file.set_len(end).and_then(|()| file.sync_all());
+    })?;
+    if end == 0 { path.parent().map_or(Ok(()), place::sync) } else { Ok(()) }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(path)
+}
+
+/// A mailbox is a plain file of the user's with one name. Root's mailbox, which is written without
+/// root's rights, may be root's own.
+fn check(mailbox: &Metadata, store: &Store) -> io::Result<()> {
+    let own = nix::unistd::geteuid().as_raw();
+    let wrong = if !mailbox.is_file() {
+        "not a regular file"
+    } else if mailbox.nlink() != 1 {
+        "has other names (hard links)"
+    } else if mailbox.uid() != own && !(mailbox.uid() == 0 && store.user == "root") {
+        "belongs to another user"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(wrong))
+}
+
+fn append(file: &File, end: u64, store: &Store, content: &Content) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(BUFFER, file);
+    out.write_all(separator(file, end)?)?;
+    let from = match &store.reverse_path.0 {
+        None => "MAILER-DAEMON".to_owned(),
+        // Readers split this line at spaces.
+        Some(address) => address.to_string().replace(char::is_whitespace, "-"),
+    };
+    writeln!(out, "From {from} {}", asctime(store.arrival))?;
+    content.write(&mut out, store, Quoting::From)?;
+    out.write_all(b"\n")?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// What is missing before the first line of a message: the file should end in an empty line, and
+/// does not after a crash in the middle of a delivery.
+fn separator(file: &File, end: u64) -> io::Result<&'static [u8]> {
+    let mut last = [b'\n'; 2];
+    let at = last.len() - usize::try_from(end.min(2)).unwrap_or(0);
+    if let Some(room) = last.get_mut(at..) {
+        file.read_exact_at(room, end.saturating_sub(2))?;
+    }
+    Ok(match &last {
+        b"\n\n" => b"",
+        [_, b'\n'] => b"\n",
+        _ => b"\n\n",
+    })
+}
+
+/// `Thu Jan  1 00:00:00 1970`, UTC (RFC 4155).
+fn asctime(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%a %b %e %H:%M:%S %Y").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_a_from_line() {
+        assert_eq!(asctime(0), "Thu Jan  1 00:00:00 1970");
+        assert_eq!(asctime(1_790_000_000), "Mon Sep 21 14:13:20 2026");
+    }
+
+    #[test]
+    fn messages_start_after_an_empty_line() {
+        for (text, missing) in
+            [("", ""), ("\n", ""), ("x", "\n\n"), ("x\n", "\n"), ("x\n\n", ""), ("\nx", "\n\n")]
+        {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let end = text.len().try_into().unwrap();
+            assert_eq!(separator(&file, end).unwrap(), missing.as_bytes(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Where a user's mail goes: `local.mailbox` with `{user}`, `{home}` and `{detail}` filled in.
+//!
+//! **Invariant:** what came with an address is never more than part of one file name, and never
+//! looks like an option of a command.
+
+use std::path::{Path, PathBuf};
+
+use config::Mailbox;
+use ipc::mailbox::Place;
+
+/// What stands for the placeholders.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) home: &'a Path,
+    pub(crate) detail: Option<&'a str>,
+}
+
+/// May this text be a file name, or an argument?
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && !matches!(text, "." | "..")
+        && !text.starts_with('-')
+        && !text.contains(|c: char| c == '/' || c.is_control())
+}
+
+/// The place; `None` when the detail is used and cannot be a name, or the home is not UTF-8.
+pub(crate) fn substitute(mailbox: &Mailbox, names: &Names<'_>) -> Option<Place> {
+    Some(match mailbox {
+        Mailbox::Mbox(text) => Place::Mbox(PathBuf::from(fill(text, names)?)),
+        Mailbox::Maildir(text) => Place::Maildir(PathBuf::from(fill(text, names)?)),
+        Mailbox::Command(argv) => {
+            Place::Command(argv.iter().map(|text| fill(text, names)).collect::<Option<_>>()?)
+        }
+    })
+}
+
+/// Left to right, so that nothing filled in is filled in again.
+fn fill(text: &str, names: &Names<'_>) -> Option<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let Some((name, after)) = after.split_once('}') else {
+            filled.push('{');
+            rest = after;
+            continue;
+        };
+        match name {
+            "user" => filled.push_str(names.user),
+            "home" => filled.push_str(names.home.to_str()?),
+            "detail" => filled.push_str(detail(names.detail)?),
+            other => {
+                filled.push('{');
+                filled.push_str(other);
+                filled.push('}');
+            }
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    Some(filled)
+}
+
+fn detail(detail: Option<&str>) -> Option<&str> {
+    match detail {
+        None | Some("") => Some(""),
+        Some(text) => is_name(text).then_some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names<'a>(user: &'a str, detail: Option<&'a str>) -> Names<'a> {
+        Names { user, home: Path::new("/home/a"), detail }
+    }
+
+    #[test]
+    fn placeholders_are_filled_once() {
+        let mbox = |text: &str, user, detail| {
+            substitute(&Mailbox::Mbox(text.into()), &names(user, detail))
+        };
+        let path = |text: &str| Some(Place::Mbox(text.into()));
+        assert_eq!(mbox("/var/mail/{user}", "anna", None), path("/var/mail/anna"));
+        assert_eq!(mbox("{home}/x{detail}y", "anna", None), path("/home/a/xy"));
+        assert_eq!(mbox("{home}/{detail}", "anna", Some("{user}")), path("/home/a/{user}"));
+        assert_eq!(mbox("{x}{user", "anna", None), path("{x}{user"));
+        for detail in ["../x", "a/b", "..", "-rf", "a\nb"] {
+            assert_eq!(mbox("{home}/{detail}", "anna", Some(detail)), None, "{detail:?}");
+            assert_eq!(mbox("{home}", "anna", Some(detail)), path("/home/a"), "not used");
+        }
+    }
+
+    #[test]
+    fn arguments_stay_apart() {
+        let argv = ["procmail", "-a", "{detail}", "-d", "{user}"].map(String::from).to_vec();
+        let place = substitute(&Mailbox::Command(argv), &names("anna", Some("a b;c")));
+        let expected = ["procmail", "-a", "a b;c", "-d", "anna"].map(String::from).to_vec();
+        assert_eq!(place, Some(Place::Command(expected)));
+    }
+
+    #[test]
+    fn names_of_users() {
+        for name in ["anna", "a.b", "ö", "x-y", ".x"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "-x", "a\0", "a\u{7f}"] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
+}

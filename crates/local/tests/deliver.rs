@@ -1,0 +1,324 @@
+//! The `deliver` executable, spoken to as `local` does.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use envelope::{QueueId, ReversePath, Status};
+use ipc::mailbox::{Place, Store, Stored};
+use ipc::{Connection, Frame};
+
+const TIME: Duration = Duration::from_secs(60);
+const MESSAGE: &[u8] = b"Subject: hi\r\n\r\nFrom here\r\n.\r\nlast\r\n";
+const STORED: &str = "Return-Path: <from@example.net>\nDelivered-To: anna@example.org\n\
+                      Subject: hi\n\nFrom here\n.\nlast\n";
+
+/// A running `deliver`.
+struct Deliver {
+    child: Child,
+    connection: Connection,
+}
+
+impl Deliver {
+    fn start() -> Self {
+        Self::run(&mut Command::new(env!("CARGO_BIN_EXE_deliver")))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let (connection, theirs) = Connection::pair().unwrap();
+        let child = command.stdin(Stdio::from(theirs)).spawn().unwrap();
+        Self { child, connection }
+    }
+
+    async fn store(&mut self, store: &Store, body: &[u8]) -> Status {
+        let frame: Frame<Stored> = self.connection.call(store, body, None, TIME).await.unwrap();
+        frame.head.0
+    }
+
+    /// Closes the connection, after which the process ends by itself.
+    fn end(self) {
+        let Self { mut child, connection } = self;
+        drop(connection);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn request(home: &Path, place: Place) -> Store {
+    Store {
+        id: QueueId::new(7).unwrap(),
+        reverse_path: ReversePath("from@example.net".parse().ok()),
+        recipient: "anna@example.org".parse().unwrap(),
+        place,
+        user: "anna".into(),
+        home: home.to_owned(),
+        detail: Some("tag".into()),
+        hostname: "mx.example.org".into(),
+        size: 0,
+        arrival: 1_790_000_000,
+        make_home: false,
+    }
+}
+
+fn shell(home: &Path, script: &str) -> Store {
+    request(home, Place::Command(["/bin/sh", "-c", script].map(String::from).to_vec()))
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn maildir() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = home.path().join("mail/in");
+        let store = request(home.path(), Place::Maildir(maildir.clone()));
+        let mut deliver = Deliver::start();
+        for count in 1..=3 {
+            assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+            assert_eq!(files(&maildir.join("new")).len(), count);
+        }
+        deliver.end();
+        for file in files(&maildir.join("new")) {
+            assert_eq!(fs::read_to_string(&file).unwrap(), STORED);
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(files(&maildir.join("tmp")).is_empty());
+        assert!(maildir.join("cur").is_dir());
+    });
+}
+
+#[test]
+fn a_missing_home_defers_unless_it_may_be_made() {
+    run(async {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home/anna");
+        let mut store = request(&home, Place::Maildir(home.join("Maildir")));
+        let mut deliver = Deliver::start();
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "4.3.0");
+        assert!(!home.exists());
+        store.make_home = true;
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        assert_eq!(files(&home.join("Maildir/new")).len(), 1);
+    });
+}
+
+#[test]
+fn spooled_content() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let spool = home.path().join("spool");
+        let line = format!("{}\r\n", "x".repeat(70));
+        let text = format!("Subject: long\r\n\r\n{}", line.repeat(20_000));
+        fs::write(&spool, &text).unwrap();
+        let file = File::open(&spool).unwrap();
+        let mut store = request(home.path(), Place::Maildir(home.path().join("Maildir")));
+        store.size = text.len().try_into().unwrap();
+        let mut deliver = Deliver::start();
+        for _ in 0..2 {
+            let frame: Frame<Stored> =
+                deliver.connection.call(&store, b"", Some(file.as_fd()), TIME).await.unwrap();
+            assert_eq!(frame.head.0.code(), "2.0.0");
+        }
+        for stored in files(&home.path().join("Maildir/new")) {
+            assert!(fs::read_to_string(stored).unwrap().ends_with(&text.replace('\r', "")));
+        }
+    });
+}
+
+#[test]
+fn mbox() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("mbox");
+        let mut store = request(home.path(), Place::Mbox(path.clone()));
+        let mut deliver = Deliver::start();
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        store.reverse_path = ReversePath::NULL;
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        let one = STORED.replace("\nFrom here", "\n>From here");
+        let two = one.replace("from@example.net", "");
+        let date = "Mon Sep 21 14:13:20 2026";
+        let expected =
+            format!("From from@example.net {date}\n{one}\nFrom MAILER-DAEMON {date}\n{two}\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(files(home.path()), [path], "no lock is left");
+    });
+}
+
+#[test]
+fn an_mbox_that_is_not_the_users_own_is_not_written() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::write(at("plain"), "text\n").unwrap();
+        symlink(at("plain"), at("symlink")).unwrap();
+        fs::write(at("one"), "text\n").unwrap();
+        fs::hard_link(at("one"), at("two")).unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        let mut deliver = Deliver::start();
+        for path in [at("symlink"), at("one"), at("directory"), "/dev/full".into()] {
+            let status = deliver.store(&request(home.path(), Place::Mbox(path)), MESSAGE).await;
+            assert_eq!(status.code(), "4.3.0", "{status}");
+        }
+        assert_eq!(fs::read_to_string(at("plain")).unwrap(), "text\n");
+        assert_eq!(fs::read_to_string(at("one")).unwrap(), "text\n");
+    });
+}
+
+#[test]
+fn a_lock_left_behind_long_ago_does_not_block() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let lock = File::create(home.path().join("mbox.lock")).unwrap();
+        lock.set_modified(SystemTime::now() - Duration::from_secs(600)).unwrap();
+        let store = request(home.path(), Place::Mbox(home.path().join("mbox")));
+        assert_eq!(Deliver::start().store(&store, MESSAGE).await.code(), "2.0.0");
+        assert!(!home.path().join("mbox.lock").exists());
+    });
+}
+
+#[test]
+fn many_writers_of_one_mbox() {
+    const WRITERS: usize = 4;
+    const EACH: usize = 10;
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("mbox");
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| run(write_many(home.path(), &path, EACH)));
+        }
+    });
+    let one = STORED.replace("\nFrom here", "\n>From here");
+    let one = format!("From from@example.net Mon Sep 21 14:13:20 2026\n{one}\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), one.repeat(WRITERS * EACH));
+}
+
+async fn write_many(home: &Path, path: &Path, count: usize) {
+    let store = request(home, Place::Mbox(path.to_owned()));
+    let mut deliver = Deliver::start();
+    for _ in 0..count {
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+    }
+}
+
+#[test]
+fn command() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let mut deliver = Deliver::start();
+        let script = "cat > got; env | sort | cut -d= -f1 | tr '\\n' ' ' > names; \
+                      echo $HOME $USER $SENDER $RECIPIENT $EXTENSION > env; pwd >> env";
+        assert_eq!(deliver.store(&shell(home.path(), script), MESSAGE).await.code(), "2.0.0");
+        let read = |name: &str| fs::read_to_string(home.path().join(name)).unwrap();
+        assert_eq!(read("got"), STORED);
+        let at = home.path().display();
+        let expected = format!("{at} anna from@example.net anna@example.org tag\n{at}\n");
+        assert_eq!(read("env"), expected);
+        assert_eq!(
+            read("names"),
+            "EXTENSION HOME LOGNAME PATH PWD RECIPIENT SENDER SHELL USER ",
+            "PWD is the shell's"
+        );
+        for (script, shown) in [
+            ("exit 67", "5.1.1 (User unknown (/bin/sh: exit 67))"),
+            (
+                "echo >&2; echo no way >&2; echo x; exit 77",
+                "5.7.0 (Insufficient permission: no way (/bin/sh: exit 77))",
+            ),
+            ("echo later; exit 75", "4.0.0 (Deferred: later (/bin/sh: exit 75))"),
+            ("kill -9 $$", "4.3.0 (/bin/sh: ended by signal 9)"),
+            ("exit 127", "4.3.0 (Command not found (/bin/sh: exit 127))"),
+        ] {
+            let status = deliver.store(&shell(home.path(), script), MESSAGE).await;
+            assert_eq!(status.to_string(), shown, "{script}");
+        }
+        let none = request(home.path(), Place::Command(vec!["/nonexistent/program".into()]));
+        assert_eq!(deliver.store(&none, MESSAGE).await.code(), "4.3.0");
+    });
+}
+
+#[test]
+fn a_command_may_leave_its_input_and_talk_at_length() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let mut deliver = Deliver::start();
+        let body = [MESSAGE, &b"x\r\n".repeat(30_000)].concat();
+        let script = "yes | head -c 1000000; exec true";
+        for script in ["exec true", script] {
+            assert_eq!(deliver.store(&shell(home.path(), script), &body).await.code(), "2.0.0");
+        }
+    });
+}
+
+#[test]
+fn a_loop_fails() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = home.path().join("Maildir");
+        let store = request(home.path(), Place::Maildir(maildir.clone()));
+        let mut deliver = Deliver::start();
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        let [stored] = &files(&maildir.join("new"))[..] else { panic!("one message") };
+        let again = fs::read_to_string(stored).unwrap().replace('\n', "\r\n");
+        assert_eq!(deliver.store(&store, again.as_bytes()).await.code(), "5.4.6");
+    });
+}
+
+#[test]
+fn a_write_that_fails_leaves_nothing() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let (mbox, maildir) = (home.path().join("mbox"), home.path().join("Maildir"));
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", "ulimit -f 16; exec \"$0\"", env!("CARGO_BIN_EXE_deliver")]);
+        let mut deliver = Deliver::run(&mut limited);
+        let long = [MESSAGE, &b"0123456789\r\n".repeat(4000)].concat();
+        let store = request(home.path(), Place::Mbox(mbox.clone()));
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        let before = fs::read(&mbox).unwrap();
+        let status = deliver.store(&store, &long).await;
+        assert_eq!(status.code(), "4.2.2", "{status}");
+        assert_eq!(fs::read(&mbox).unwrap(), before);
+        let store = request(home.path(), Place::Maildir(maildir.clone()));
+        assert_eq!(deliver.store(&store, &long).await.code(), "4.2.2");
+        assert!(files(&maildir.join("tmp")).is_empty() && files(&maildir.join("new")).is_empty());
+    });
+}
+
+#[test]
+fn a_crash_in_the_middle_shows_no_partial_message() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = home.path().join("Maildir");
+        let spool = home.path().join("spool");
+        let text = "0123456789abcde\r\n".repeat(1 << 20);
+        fs::write(&spool, &text).unwrap();
+        let mut store = request(home.path(), Place::Maildir(maildir.clone()));
+        store.size = text.len().try_into().unwrap();
+        let mut deliver = Deliver::start();
+        let file = File::open(&spool).unwrap();
+        deliver.connection.send(&store, b"", Some(file.as_fd())).await.unwrap();
+        while files(&maildir.join("tmp")).is_empty() && files(&maildir.join("new")).is_empty() {
+            std::thread::yield_now();
+        }
+        deliver.child.kill().unwrap();
+        deliver.child.wait().unwrap();
+        for stored in files(&maildir.join("new")) {
+            assert!(fs::read_to_string(stored).unwrap().ends_with(&text.replace('\r', "")));
+        }
+    });
+}
