@@ -97,3 +97,76 @@ fn starts_with_empty_line(content: &[u8]) -> bool {
 fn append(text: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).expect("invariant: a Vec takes every write");
 }
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn completed(content: &str, full_name: Option<&str>) -> String {
+        let from = "alice@x.test".parse().unwrap();
+        let with = Completion {
+            date: Date::utc(1_795_235_750),
+            random: 7,
+            hostname: "mail.x.test",
+            from: Some(&from),
+            full_name,
+        };
+        String::from_utf8(completion(content.as_bytes(), &with)).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_added() {
+        assert_eq!(
+            completed("Subject: x\r\n\r\nbody\r\n", Some("Alice \"Al\" Smith")),
+            "Date: Sat, 21 Nov 2026 04:35:50 +0000\r\n\
+             From: \"Alice \\\"Al\\\" Smith\" <alice@x.test>\r\n\
+             Message-ID: <20261121043550.0000000000000007@mail.x.test>\r\n"
+        );
+        assert_eq!(completed("date: x\r\nFROM: y\r\nMessage-Id: <z>\r\n\r\n", None), "");
+        assert_eq!(
+            completed("Date: x\r\nMessage-ID: <z>\r\n\r\n", Some(" ")),
+            "From: <alice@x.test>\r\n"
+        );
+    }
+
+    #[test]
+    fn a_resent_message_is_completed_as_such() {
+        let text = completed("Resent-To: bob@x.test\r\nResent-Date: x\r\n\r\n", None);
+        assert!(text.starts_with("Resent-From: <alice@x.test>\r\nResent-Message-ID: <"), "{text}");
+    }
+
+    #[test]
+    fn content_without_a_header_gets_an_empty_line() {
+        assert!(completed("Hello\r\n", None).ends_with(">\r\n\r\n"));
+        assert!(completed("", None).ends_with(">\r\n\r\n"));
+        assert!(completed("\r\nHello\r\n", None).ends_with(".test>\r\n"));
+    }
+
+    #[test]
+    fn fields_are_taken_out_and_the_body_stays() {
+        let content = b"Bcc: a@x.test,\r\n b@x.test\r\nTo: c\r\nbcc : d\r\n\r\nBcc: body\r\n";
+        assert_eq!(without_fields(content, &UNSENT_FIELDS), b"To: c\r\n\r\nBcc: body\r\n");
+        assert_eq!(without_fields(b"To: c\r\nbody\r\n", &[]), b"To: c\r\n\r\nbody\r\n");
+        assert_eq!(without_fields(b"body\r\n", &[]), b"body\r\n");
+        assert_eq!(without_fields(b"Bcc: a\r\n\r\nbody\r\n", &["Bcc"]), b"\r\nbody\r\n");
+    }
+
+    proptest! {
+        /// A full name is one field whatever it holds, and reads back as it was.
+        #[test]
+        fn any_full_name_is_one_field(name in prop_oneof!["\\PC{1,80}", "[ -~]{1,80}", "(?s).{1,40}"]) {
+            let text = completed("Date: x\r\nMessage-ID: <y>\r\n\r\n", Some(&name));
+            prop_assert!(text.is_ascii(), "{text}");
+            prop_assert_eq!(crate::fields(text.as_bytes()).count(), 1);
+            prop_assert!(text.lines().all(|line| line.len() <= 998));
+            let content = format!("{text}\r\n");
+            let message = MessageParser::new().parse(&content).unwrap();
+            let from = message.from().unwrap();
+            prop_assert_eq!(from.mailboxes().count(), 1);
+            prop_assert_eq!(from.first().unwrap().address(), Some("alice@x.test"));
+        }
+    }
+}

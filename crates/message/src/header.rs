@@ -118,3 +118,87 @@ fn without_line_end(value: &[u8]) -> &[u8] {
     let value = value.strip_suffix(b"\n").unwrap_or(value);
     value.strip_suffix(b"\r").unwrap_or(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(content: &str) -> Vec<(&str, String)> {
+        fields(content.as_bytes()).map(|field| (field.name, field.text().into_owned())).collect()
+    }
+
+    #[test]
+    fn fields_end_where_the_body_begins() {
+        let content = "A: 1\r\nb :2\r\n\t3\r\nC:\r\n\r\nD: body\r\n";
+        let all = [("A", "1"), ("b", "2\t3"), ("C", "")];
+        assert_eq!(names(content), all.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(&content[end_of_header(content.as_bytes())..], "\r\nD: body\r\n");
+        assert_eq!(names("A: 1\nB: 2\n\nC: 3\n").len(), 2);
+        assert_eq!(names("A: no line end").len(), 1);
+        for none in [
+            "",
+            "\r\nA: 1\r\n",
+            " A: 1\r\n",
+            "From alice Sat Nov 21 04:35:50\r\nA: 1\r\n",
+            ": x\r\n",
+            "Grüße: x\r\n",
+        ] {
+            assert_eq!(end_of_header(none.as_bytes()), 0, "{none}");
+        }
+        assert_eq!(names("A: 1\r\nnot a field\r\nB: 2\r\n").len(), 1);
+    }
+
+    #[test]
+    fn found_whatever_the_case() {
+        let content = b"received: a\r\nX: y\r\nRECEIVED : b\r\n\r\nReceived: c\r\n";
+        assert_eq!(count(content, "Received"), 2);
+        assert_eq!(first(content, "Received").unwrap().value, b" a");
+        assert!(has(content, "x") && !has(content, "Y"));
+    }
+
+    /// Fields counted line by line, without looking at how the reader does it.
+    fn oracle(content: &[u8], wanted: &str) -> usize {
+        let mut found = 0;
+        for (index, line) in content.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            if index > 0 && matches!(line[0], b' ' | b'\t') {
+                continue;
+            }
+            let line = String::from_utf8_lossy(line);
+            let Some((name, _)) = line.split_once(':') else { break };
+            let name = name.trim_end_matches([' ', '\t']);
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                break;
+            }
+            found += usize::from(name.eq_ignore_ascii_case(wanted));
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(content in prop::collection::vec(any::<u8>(), 0..300)) {
+            let end = end_of_header(&content);
+            prop_assert!(end <= content.len());
+            let lengths: usize = fields(&content).map(|field| field.range.len()).sum();
+            prop_assert_eq!(lengths, end);
+        }
+
+        #[test]
+        fn counts_as_a_reader_of_lines_does(
+            lines in prop::collection::vec(
+                prop_oneof![
+                    Just("Received: from a"), Just("received:x"), Just("RECEIVED \t: y"), Just(" fold"),
+                    Just("\tfold: x"), Just("Other: Received:"), Just(""), Just("no field"),
+                    Just("Re ceived: x"), Just("Receivéd: x"), Just(": x"), Just("Received:"),
+                ], 0..12),
+            ends in prop::collection::vec(prop::bool::weighted(0.8), 12),
+        ) {
+            let content: String = lines.iter().zip(ends)
+                .map(|(line, crlf)| format!("{line}{}", if crlf { "\r\n" } else { "\n" }))
+                .collect();
+            prop_assert_eq!(count(content.as_bytes(), "Received"), oracle(content.as_bytes(), "Received"));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What a notification looks like, and that nothing from outside can bend it.
 
 use envelope::{Detail, Enhanced};
-use mail_parser::{HeaderForm, Message, MessageParser};
+use mail_parser::{Message, MessageParser};
 use proptest::prelude::*;
 
 use super::*;
@@ -129,4 +129,99 @@ fn parts(built: &Built) -> (Vec<String>, Vec<u8>) {
         format!("{}/{}", content_type.ctype(), content_type.subtype().unwrap_or_default())
     });
     (types.collect(), children.last().unwrap().raw_body().to_vec())
+}
+
+#[test]
+fn only_whole_and_small_and_clean_messages_go_back_whole() {
+    let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
+    let status = Status::Failed(Detail::ours(Enhanced::EXPIRED, "late"));
+    let recipients = [recipient(&bob, Action::Failed, &status)];
+    let whole = report(Kind::Failure, &to, &recipients, CONTENT);
+    let last_type = |report: &Report<'_>| parts(&report.build()).0.pop().unwrap();
+    assert_eq!(last_type(&whole), "message/rfc822");
+
+    let header_only = |original: Original<'_>, kind: Kind| {
+        let built = Report { original, kind, ..whole.clone() }.build();
+        assert_eq!(parts(&built).0.last().unwrap(), "text/rfc822-headers");
+        parts(&built).1
+    };
+    let header = &CONTENT[..CONTENT.len() - "\r\nHello\r\n".len()];
+    let trimmed = |bytes: Vec<u8>| bytes.trim_ascii_end().to_vec();
+    let ret = Some(Return::Headers);
+    assert_eq!(
+        trimmed(header_only(Original { ret, ..whole.original }, Kind::Failure)),
+        header.trim_ascii_end()
+    );
+    assert_eq!(
+        trimmed(header_only(Original { whole: false, ..whole.original }, Kind::Failure)),
+        header.trim_ascii_end()
+    );
+    assert_eq!(trimmed(header_only(whole.original, Kind::Delay)), header.trim_ascii_end());
+
+    let long = [CONTENT, b"x".repeat(999).as_slice(), b"\r\n"].concat();
+    header_only(Original { content: &long, ..whole.original }, Kind::Failure);
+    let cut = b"A: b\r\nC: d\0\r\nE: f\r\nG: cut he";
+    assert_eq!(
+        trimmed(header_only(Original { content: cut, ..whole.original }, Kind::Failure)),
+        b"A: b\r\nE: f"
+    );
+}
+
+fn outside() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        "[a-z\r\n\t :\u{e4}\u{202e}\0.-]{0,60}",
+        Just("x\r\nBcc: all@x.test\r\n\r\n--=_123456789abcdef0--\r\n".to_owned()),
+        Just("w".repeat(1500)),
+        Just("ü".repeat(700)),
+    ]
+}
+
+proptest! {
+    /// Whatever the other side, the author and the message say: the same fields, the same parts,
+    /// lines that SMTP carries.
+    #[test]
+    fn nothing_from_outside_bends_it(
+        (text, remote, envid, orcpt, kind) in (outside(), outside(), outside(), outside(), outside()),
+        content in prop::collection::vec(any::<u8>(), 0..200),
+        subject in outside(),
+        whole in any::<bool>(),
+        smtputf8 in any::<bool>(),
+        code in prop::option::of(200_u16..600),
+    ) {
+        let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
+        let detail = Detail { enhanced: Enhanced(1, 1), code, text, remote: Some(remote) };
+        let status = Status::Failed(detail);
+        let original = OriginalRecipient { kind, address: orcpt };
+        let recipients =
+            [RecipientReport { original: Some(&original), ..recipient(&bob, Action::Failed, &status) }];
+        let content = [b"Subject: ", subject.as_bytes(), b"\r\n", &content].concat();
+        let mut report = report(Kind::Failure, &to, &recipients, &content);
+        report.envid = Some(&envid);
+        report.original = Original { content: &content, whole, ret: None, smtputf8 };
+        let built = report.build();
+
+        prop_assert!(built.content.ends_with(b"\r\n"));
+        for line in built.content.split_inclusive(|&byte| byte == b'\n') {
+            prop_assert!(line.ends_with(b"\r\n") && line.len() <= 1000);
+            prop_assert!(!line[..line.len() - 2].iter().any(|byte| matches!(byte, 0 | b'\r')));
+        }
+        prop_assert_eq!(built.content.is_ascii(), built.body == Body::SevenBit);
+        let header = &built.content[..crate::end_of_header(&built.content)];
+        prop_assert!(header.is_ascii());
+        let names: Vec<_> = crate::fields(header).map(|field| field.name.to_owned()).collect();
+        let wanted = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted",
+            "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
+        prop_assert_eq!(names, wanted);
+
+        let message = MessageParser::new().parse(&built.content).unwrap();
+        let children: Vec<_> = message.root_part().children().collect();
+        prop_assert_eq!(children.len(), 3);
+        let status = children[1].raw_body();
+        prop_assert!(status.is_ascii());
+        let (first, second) = status.split_at(crate::end_of_header(status));
+        prop_assert_eq!(crate::fields(first).count(), 4);
+        prop_assert_eq!(crate::count(&second[2..], "Status"), 1);
+        prop_assert!(crate::fields(&second[2..]).count() <= 6);
+    }
 }

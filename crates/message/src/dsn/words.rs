@@ -68,7 +68,7 @@ fn message(text: &mut Wrapped, report: &Report<'_>) {
             value.as_text().unwrap_or_default().chars().take(MAX_SUBJECT).collect();
         text.line("    ", &format!("Subject: {subject}"));
     }
-    text.line("    ", &format!("Sent:    {}", report.arrival));
+    text.line("    ", &format!("Arrived: {}", report.arrival));
     text.line("    ", &format!("Our id:  {}", report.id));
     text.end();
 }
