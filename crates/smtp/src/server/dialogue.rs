@@ -1,0 +1,281 @@
+//! Commands and their replies (RFC 5321 §4.1, §4.3).
+
+use envelope::{Address, AddressError, Enhanced, Recipient, ReversePath};
+
+use super::intake::too_large;
+use super::transaction::Transaction;
+use super::{Hello, Peer, Question, Refusal, Session, State, Step, Unqualified};
+use crate::Reply;
+use crate::command::{Command, CommandError, Mail, Path, Rcpt};
+use crate::line::{self, Line, Skip};
+
+/// Commands since the last message that led to none; a client that only looks around has to go.
+const IDLE_COMMANDS: usize = 200;
+/// Recipients in one question.
+const BATCH: usize = 500;
+
+/// What the input begins with.
+enum Next {
+    Incomplete,
+    TooLong,
+    Bare,
+    /// To be asked about.
+    Recipient(Recipient),
+    Command(Command),
+    Refused(Refusal),
+    /// Words of another protocol.
+    Foreign(Reply),
+}
+
+impl Session {
+    /// The next command in `input`. Recipients gather until something else comes or the input
+    /// ends, so that a group of them is one question.
+    pub(super) fn command(&mut self, input: &mut &[u8]) -> Option<Step> {
+        if self.draining && self.transaction.is_none() {
+            let reply = Reply::new(421, Enhanced(3, 2), "Going down, try again soon");
+            return self.hang_up("command", reply);
+        }
+        let mut rest = *input;
+        let next = self.read(&mut rest);
+        if let (Next::Recipient(recipient), Some(transaction)) = (&next, &mut self.transaction) {
+            transaction.asked.push(recipient.clone());
+            *input = rest;
+            return None;
+        }
+        if let Some(question) = self.question() {
+            return Some(Step::Check(question));
+        }
+        *input = rest;
+        match next {
+            Next::Incomplete => return Some(Step::Read),
+            Next::TooLong => self.state = State::LongLine(Skip::default()),
+            Next::Bare => return self.bare("command"),
+            Next::Foreign(reply) => return self.hang_up("command", reply),
+            Next::Refused(refusal) => self.refuse(refusal),
+            Next::Command(command) => self.obey(command, rest.is_empty()),
+            Next::Recipient(_) => {}
+        }
+        None
+    }
+
+    fn read(&self, input: &mut &[u8]) -> Next {
+        let line = match line::take(input) {
+            Line::Whole(line) => line,
+            Line::Partial => return Next::Incomplete,
+            Line::TooLong => return Next::TooLong,
+            Line::Bare => return Next::Bare,
+        };
+        match Command::parse(line) {
+            Ok(Command::Rcpt(rcpt)) => match self.admit(rcpt) {
+                Ok(recipient) => Next::Recipient(recipient),
+                Err(refusal) => Next::Refused(refusal),
+            },
+            Ok(command) => Next::Command(command),
+            Err(error @ CommandError::ForeignProtocol) => Next::Foreign(error.reply()),
+            Err(error) => Next::Refused(self.refusal("command", error.reply())),
+        }
+    }
+
+    /// The recipients whose RCPT is to be answered before anything else.
+    fn question(&self) -> Option<Question> {
+        let transaction = self.transaction.as_deref()?;
+        (!transaction.asked.is_empty()).then(|| transaction.question())
+    }
+
+    /// The answer to [`Step::Check`]: for each recipient, in order, whether it is accepted, or the
+    /// reply that refuses it. Those without an answer are deferred.
+    pub fn verdicts(&mut self, verdicts: impl IntoIterator<Item = Result<(), Reply>>) {
+        self.patience.renew();
+        let Some(transaction) = &mut self.transaction else { return };
+        let asked = std::mem::take(&mut transaction.asked);
+        let mut verdicts = verdicts.into_iter();
+        for recipient in asked {
+            match verdicts.next().unwrap_or_else(|| Err(fault())) {
+                Ok(()) => self.accept(recipient),
+                Err(reply) => {
+                    let refusal = self.refusal("RCPT", reply);
+                    self.refuse(Refusal { to: Some(recipient.address), ..refusal });
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, recipient: Recipient) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.recipients.push(recipient);
+            self.say(&Reply::new(250, Enhanced(1, 5), "Recipient ok"));
+        }
+    }
+
+    /// May this recipient be asked about?
+    fn admit(&self, rcpt: Rcpt) -> Result<Recipient, Refusal> {
+        let refuse = |code, enhanced, text: &'static str| {
+            Err(self.refusal("RCPT", Reply::new(code, enhanced, text)))
+        };
+        let Some(transaction) = self.transaction.as_deref() else {
+            return refuse(503, Enhanced(5, 1), "MAIL first");
+        };
+        if transaction.intake.is_some() {
+            return refuse(503, Enhanced(5, 1), "The content has begun");
+        }
+        let asked = transaction.asked.len();
+        if asked >= BATCH || transaction.recipients.len() + asked >= self.settings.recipients {
+            // RFC 5321 §4.5.3.1.10
+            return refuse(452, Enhanced(5, 3), "Too many recipients, send the rest separately");
+        }
+        let bad = |error| self.refusal("RCPT", CommandError::ForwardPath(error).reply());
+        let Some(address) = self.resolve(rcpt.path).map_err(bad)? else {
+            return Err(bad(AddressError::Incomplete));
+        };
+        if address.needs_utf8() && !transaction.smtputf8 {
+            // RFC 6531 §3.5
+            let refusal = self.refusal("RCPT", needs_smtputf8());
+            return Err(Refusal { to: Some(address), ..refusal });
+        }
+        Ok(Recipient { address, notify: rcpt.notify, orcpt: rcpt.orcpt })
+    }
+
+    fn resolve(&self, path: Path) -> Result<Option<Address>, AddressError> {
+        let ours = match (&path, self.settings.unqualified) {
+            (Path::Unqualified(_), Unqualified::Ours) => true,
+            // RFC 5321 §4.5.1: always accepted, in any case.
+            (Path::Unqualified(local), Unqualified::Refused) => {
+                local.eq_ignore_ascii_case("postmaster")
+            }
+            (Path::Null | Path::Mailbox(_), _) => true,
+        };
+        if ours { path.qualified(&self.settings.hostname) } else { Err(AddressError::Incomplete) }
+    }
+
+    /// `last`: nothing came after the command.
+    fn obey(&mut self, command: Command, last: bool) {
+        self.idle_commands += 1;
+        if self.idle_commands > IDLE_COMMANDS {
+            let reply = Reply::new(421, Enhanced(7, 0), "Too many commands without a message");
+            self.hang_up("command", reply);
+            return;
+        }
+        match command {
+            Command::Ehlo(name) => self.hello(Hello { name, extended: true }, last),
+            Command::Helo(name) => self.hello(Hello { name, extended: false }, last),
+            Command::Mail(mail) => self.mail(mail),
+            Command::Data => self.data_command(last),
+            Command::Bdat { size, last } => self.begin_chunk(size, last),
+            Command::Rset => {
+                self.transaction = None;
+                self.ok(250, "Reset");
+            }
+            Command::Quit => {
+                self.transaction = None;
+                self.ok(221, "Bye");
+                self.state = State::Closed;
+            }
+            Command::Noop => self.ok(250, "Ok"),
+            Command::Help => self.ok(214, "See RFC 5321"),
+            // RFC 5321 §7.3
+            Command::Vrfy => self.ok(252, "Not verified; mail will tell"),
+            // Answered when it was read.
+            Command::Rcpt(_) => {}
+        }
+        self.patience.renew();
+    }
+
+    fn hello(&mut self, hello: Hello, last: bool) {
+        if self.came_too_early(last) {
+            return;
+        }
+        // RFC 5321 §4.1.4: as RSET.
+        self.transaction = None;
+        let text = if hello.extended { self.extensions() } else { self.settings.hostname.clone() };
+        self.hello = Some(hello);
+        self.say(&Reply::bare(250, text));
+    }
+
+    fn extensions(&self) -> String {
+        format!(
+            "{}\nPIPELINING\nSIZE {}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\n\
+             LIMITS RCPTMAX={}\nHELP",
+            self.settings.hostname, self.settings.message_size, self.settings.recipients
+        )
+    }
+
+    fn mail(&mut self, mail: Mail) {
+        match self.begin(mail) {
+            Ok(transaction) => {
+                self.transaction = Some(Box::new(transaction));
+                self.say(&Reply::new(250, Enhanced(1, 0), "Sender ok"));
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn begin(&self, mail: Mail) -> Result<Transaction, Refusal> {
+        let order =
+            |text: &'static str| self.refusal("MAIL", Reply::new(503, Enhanced(5, 1), text));
+        if self.hello.is_none() {
+            return Err(order("EHLO first"));
+        }
+        if self.transaction.is_some() {
+            return Err(order("MAIL was given"));
+        }
+        let bad = |error| self.refusal("MAIL", CommandError::ReversePath(error).reply());
+        let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
+        let refuse = |from, reply| Refusal { from: Some(from), ..self.refusal("MAIL", reply) };
+        if mail.size.is_some_and(|size| size > self.settings.message_size) {
+            return Err(refuse(reverse_path, too_large(&self.settings)));
+        }
+        if !mail.smtputf8 && reverse_path.0.as_ref().is_some_and(Address::needs_utf8) {
+            return Err(refuse(reverse_path, needs_smtputf8()));
+        }
+        Ok(Transaction {
+            reverse_path,
+            declared_size: mail.size,
+            body: mail.body,
+            smtputf8: mail.smtputf8,
+            ret: mail.ret,
+            envid: mail.envid,
+            recipients: Vec::new(),
+            asked: Vec::new(),
+            intake: None,
+        })
+    }
+
+    fn data_command(&mut self, last: bool) {
+        let order = match self.transaction.as_deref() {
+            None => Some("MAIL first"),
+            Some(transaction) if transaction.intake.is_some() => Some("BDAT was given"),
+            Some(transaction) if transaction.recipients.is_empty() => Some("No valid recipients"),
+            Some(_) => None,
+        };
+        match order {
+            Some(text) => {
+                let refusal = self.refusal("DATA", Reply::new(503, Enhanced(5, 1), text));
+                self.refuse(refusal);
+            }
+            None if self.came_too_early(last) => {}
+            None => self.begin_data(),
+        }
+    }
+
+    /// Input after a command whose reply it had to wait for (RFC 2920 §3.1) may be another's
+    /// words, put into the mouth of a client that does not speak SMTP: the session ends.
+    fn came_too_early(&mut self, last: bool) -> bool {
+        let early = match self.peer {
+            Peer::Network(_) => !last,
+            Peer::User { .. } => false,
+        };
+        if early {
+            let text = "Input came before the reply it had to wait for";
+            self.hang_up("command", Reply::new(554, Enhanced(5, 0), text));
+        }
+        early
+    }
+}
+
+fn needs_smtputf8() -> Reply {
+    Reply::new(553, Enhanced(6, 7), "The address needs SMTPUTF8")
+}
+
+fn fault() -> Reply {
+    Reply::new(451, Enhanced::SYSTEM, "Our fault, try again later")
+}

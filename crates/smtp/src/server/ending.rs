@@ -1,0 +1,100 @@
+//! What is said, and how a session ends.
+
+use std::time::Instant;
+
+use envelope::Enhanced;
+
+use super::{Refusal, Session, State, Step};
+use crate::Reply;
+use crate::line::Line;
+
+impl Session {
+    /// The answer to [`Step::Submit`].
+    pub fn submitted(&mut self, reply: Reply) {
+        self.patience.renew();
+        if reply.class() == 2 {
+            self.say(&reply);
+        } else {
+            let refusal = self.refusal("content", reply);
+            self.refuse(refusal);
+        }
+        self.transaction = None;
+    }
+
+    /// When the client's time is up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        match self.state {
+            State::Commands | State::LongLine(_) | State::Closed => self.patience.for_command(),
+            State::Data | State::Chunk { .. } | State::Discard { .. } => {
+                self.patience.for_content()
+            }
+        }
+    }
+
+    /// The deadline has passed (RFC 5321 §4.5.3.2).
+    pub fn time_out(&mut self) {
+        self.hang_up("timeout", Reply::new(421, Enhanced::BAD_CONNECTION, "Waited too long"));
+    }
+
+    /// The transaction under way may be finished, and then the session ends.
+    pub const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// The end of a line that is too long (RFC 5321 §4.5.3.1.9).
+    pub(super) fn long_line(&mut self, line: &Line<'_>) -> Option<Step> {
+        match line {
+            Line::Partial => Some(Step::Read),
+            Line::Bare => self.bare("command"),
+            Line::Whole(_) | Line::TooLong => {
+                self.state = State::Commands;
+                self.patience.renew();
+                let text = format!("The line is over {} bytes", crate::line::MAX);
+                let refusal = self.refusal("command", Reply::new(500, Enhanced(5, 2), text));
+                self.refuse(refusal);
+                None
+            }
+        }
+    }
+
+    /// A CR or LF by itself: what one reader takes for text is a line for another, so that nothing
+    /// that follows can be trusted.
+    pub(super) fn bare(&mut self, stage: &'static str) -> Option<Step> {
+        let text = "A CR or LF by itself; lines end with both";
+        self.hang_up(stage, Reply::new(554, Enhanced(5, 2), text))
+    }
+
+    /// The last reply of a session.
+    pub(super) fn hang_up(&mut self, stage: &'static str, reply: Reply) -> Option<Step> {
+        self.say(&reply);
+        let refusal = self.refusal(stage, reply);
+        self.refusals.push(refusal);
+        self.transaction = None;
+        self.state = State::Closed;
+        None
+    }
+
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        self.say(&refusal.reply);
+        let error = refusal.reply.class() == 5;
+        self.refusals.push(refusal);
+        self.errors += usize::from(error);
+        if error && self.errors >= self.settings.commands_in_error {
+            self.hang_up("command", Reply::new(421, Enhanced(7, 0), "Too many errors"));
+        }
+    }
+
+    pub(super) fn refusal(&self, stage: &'static str, reply: Reply) -> Refusal {
+        let from = self.transaction.as_ref().map(|open| open.reverse_path.clone());
+        Refusal { stage, from, to: None, reply }
+    }
+
+    pub(super) fn ok(&mut self, code: u16, text: &'static str) {
+        self.say(&Reply::new(code, Enhanced::UNDEFINED, text));
+    }
+
+    pub(super) fn say(&mut self, reply: &Reply) {
+        reply.write(&mut self.output);
+    }
+}

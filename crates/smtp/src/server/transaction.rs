@@ -1,0 +1,60 @@
+//! One mail transaction (RFC 5321 §3.3).
+
+use envelope::{Body, Envelope, Origin, Recipient, Return, ReversePath};
+
+use super::intake::Intake;
+use super::{Peer, Question};
+
+/// From MAIL on.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) reverse_path: ReversePath,
+    pub(super) declared_size: Option<u64>,
+    pub(super) body: Option<Body>,
+    pub(super) smtputf8: bool,
+    pub(super) ret: Option<Return>,
+    pub(super) envid: Option<String>,
+    pub(super) recipients: Vec<Recipient>,
+    /// Those whose RCPT has not been answered yet.
+    pub(super) asked: Vec<Recipient>,
+    /// From DATA or the first BDAT on.
+    pub(super) intake: Option<Intake>,
+}
+
+impl Transaction {
+    /// About the recipients that are not answered.
+    pub(super) fn question(&self) -> Question {
+        let recipients = self.asked.iter().map(|recipient| recipient.address.clone()).collect();
+        Question { reverse_path: self.reverse_path.clone(), recipients }
+    }
+
+    pub(super) fn envelope(&self, peer: &Peer, helo: &str) -> Envelope {
+        Envelope {
+            reverse_path: self.reverse_path.clone(),
+            recipients: self.recipients.clone(),
+            body: self.body(),
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid.clone(),
+            origin: origin(peer, helo),
+        }
+    }
+
+    /// Content is 8-bit if it was declared or seen to be so, and if the end is not yet seen it may
+    /// be: many clients declare nothing, and send what they have.
+    fn body(&self) -> Body {
+        let eight_bit = self.intake.as_ref().is_some_and(Intake::may_be_eight_bit);
+        match self.body {
+            Some(body) => body,
+            None if eight_bit => Body::EightBitMime,
+            None => Body::SevenBit,
+        }
+    }
+}
+
+fn origin(peer: &Peer, helo: &str) -> Origin {
+    match peer {
+        Peer::Network(address) => Origin::Client { address: *address, helo: helo.to_owned() },
+        Peer::User { uid, name } => Origin::User { uid: *uid, name: name.clone() },
+    }
+}
