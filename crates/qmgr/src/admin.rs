@@ -1,3 +1,3 @@
 //! Administrators look at the queue and change it.
 
-mod authority;
+pub mod authority;

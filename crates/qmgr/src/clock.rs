@@ -1,12 +1,18 @@
 //! Queue time: the wall clock without its steps.
 //!
-//! Every time in the queue (arrival, due, last attempt) is queue time, microseconds since 1970.
-//! It runs on when the wall clock is set by more than [`STEP`], so that a wrong clock neither
+//! Every time in the queue (arrival, due, last attempt) is queue time, milliseconds since 1970. It
+//! runs on when the wall clock is set by more than [`STEP`], so that a wrong clock neither
 //! expires mail nor holds it back, and no record ever has to be rewritten.
 //!
-//! **Invariant:** pure. Wall and monotonic time are arguments.
+//! **Invariant:** [`Clock`] is pure. Wall and monotonic time are arguments.
+
+mod timepiece;
 
 use std::time::Duration;
+
+pub use timepiece::Timepiece;
+
+use crate::record::Millis;
 
 /// Steps up to this are followed; beyond it they are compensated.
 pub const STEP: Duration = Duration::from_secs(3600);
@@ -14,24 +20,24 @@ pub const STEP: Duration = Duration::from_secs(3600);
 /// What is kept over restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Saved {
-    /// Queue time minus wall time, microseconds.
+    /// Queue time minus wall time, milliseconds.
     pub correction: i64,
-    /// The last queue time that was noted, microseconds since 1970.
-    pub last_seen: u64,
+    /// The last queue time that was noted.
+    pub last_seen: Millis,
 }
 
 /// The wall clock was set, and queue time did not follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// By how much the wall clock is ahead of where it was expected, microseconds.
-    pub micros: i64,
+    /// By how much the wall clock is ahead of where it was expected, milliseconds.
+    pub millis: i64,
 }
 
 /// Turns wall time into queue time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     correction: i64,
-    /// The last reading: wall microseconds since 1970, and monotonic time since some start.
+    /// The last reading: wall milliseconds since 1970, and monotonic time since some start.
     wall: u64,
     monotonic: Duration,
 }
@@ -43,37 +49,37 @@ impl Clock {
     pub fn start(saved: Saved, wall: u64, monotonic: Duration) -> (Self, Option<Step>) {
         let mut clock = Self { correction: saved.correction, wall, monotonic };
         let behind = distance(saved.last_seen, clock.now());
-        if behind <= micros(STEP) {
+        if behind <= millis(STEP) {
             return (clock, None);
         }
         clock.correction = clock.correction.saturating_add(behind);
-        (clock, Some(Step { micros: behind.saturating_neg() }))
+        (clock, Some(Step { millis: behind.saturating_neg() }))
     }
 
     /// Takes a new reading, and tells of a step since the last one.
     pub fn read(&mut self, wall: u64, monotonic: Duration) -> Option<Step> {
         let passed = monotonic.saturating_sub(self.monotonic);
-        let step = distance(wall, self.wall).saturating_sub(micros(passed));
+        let step = distance(wall, self.wall).saturating_sub(millis(passed));
         self.wall = wall;
         self.monotonic = monotonic;
-        if step.abs() <= micros(STEP) {
+        if step.abs() <= millis(STEP) {
             return None;
         }
         self.correction = self.correction.saturating_sub(step);
-        Some(Step { micros: step })
+        Some(Step { millis: step })
     }
 
     /// Queue time of the last reading.
     #[must_use]
-    pub const fn now(&self) -> u64 {
+    pub const fn now(&self) -> Millis {
         self.wall.saturating_add_signed(self.correction)
     }
 
     /// Wall time of a queue time, seconds since 1970, for people and for other systems.
     #[must_use]
-    pub fn wall_seconds(&self, queue_time: u64) -> i64 {
+    pub fn wall_seconds(&self, queue_time: Millis) -> i64 {
         let wall = queue_time.saturating_add_signed(self.correction.saturating_neg());
-        i64::try_from(wall / 1_000_000).unwrap_or(i64::MAX)
+        i64::try_from(wall / 1000).unwrap_or(i64::MAX)
     }
 
     /// What to keep over a restart.
@@ -89,8 +95,8 @@ fn distance(a: u64, b: u64) -> i64 {
     if a >= b { size } else { -size }
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -101,8 +107,8 @@ mod tests {
 
     use super::{Clock, Saved, Step};
 
-    const HOUR: u64 = 3_600_000_000;
-    const NOW: u64 = 1_790_000_000_000_000;
+    const HOUR: u64 = 3_600_000;
+    const NOW: u64 = 1_790_000_000_000;
 
     fn started() -> Clock {
         Clock::start(Saved::default(), NOW, Duration::ZERO).0
@@ -118,10 +124,10 @@ mod tests {
     #[test]
     fn a_large_step_shifts_nothing_but_the_wall() {
         let mut clock = started();
-        let step = clock.read(NOW + 48 * HOUR + 1_000_000, Duration::from_secs(1));
-        assert_eq!(step, Some(Step { micros: 48 * 3_600_000_000 }));
-        assert_eq!(clock.now(), NOW + 1_000_000);
-        assert_eq!(clock.wall_seconds(NOW), i64::try_from((NOW + 48 * HOUR) / 1_000_000).unwrap());
+        let step = clock.read(NOW + 48 * HOUR + 1000, Duration::from_secs(1));
+        assert_eq!(step, Some(Step { millis: 48 * 3_600_000 }));
+        assert_eq!(clock.now(), NOW + 1000);
+        assert_eq!(clock.wall_seconds(NOW), i64::try_from((NOW + 48 * HOUR) / 1000).unwrap());
     }
 
     #[test]
@@ -138,7 +144,7 @@ mod tests {
     fn a_wall_clock_behind_the_queue_at_start_is_compensated() {
         let saved = Saved { correction: 0, last_seen: NOW };
         let (clock, step) = Clock::start(saved, NOW - 2 * HOUR, Duration::ZERO);
-        assert_eq!(step, Some(Step { micros: -2 * 3_600_000_000 }));
+        assert_eq!(step, Some(Step { millis: -2 * 3_600_000 }));
         assert_eq!(clock.now(), NOW);
     }
 
@@ -152,7 +158,7 @@ mod tests {
                 let before = clock.now();
                 passed += Duration::from_secs(60);
                 clock.read(wall, passed);
-                prop_assert!((before + 60_000_000).abs_diff(clock.now()) <= HOUR);
+                prop_assert!((before + 60_000).abs_diff(clock.now()) <= HOUR);
             }
         }
     }

@@ -15,6 +15,7 @@ use envelope::{Detail, QueueId};
 use ipc::delivery::Destination;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::record::Millis;
 use crate::schedule;
 
 /// Messages of one destination that are active, under way or waiting for a slot.
@@ -58,8 +59,7 @@ struct Dead {
 /// A destination is not to be tried before `until`, because of `detail`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alone {
-    /// Queue time.
-    pub until: u64,
+    pub until: Millis,
     pub detail: Detail,
 }
 
@@ -124,8 +124,8 @@ impl Hops {
         })
     }
 
-    /// Asks for a place at `destination`. `now`: queue time.
-    pub fn claim(self: &Arc<Self>, destination: &Destination, now: u64) -> Entrance {
+    /// Asks for a place at `destination`.
+    pub fn claim(self: &Arc<Self>, destination: &Destination, now: Millis) -> Entrance {
         let key = key(destination);
         let mut hops = self.lock();
         let hop = hops.entry(key.clone()).or_insert_with(|| self.fresh(destination));
@@ -153,6 +153,13 @@ impl Hops {
         }
         hop.parked.push_back(id);
         Parked::Yes
+    }
+
+    /// An administrator wants everything tried now: no destination is left alone any longer.
+    pub fn revive(&self) {
+        for hop in self.lock().values_mut() {
+            hop.dead = None;
+        }
     }
 
     /// Calls back what was parked with destinations that have become idle: the called ones may
@@ -195,7 +202,7 @@ impl Hops {
 }
 
 impl Hop {
-    fn alone(&self, now: u64) -> Option<Alone> {
+    fn alone(&self, now: Millis) -> Option<Alone> {
         let dead = self.dead.as_ref()?;
         (now < dead.alone.until).then(|| dead.alone.clone())
     }
@@ -216,7 +223,7 @@ impl Hop {
 impl Claim {
     /// Waits for a slot. `now` is asked for queue time when the turn has come: the destination may
     /// have been found dead meanwhile.
-    pub async fn turn(&self, now: impl Fn() -> u64) -> Turn {
+    pub async fn turn(&self, now: impl Fn() -> Millis) -> Turn {
         let Some(slots) = self.hops.lock().get(&self.key).map(|hop| Arc::clone(&hop.slots)) else {
             return Turn::Closing;
         };
@@ -240,7 +247,7 @@ impl Claim {
 
     /// No host of the destination could be reached: it is left alone for a growing time.
     /// Attempts that were under way together count once.
-    pub fn unreachable(&self, detail: Detail, now: u64) -> Alone {
+    pub fn unreachable(&self, detail: Detail, now: Millis) -> Alone {
         let mut hops = self.hops.lock();
         let hop = hops.get_mut(&self.key);
         let known = hop.as_ref().and_then(|hop| hop.alone(now));
@@ -250,7 +257,7 @@ impl Claim {
         let times = hop.as_ref().and_then(|hop| hop.dead.as_ref()).map_or(0, |dead| dead.times);
         let times = times.saturating_add(1);
         let wait = schedule::leave_alone(&self.hops.retry, times, fastrand::u8(..));
-        let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let alone = Alone { until: now.saturating_add(wait), detail };
         if let Some(hop) = hop {
             hop.dead = Some(Dead { times, alone: alone.clone() });

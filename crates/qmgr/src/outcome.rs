@@ -11,6 +11,7 @@ use ipc::delivery::Outcome;
 use message::Action;
 
 use crate::hops::Alone;
+use crate::record::Millis;
 use crate::schedule;
 
 /// How the attempt at one recipient ended.
@@ -31,10 +32,8 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
     pub queue: &'a Queue,
-    /// Queue time.
-    pub now: u64,
-    /// Queue time.
-    pub arrival: u64,
+    pub now: Millis,
+    pub arrival: Millis,
     /// The reverse-path is null.
     pub bounce: bool,
     pub notify: Notify,
@@ -53,8 +52,7 @@ pub enum Fate {
     /// It is tried again.
     Again {
         status: Status,
-        /// Queue time.
-        due: u64,
+        due: Millis,
         /// Finished attempts, this one included if it was one.
         attempts: u32,
         /// The reverse-path is now to be told of the delay.
@@ -99,8 +97,7 @@ impl Circumstances<'_> {
         Fate::Over { status: Status::Failed(detail), tell }
     }
 
-    /// `not_before`: queue time.
-    fn deferred(&self, detail: Detail, not_before: u64) -> Fate {
+    fn deferred(&self, detail: Detail, not_before: Millis) -> Fate {
         let attempts = self.attempts.saturating_add(1);
         if schedule::is_expired(self.queue, self.bounce, self.age(), attempts) {
             // RFC 3463 §3.5: X.4.7, with the last reply as it came.
@@ -123,11 +120,11 @@ impl Circumstances<'_> {
     }
 
     fn age(&self) -> Duration {
-        Duration::from_micros(self.now.saturating_sub(self.arrival))
+        Duration::from_millis(self.now.saturating_sub(self.arrival))
     }
 
-    fn after(&self, wait: Duration) -> u64 {
-        self.now.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
+    fn after(&self, wait: Duration) -> Millis {
+        self.now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -157,8 +154,8 @@ mod tests {
     use super::{Circumstances, Ending, Fate};
     use crate::hops::Alone;
 
-    const NOW: u64 = 1_790_000_000_000_000;
-    const DAY: u64 = 86_400_000_000;
+    const NOW: u64 = 1_790_000_000_000;
+    const DAY: u64 = 86_400_000;
 
     fn queue() -> Queue {
         let hours = |hours: u64| Duration::from_secs(3600 * hours);

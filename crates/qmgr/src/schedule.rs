@@ -20,13 +20,16 @@ pub fn retry_after(queue: &Queue, attempts: u32, random: u8) -> Duration {
     spread(wait, random)
 }
 
+/// The shortest wait after a fault of ours: an agent is back by then.
+const FAULT: Duration = Duration::from_secs(1);
+
 /// The wait after an attempt that never came to an end because of a fault of ours. It does not
 /// count as an attempt, so the wait grows with the age of the message instead: what brings an
 /// agent down again and again does so ever less often.
 #[must_use]
 pub fn fault_after(queue: &Queue, age: Duration, random: u8) -> Duration {
-    let most = queue.max_retry.max(queue.first_retry);
-    spread(age.clamp(queue.first_retry, most), random)
+    let least = FAULT.min(queue.first_retry);
+    spread(age.clamp(least, queue.max_retry.max(least)), random)
 }
 
 /// Is it time to give up? Asked after an attempt that was deferred.
@@ -88,8 +91,9 @@ mod tests {
 
     #[test]
     fn faults_wait_ever_longer_without_counting() {
-        let minutes = [0, 1, 7, 60, 9999].map(|age| fault_after(&queue(), age * MINUTE, 0) / 60);
-        assert_eq!(minutes.map(|minutes| minutes.as_secs()), [5, 5, 7, 60, 240]);
+        let seconds = [0, 1, 7, 3600, 999_999]
+            .map(|age| fault_after(&queue(), Duration::from_secs(age), 0).as_secs());
+        assert_eq!(seconds, [1, 1, 7, 3600, 240 * 60]);
     }
 
     #[test]
