@@ -1,0 +1,60 @@
+//! Who we are, so that mail for others never comes back to us (RFC 5321 §5.1).
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use envelope::NextHop;
+
+/// This mail system as others see it.
+#[derive(Debug, Clone, Default)]
+pub struct Ourselves {
+    /// The name in our greeting, lower case.
+    pub hostname: String,
+    /// Where we take mail from other systems.
+    pub listeners: Vec<SocketAddr>,
+}
+
+impl Ourselves {
+    /// Is a host of this name, asked at this port, this system? Port 25 counts always: a router
+    /// in front of us may lead it to another one.
+    pub(crate) fn are_called(&self, host: &str, port: u16) -> bool {
+        let ours = port == NextHop::SMTP || self.listeners.iter().any(|at| at.port() == port);
+        ours && host.eq_ignore_ascii_case(&self.hostname)
+    }
+
+    /// Would a connection to this address reach one of our listeners?
+    pub(crate) fn listen_at(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let same_port = self.listeners.iter().filter(|at| at.port() == address.port());
+        let mut addresses = same_port.map(|at| at.ip().to_canonical());
+        addresses.any(|at| at == ip || (at.is_unspecified() && is_of_this_machine(ip)))
+    }
+}
+
+/// The kernel binds a socket to addresses of this machine only.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ourselves;
+
+    #[test]
+    fn known_by_name_and_by_address() {
+        let listeners = vec!["0.0.0.0:25".parse().unwrap(), "127.0.0.9:2525".parse().unwrap()];
+        let ourselves = Ourselves { hostname: "mx.test".to_owned(), listeners };
+        assert!(ourselves.are_called("MX.test", 25));
+        assert!(ourselves.are_called("mx.test", 2525));
+        assert!(!ourselves.are_called("mx.test", 10025));
+        assert!(!ourselves.are_called("other.test", 25));
+        for (address, ours) in [
+            ("127.0.0.1:25", true),
+            ("[::ffff:127.0.0.1]:25", true),
+            ("127.0.0.1:2525", false),
+            ("127.0.0.9:2525", true),
+            ("192.0.2.1:25", false),
+        ] {
+            assert_eq!(ourselves.listen_at(address.parse().unwrap()), ours, "{address}");
+        }
+    }
+}

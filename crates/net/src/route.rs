@@ -1,0 +1,200 @@
+//! The way to a next hop: its hosts and their addresses in order (RFC 5321 §5.1).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use envelope::{Detail, Enhanced, Host, NextHop, Status};
+
+use crate::{Exchange, Failure, Ourselves, Resolver};
+
+/// Hosts of one next hop that are looked at; RFC 5321 §5.1 asks for two at least.
+pub const MAX_HOSTS: usize = 10;
+/// Addresses that one attempt tries.
+pub const MAX_ADDRESSES: usize = 10;
+
+/// One address to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The name of the host, or its address where it has no name.
+    pub host: String,
+    pub address: SocketAddr,
+}
+
+/// The addresses of a next hop, best first. Each host is looked up when its turn comes.
+#[derive(Debug)]
+pub struct Route<'a> {
+    resolver: &'a Resolver,
+    ourselves: &'a Ourselves,
+    hop: &'a NextHop,
+    hosts: VecDeque<String>,
+    ready: VecDeque<Target>,
+    given: usize,
+    trouble: Option<Status>,
+}
+
+impl<'a> Route<'a> {
+    /// Looks up the hosts of `hop`.
+    ///
+    /// # Errors
+    /// There is no way: the status for all recipients.
+    pub async fn find(
+        resolver: &'a Resolver,
+        ourselves: &'a Ourselves,
+        hop: &'a NextHop,
+    ) -> Result<Self, Status> {
+        let hosts = match &hop.host {
+            Host::Exact(host) => vec![host.clone()],
+            Host::Domain(domain) => match resolver.exchanges(domain).await {
+                Ok(exchanges) => {
+                    in_order(domain, exchanges, |host| ourselves.are_called(host, hop.port))?
+                }
+                // RFC 5321 §5.1: without MX records the domain is its own host.
+                Err(Failure::NoRecords) => vec![domain.clone()],
+                Err(failure) => return Err(unknown(hop, domain, &failure)),
+            },
+        };
+        let hosts = hosts.into_iter().take(MAX_HOSTS).collect();
+        let ready = VecDeque::new();
+        Ok(Self { resolver, ourselves, hop, hosts, ready, given: 0, trouble: None })
+    }
+
+    /// The next address to try; `None` when there are no more or enough were tried.
+    pub async fn next(&mut self) -> Option<Target> {
+        loop {
+            if self.given == MAX_ADDRESSES {
+                return None;
+            }
+            if let Some(target) = self.ready.pop_front() {
+                self.given += 1;
+                return Some(target);
+            }
+            let host = self.hosts.pop_front()?;
+            self.look_up(host).await;
+        }
+    }
+
+    /// Why no address was found, once there are no more and none was given.
+    #[must_use]
+    pub fn trouble(self) -> Status {
+        self.trouble.unwrap_or_else(|| Status::fault(format!("{} leads nowhere", self.hop)))
+    }
+
+    async fn look_up(&mut self, host: String) {
+        let found = match host.parse::<IpAddr>() {
+            Ok(address) => Ok(vec![address]),
+            Err(_) => self.resolver.addresses(&host).await,
+        };
+        let addresses = match found {
+            Ok(addresses) => addresses,
+            Err(failure) => return self.note(unknown(self.hop, &host, &failure)),
+        };
+        let port = self.hop.port;
+        let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        if addresses.iter().any(|&address| self.ourselves.listen_at(address)) {
+            // RFC 5321 §5.1: from ourselves on, no host is better than we are.
+            self.hosts.clear();
+            return self.note(loops_back(self.hop));
+        }
+        let target = |address| Target { host: host.clone(), address };
+        self.ready.extend(addresses.into_iter().map(target));
+    }
+
+    /// What may pass weighs more than what will not.
+    fn note(&mut self, status: Status) {
+        if matches!(self.trouble, None | Some(Status::Failed(_))) {
+            self.trouble = Some(status);
+        }
+    }
+}
+
+/// The hosts by preference, equal ones shuffled, up to where we are ourselves.
+fn in_order(
+    domain: &str,
+    mut exchanges: Vec<Exchange>,
+    is_us: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, Status> {
+    let ours = exchanges.iter().filter(|mx| is_us(&mx.host)).map(|mx| mx.preference).min();
+    // RFC 7505 §3: only a null MX that stands alone means something.
+    exchanges.retain(|mx| !mx.host.is_empty());
+    if exchanges.is_empty() {
+        let text = format!("{domain} takes no mail (null MX)");
+        return Err(Status::Failed(Detail::ours(Enhanced::NULL_MX, text)));
+    }
+    exchanges.retain(|mx| ours.is_none_or(|ours| mx.preference < ours));
+    if exchanges.is_empty() {
+        return Err(loops_back(&domain));
+    }
+    fastrand::shuffle(&mut exchanges);
+    exchanges.sort_by_key(|mx| mx.preference);
+    Ok(exchanges.into_iter().map(|mx| mx.host).collect())
+}
+
+/// sendmail bounces this as a "local configuration error" (5.3.5); but a fault of ours is to be
+/// mended, and then the queued mail goes its way.
+fn loops_back(hop: &dyn fmt::Display) -> Status {
+    let text = format!(
+        "mail for {hop} loops back to this system: add the domain to local-host-names, or correct \
+         its MX records or the mailertable"
+    );
+    tracing::warn!("{text}");
+    Status::Deferred(Detail::ours(Enhanced::LOOP, text))
+}
+
+fn unknown(hop: &NextHop, name: &str, failure: &Failure) -> Status {
+    let why = match failure {
+        Failure::NoAnswer(why) => {
+            let text = format!("{name}: no answer from the DNS: {why}");
+            return Status::Deferred(Detail::ours(Enhanced::DIRECTORY, text));
+        }
+        Failure::NoSuchName => "the DNS knows no such name",
+        Failure::NoRecords => "the DNS has no address for this host",
+    };
+    let text = format!("{name}: {why}");
+    match &hop.host {
+        // The administrator named this host, in mailertable or as smarthost: X.3.5, "system
+        // incorrectly configured", is a fault of ours.
+        Host::Exact(_) => Status::Deferred(Detail::ours(Enhanced(3, 5), text)),
+        Host::Domain(domain) if domain == name => {
+            Status::Failed(Detail::ours(Enhanced::BAD_SYSTEM, text))
+        }
+        // RFC 5321 §5.1: MX records of which none can be used are an error.
+        Host::Domain(_) => Status::Failed(Detail::ours(Enhanced::UNROUTABLE, text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(list: &[(u16, &str)]) -> Result<Vec<String>, String> {
+        let exchange =
+            |&(preference, host): &(u16, &str)| Exchange { preference, host: host.into() };
+        let exchanges = list.iter().map(exchange).collect();
+        in_order("x.test", exchanges, |host| host == "us").map_err(|status| status.code())
+    }
+
+    #[test]
+    fn better_hosts_come_first() {
+        assert_eq!(order(&[(20, "b"), (10, "a"), (30, "c")]).unwrap(), ["a", "b", "c"]);
+        assert_eq!(order(&[(0, ""), (10, "a")]).unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn equal_hosts_take_turns() {
+        let firsts = (0..200).map(|_| order(&[(10, "a"), (10, "b")]).unwrap().swap_remove(0));
+        let firsts = firsts.collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(firsts.len(), 2);
+    }
+
+    #[test]
+    fn nothing_goes_to_ourselves_or_behind_us() {
+        assert_eq!(order(&[(10, "a"), (20, "us"), (20, "b"), (30, "c")]).unwrap(), ["a"]);
+        assert_eq!(order(&[(10, "us"), (20, "a")]), Err("4.4.6".to_owned()));
+    }
+
+    #[test]
+    fn a_null_mx_takes_no_mail() {
+        assert_eq!(order(&[(0, "")]), Err("5.1.10".to_owned()));
+    }
+}

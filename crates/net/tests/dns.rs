@@ -1,0 +1,108 @@
+//! What answers of the DNS mean for mail, against a real server on loopback.
+
+#![cfg(test)]
+
+#[path = "support/dns.rs"]
+mod dns;
+
+use dns::Dns;
+use envelope::NextHop;
+use net::{Families, Ourselves, Resolver, Route, Servers};
+
+const ZONE: &str = "
+    two.test        MX 20 b.two.test
+    two.test        MX 10 a.two.test
+    a.two.test      A 127.0.0.11
+    a.two.test      AAAA ::1
+    b.two.test      A 127.0.0.12
+    b.two.test      A 127.0.0.13
+    bare.test       A 127.0.0.14
+    alias.test      CNAME two.test
+    null.test       MX 0 .
+    dangling.test   MX 10 gone.dangling.test
+    half.test       MX 10 gone.half.test
+    half.test       MX 20 bare.test
+    doubt.test      MX 10 gone.doubt.test
+    doubt.test      MX 20 broken.test
+    broken.test     SERVFAIL
+    empty.test      TXT nothing
+    loop.test       MX 10 a.two.test
+    loop.test       MX 20 us.test
+    us.test         A 127.0.0.1
+    byaddress.test  MX 10 alias-of-us.test
+    byaddress.test  MX 20 bare.test
+    alias-of-us.test A 127.0.0.1
+";
+
+/// The route to `hop`, one `host address` for each target, or the code and text of the end.
+fn route(families: Families, hop: &str) -> Vec<String> {
+    let dns = Dns::start(ZONE);
+    let hop = NextHop::parse(hop).unwrap();
+    let ourselves = Ourselves {
+        hostname: "us.test".to_owned(),
+        listeners: vec!["127.0.0.1:25".parse().unwrap()],
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let resolver = Resolver::new(&Servers::Listed(vec![dns.address]), families).unwrap();
+        let mut route = match Route::find(&resolver, &ourselves, &hop).await {
+            Ok(route) => route,
+            Err(status) => return vec![status.code()],
+        };
+        let mut all = Vec::new();
+        while let Some(target) = route.next().await {
+            all.push(format!("{} {}", target.host, target.address));
+        }
+        if all.is_empty() { vec![route.trouble().code()] } else { all }
+    })
+}
+
+fn ipv4(hop: &str) -> Vec<String> {
+    route(Families::Ipv4, hop)
+}
+
+#[test]
+fn mx_hosts_come_by_preference() {
+    let mut all = ipv4("two.test");
+    all[1..].sort();
+    assert_eq!(
+        all,
+        ["a.two.test 127.0.0.11:25", "b.two.test 127.0.0.12:25", "b.two.test 127.0.0.13:25"]
+    );
+    assert_eq!(ipv4("alias.test:26")[0], "a.two.test 127.0.0.11:26");
+}
+
+#[test]
+fn families_are_chosen() {
+    let both = route(Families::Both, "[a.two.test]");
+    assert_eq!(both, ["a.two.test [::1]:25", "a.two.test 127.0.0.11:25"]);
+    assert_eq!(route(Families::Ipv6, "[a.two.test]"), ["a.two.test [::1]:25"]);
+    assert_eq!(route(Families::Ipv6, "bare.test"), ["5.1.2"]);
+}
+
+#[test]
+fn without_mx_the_domain_is_its_host() {
+    assert_eq!(ipv4("bare.test"), ["bare.test 127.0.0.14:25"]);
+    assert_eq!(ipv4("[bare.test]:2525"), ["bare.test 127.0.0.14:2525"]);
+    assert_eq!(ipv4("[192.0.2.7]"), ["192.0.2.7 192.0.2.7:25"]);
+}
+
+#[test]
+fn only_a_clear_no_fails() {
+    assert_eq!(ipv4("nowhere.test"), ["5.1.2"]);
+    assert_eq!(ipv4("empty.test"), ["5.1.2"]);
+    assert_eq!(ipv4("null.test"), ["5.1.10"]);
+    assert_eq!(ipv4("dangling.test"), ["5.4.4"]);
+    assert_eq!(ipv4("broken.test"), ["4.4.3"]);
+    assert_eq!(ipv4("doubt.test"), ["4.4.3"]);
+    assert_eq!(ipv4("[nowhere.test]"), ["4.3.5"]);
+    assert_eq!(ipv4("half.test"), ["bare.test 127.0.0.14:25"]);
+}
+
+#[test]
+fn mail_never_comes_back_to_us() {
+    assert_eq!(ipv4("loop.test"), ["a.two.test 127.0.0.11:25"]);
+    assert_eq!(ipv4("us.test"), ["4.4.6"]);
+    assert_eq!(ipv4("byaddress.test"), ["4.4.6"]);
+    assert_eq!(ipv4("byaddress.test:2525")[0], "alias-of-us.test 127.0.0.1:2525");
+}
