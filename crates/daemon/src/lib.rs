@@ -16,9 +16,11 @@
 //! }
 //! ```
 
+mod admins;
 mod drain;
 mod house;
 pub mod log;
 
+pub use admins::is_admin;
 pub use drain::Drain;
 pub use house::{Error, House, TcpSocket, run};
