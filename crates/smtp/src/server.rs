@@ -80,7 +80,17 @@ pub enum Step {
     /// The message is complete; then [`Session::submitted`].
     Submit(Message),
     /// Write the output and close the connection.
-    Close,
+    Close(Ending),
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// QUIT.
+    Agreed,
+    /// The client was not asked. It may still be sending: read on for a moment, or what was said
+    /// last may be lost with the connection (RFC 1122 §4.2.2.13).
+    Forced,
 }
 
 /// [`Step::Check`]
@@ -120,11 +130,24 @@ pub enum Protocol {
 /// One 4xx or 5xx reply, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// `MAIL`, `RCPT`, `content`, …
-    pub stage: &'static str,
+    pub stage: Stage,
     pub from: Option<ReversePath>,
     pub to: Option<Address>,
     pub reply: Reply,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The client.
+    Connect,
+    /// A command, or the order of commands.
+    Command,
+    /// A reverse-path.
+    Mail,
+    /// A recipient.
+    Rcpt,
+    Content,
 }
 
 /// One session.
@@ -160,7 +183,7 @@ enum State {
     Discard {
         left: u64,
     },
-    Closed,
+    Closed(Ending),
 }
 
 /// How the client introduced itself.
@@ -194,7 +217,10 @@ impl Session {
     /// own: it is told so instead (RFC 5321 §3.1, §4.3.1).
     pub fn greet(&mut self, spoke_first: bool) {
         if spoke_first {
-            self.hang_up("connect", Reply::new(554, Enhanced(5, 1), "You spoke before the banner"));
+            self.hang_up(
+                Stage::Connect,
+                Reply::new(554, Enhanced(5, 1), "You spoke before the banner"),
+            );
         } else {
             let banner = format!("{} ESMTP Pennypost", self.settings.hostname);
             self.say(&Reply::bare(220, banner));
@@ -225,7 +251,7 @@ impl Session {
             State::Data => self.data(input),
             State::Chunk { left, last } => self.chunk(input, left, last),
             State::Discard { left } => self.discard(input, left),
-            State::Closed => Some(Step::Close),
+            State::Closed(ending) => Some(Step::Close(ending)),
         }
     }
 

@@ -4,7 +4,7 @@ use envelope::{Body, Enhanced};
 
 use super::intake::{Intake, too_large};
 use super::transaction::Transaction;
-use super::{Message, Session, State, Step};
+use super::{Message, Session, Stage, State, Step};
 use crate::Reply;
 use crate::content::{Bare, Progress};
 
@@ -32,11 +32,11 @@ impl Session {
             return;
         };
         if size > self.settings.message_size.saturating_add(PATIENT_EXCESS) {
-            self.hang_up("BDAT", refusal);
+            self.hang_up(Stage::Content, refusal);
             return;
         }
         self.state = State::Discard { left: size };
-        let refusal = self.refusal("BDAT", refusal);
+        let refusal = self.refusal(Stage::Content, refusal);
         self.refuse(refusal);
         // RFC 3030 §2: no BDAT after a failed one.
         self.transaction = None;
@@ -60,7 +60,7 @@ impl Session {
         match self.take_in(input) {
             Ok(Progress::End) => self.end_of_content(),
             Ok(Progress::More) => self.more_content(input),
-            Err(Bare) => self.bare("content"),
+            Err(Bare) => self.bare(Stage::Content),
         }
     }
 
@@ -74,7 +74,7 @@ impl Session {
         let left = left.saturating_sub(consumed as u64);
         self.state = State::Chunk { left, last };
         match taken {
-            Err(Bare) => self.bare("content"),
+            Err(Bare) => self.bare(Stage::Content),
             Ok(_) if left == 0 => self.end_of_chunk(last),
             Ok(_) => self.more_content(input),
         }
@@ -111,7 +111,7 @@ impl Session {
     fn more_content(&mut self, input: &[u8]) -> Option<Step> {
         let (intake, _) = open_intake(&mut self.transaction)?;
         if intake.facts().size > self.settings.message_size.saturating_add(PATIENT_EXCESS) {
-            return self.hang_up("content", too_large(&self.settings));
+            return self.hang_up(Stage::Content, too_large(&self.settings));
         }
         if let Some(piece) = intake.piece() {
             return Some(Step::Piece(piece));
@@ -122,7 +122,7 @@ impl Session {
     fn end_of_chunk(&mut self, last: bool) -> Option<Step> {
         let (intake, body) = open_intake(&mut self.transaction)?;
         if last && intake.finish((&self.settings, body)).is_err() {
-            return self.bare("content");
+            return self.bare(Stage::Content);
         }
         if last || intake.fault().is_some() {
             return self.end_of_content();
@@ -139,7 +139,7 @@ impl Session {
         self.patience.renew();
         let (intake, _) = open_intake(&mut self.transaction)?;
         if let Some(fault) = intake.fault().cloned() {
-            let refusal = self.refusal("content", fault);
+            let refusal = self.refusal(Stage::Content, fault);
             self.refuse(refusal);
             self.transaction = None;
             return None;

@@ -4,7 +4,7 @@ use envelope::{Address, AddressError, Enhanced, Recipient, ReversePath};
 
 use super::intake::too_large;
 use super::transaction::Transaction;
-use super::{Hello, Peer, Question, Refusal, Session, State, Step, Unqualified};
+use super::{Ending, Hello, Peer, Question, Refusal, Session, Stage, State, Step, Unqualified};
 use crate::Reply;
 use crate::command::{Command, CommandError, Mail, Path, Rcpt};
 use crate::line::{self, Line, Skip};
@@ -33,7 +33,7 @@ impl Session {
     pub(super) fn command(&mut self, input: &mut &[u8]) -> Option<Step> {
         if self.draining && self.transaction.is_none() {
             let reply = Reply::new(421, Enhanced(3, 2), "Going down, try again soon");
-            return self.hang_up("command", reply);
+            return self.hang_up(Stage::Command, reply);
         }
         let mut rest = *input;
         let next = self.read(&mut rest);
@@ -49,8 +49,8 @@ impl Session {
         match next {
             Next::Incomplete => return Some(Step::Read),
             Next::TooLong => self.state = State::LongLine(Skip::default()),
-            Next::Bare => return self.bare("command"),
-            Next::Foreign(reply) => return self.hang_up("command", reply),
+            Next::Bare => return self.bare(Stage::Command),
+            Next::Foreign(reply) => return self.hang_up(Stage::Command, reply),
             Next::Refused(refusal) => self.refuse(refusal),
             Next::Command(command) => self.obey(command, rest.is_empty()),
             Next::Recipient(_) => {}
@@ -72,7 +72,7 @@ impl Session {
             },
             Ok(command) => Next::Command(command),
             Err(error @ CommandError::ForeignProtocol) => Next::Foreign(error.reply()),
-            Err(error) => Next::Refused(self.refusal("command", error.reply())),
+            Err(error) => Next::Refused(self.refusal(Stage::Command, error.reply())),
         }
     }
 
@@ -93,7 +93,7 @@ impl Session {
             match verdicts.next().unwrap_or_else(|| Err(fault())) {
                 Ok(()) => self.accept(recipient),
                 Err(reply) => {
-                    let refusal = self.refusal("RCPT", reply);
+                    let refusal = self.refusal(Stage::Rcpt, reply);
                     self.refuse(Refusal { to: Some(recipient.address), ..refusal });
                 }
             }
@@ -110,7 +110,7 @@ impl Session {
     /// May this recipient be asked about?
     fn admit(&self, rcpt: Rcpt) -> Result<Recipient, Refusal> {
         let refuse = |code, enhanced, text: &'static str| {
-            Err(self.refusal("RCPT", Reply::new(code, enhanced, text)))
+            Err(self.refusal(Stage::Rcpt, Reply::new(code, enhanced, text)))
         };
         let Some(transaction) = self.transaction.as_deref() else {
             return refuse(503, Enhanced(5, 1), "MAIL first");
@@ -123,13 +123,13 @@ impl Session {
             // RFC 5321 §4.5.3.1.10
             return refuse(452, Enhanced(5, 3), "Too many recipients, send the rest separately");
         }
-        let bad = |error| self.refusal("RCPT", CommandError::ForwardPath(error).reply());
+        let bad = |error| self.refusal(Stage::Rcpt, CommandError::ForwardPath(error).reply());
         let Some(address) = self.resolve(rcpt.path).map_err(bad)? else {
             return Err(bad(AddressError::Incomplete));
         };
         if address.needs_utf8() && !transaction.smtputf8 {
             // RFC 6531 §3.5
-            let refusal = self.refusal("RCPT", needs_smtputf8());
+            let refusal = self.refusal(Stage::Rcpt, needs_smtputf8());
             return Err(Refusal { to: Some(address), ..refusal });
         }
         Ok(Recipient { address, notify: rcpt.notify, orcpt: rcpt.orcpt })
@@ -152,7 +152,7 @@ impl Session {
         self.idle_commands += 1;
         if self.idle_commands > IDLE_COMMANDS {
             let reply = Reply::new(421, Enhanced(7, 0), "Too many commands without a message");
-            self.hang_up("command", reply);
+            self.hang_up(Stage::Command, reply);
             return;
         }
         match command {
@@ -168,7 +168,7 @@ impl Session {
             Command::Quit => {
                 self.transaction = None;
                 self.ok(221, "Bye");
-                self.state = State::Closed;
+                self.state = State::Closed(Ending::Agreed);
             }
             Command::Noop => self.ok(250, "Ok"),
             Command::Help => self.ok(214, "See RFC 5321"),
@@ -211,16 +211,16 @@ impl Session {
 
     fn begin(&self, mail: Mail) -> Result<Transaction, Refusal> {
         let order =
-            |text: &'static str| self.refusal("MAIL", Reply::new(503, Enhanced(5, 1), text));
+            |text: &'static str| self.refusal(Stage::Mail, Reply::new(503, Enhanced(5, 1), text));
         if self.hello.is_none() {
             return Err(order("EHLO first"));
         }
         if self.transaction.is_some() {
             return Err(order("MAIL was given"));
         }
-        let bad = |error| self.refusal("MAIL", CommandError::ReversePath(error).reply());
+        let bad = |error| self.refusal(Stage::Mail, CommandError::ReversePath(error).reply());
         let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
-        let refuse = |from, reply| Refusal { from: Some(from), ..self.refusal("MAIL", reply) };
+        let refuse = |from, reply| Refusal { from: Some(from), ..self.refusal(Stage::Mail, reply) };
         if mail.size.is_some_and(|size| size > self.settings.message_size) {
             return Err(refuse(reverse_path, too_large(&self.settings)));
         }
@@ -249,7 +249,7 @@ impl Session {
         };
         match order {
             Some(text) => {
-                let refusal = self.refusal("DATA", Reply::new(503, Enhanced(5, 1), text));
+                let refusal = self.refusal(Stage::Command, Reply::new(503, Enhanced(5, 1), text));
                 self.refuse(refusal);
             }
             None if self.came_too_early(last) => {}
@@ -266,7 +266,7 @@ impl Session {
         };
         if early {
             let text = "Input came before the reply it had to wait for";
-            self.hang_up("command", Reply::new(554, Enhanced(5, 0), text));
+            self.hang_up(Stage::Command, Reply::new(554, Enhanced(5, 0), text));
         }
         early
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use envelope::Enhanced;
 
-use super::{Refusal, Session, State, Step};
+use super::{Ending, Refusal, Session, Stage, State, Step};
 use crate::Reply;
 use crate::line::Line;
 
@@ -15,7 +15,7 @@ impl Session {
         if reply.class() == 2 {
             self.say(&reply);
         } else {
-            let refusal = self.refusal("content", reply);
+            let refusal = self.refusal(Stage::Content, reply);
             self.refuse(refusal);
         }
         self.transaction = None;
@@ -25,7 +25,7 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match self.state {
-            State::Commands | State::LongLine(_) | State::Closed => self.patience.for_command(),
+            State::Commands | State::LongLine(_) | State::Closed(_) => self.patience.for_command(),
             State::Data | State::Chunk { .. } | State::Discard { .. } => {
                 self.patience.for_content()
             }
@@ -34,7 +34,7 @@ impl Session {
 
     /// The deadline has passed (RFC 5321 §4.5.3.2).
     pub fn time_out(&mut self) {
-        self.hang_up("timeout", Reply::new(421, Enhanced::BAD_CONNECTION, "Waited too long"));
+        self.hang_up(Stage::Command, Reply::new(421, Enhanced::BAD_CONNECTION, "Waited too long"));
     }
 
     /// The transaction under way may be finished, and then the session ends.
@@ -46,12 +46,12 @@ impl Session {
     pub(super) fn long_line(&mut self, line: &Line<'_>) -> Option<Step> {
         match line {
             Line::Partial => Some(Step::Read),
-            Line::Bare => self.bare("command"),
+            Line::Bare => self.bare(Stage::Command),
             Line::Whole(_) | Line::TooLong => {
                 self.state = State::Commands;
                 self.patience.renew();
                 let text = format!("The line is over {} bytes", crate::line::MAX);
-                let refusal = self.refusal("command", Reply::new(500, Enhanced(5, 2), text));
+                let refusal = self.refusal(Stage::Command, Reply::new(500, Enhanced(5, 2), text));
                 self.refuse(refusal);
                 None
             }
@@ -60,18 +60,18 @@ impl Session {
 
     /// A CR or LF by itself: what one reader takes for text is a line for another, so that nothing
     /// that follows can be trusted.
-    pub(super) fn bare(&mut self, stage: &'static str) -> Option<Step> {
+    pub(super) fn bare(&mut self, stage: Stage) -> Option<Step> {
         let text = "A CR or LF by itself; lines end with both";
         self.hang_up(stage, Reply::new(554, Enhanced(5, 2), text))
     }
 
     /// The last reply of a session.
-    pub(super) fn hang_up(&mut self, stage: &'static str, reply: Reply) -> Option<Step> {
+    pub(super) fn hang_up(&mut self, stage: Stage, reply: Reply) -> Option<Step> {
         self.say(&reply);
         let refusal = self.refusal(stage, reply);
         self.refusals.push(refusal);
         self.transaction = None;
-        self.state = State::Closed;
+        self.state = State::Closed(Ending::Forced);
         None
     }
 
@@ -81,11 +81,11 @@ impl Session {
         self.refusals.push(refusal);
         self.errors += usize::from(error);
         if error && self.errors >= self.settings.commands_in_error {
-            self.hang_up("command", Reply::new(421, Enhanced(7, 0), "Too many errors"));
+            self.hang_up(Stage::Command, Reply::new(421, Enhanced(7, 0), "Too many errors"));
         }
     }
 
-    pub(super) fn refusal(&self, stage: &'static str, reply: Reply) -> Refusal {
+    pub(super) fn refusal(&self, stage: Stage, reply: Reply) -> Refusal {
         let from = self.transaction.as_ref().map(|open| open.reverse_path.clone());
         Refusal { stage, from, to: None, reply }
     }

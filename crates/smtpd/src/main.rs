@@ -1,0 +1,62 @@
+//! `smtpd`: hears the Internet (role *mx*) or this system's users (role *submission*).
+//!
+//! **Invariant:** it calls no one: it accepts on the listeners it was given, asks `policyd` and
+//! `qmgr` over its edges, and holds no secret.
+//!
+//! **Invariant:** 250 after the end of data only when `qmgr` has said that the message is durable.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use config::Role;
+use daemon::{Error, House};
+
+mod guests;
+mod listen;
+mod log;
+mod pickup;
+mod policy;
+mod room;
+mod session;
+mod stream;
+mod upload;
+mod users;
+
+use guests::Guests;
+use room::Room;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("mx") => daemon::run("smtpd(mx)", async |house| serve(Role::Mx, house).await),
+        Some("submission") => {
+            daemon::run("smtpd(submission)", async |house| serve(Role::Submission, house).await)
+        }
+        // EX_USAGE
+        _ => ExitCode::from(64),
+    }
+}
+
+/// The whole job: serve each client that comes until the house is drained, then let those stay
+/// that are there until their message is safe.
+async fn serve(role: Role, mut house: House) -> Result<(), Error> {
+    let room = Arc::new(Room::furnish(role, &house)?);
+    let guests = Guests::new(&room.config);
+    let mut drain = house.drain();
+    for socket in std::mem::take(&mut house.tcp) {
+        let listener = listen::tcp(socket.listener)?;
+        let serving = listen::serve_tcp(listener, Arc::clone(&room), guests.clone(), drain.clone());
+        tokio::spawn(listen::until_drained(serving, drain.clone()));
+    }
+    if let Some(listener) = house.submit.take() {
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        let serving =
+            listen::serve_unix(listener, Arc::clone(&room), guests.clone(), drain.clone());
+        tokio::spawn(listen::until_drained(serving, drain.clone()));
+    }
+    if role == Role::Submission {
+        tokio::spawn(listen::until_drained(pickup::watch(Arc::clone(&room)), drain.clone()));
+    }
+    drain.begun().await;
+    guests.gone().await;
+    Ok(())
+}

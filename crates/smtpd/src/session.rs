@@ -1,0 +1,197 @@
+//! One client: moves bytes between its connection and the state machine, and carries out what
+//! that says.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::Drain;
+use envelope::Enhanced;
+use smtp::Reply;
+use smtp::server::{Ending, Message, Peer, Session, Step};
+
+use crate::guests::Seat;
+use crate::room::Room;
+use crate::stream::Stream;
+use crate::upload::{self, Upload};
+use crate::{log, policy};
+
+/// Bytes read at a time between messages, and room that an idle session does not keep.
+const COMMANDS: usize = 4 * 1024;
+/// Bytes of content read at a time.
+const CONTENT: usize = 64 * 1024;
+/// For a client that does not take our replies (RFC 5321 §4.5.3.2.7).
+const WRITE: Duration = Duration::from_secs(300);
+/// For what a client still sends while we send it away.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Serves one client to the end.
+pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Drain, seat: Seat) {
+    let session = Session::new(Arc::clone(&room.settings), peer, Instant::now());
+    let mut visit =
+        Visit { stream, room, drain, session, input: Vec::new(), upload: None, draining: false };
+    if let Err(error) = visit.converse().await
+        && visit.session.opening().is_some()
+    {
+        log::lost(visit.session.peer(), visit.session.client_name(), &error);
+    }
+    drop(seat);
+}
+
+struct Visit {
+    stream: Stream,
+    room: Arc<Room>,
+    drain: Drain,
+    session: Session,
+    input: Vec<u8>,
+    /// Content that is on its way to `qmgr`.
+    upload: Option<Upload>,
+    draining: bool,
+}
+
+enum Wake {
+    Readable,
+    Draining,
+    Late,
+}
+
+impl Visit {
+    /// Returns an error when the client is gone before the end.
+    async fn converse(&mut self) -> io::Result<()> {
+        let spoke_first = match self.session.peer() {
+            Peer::Network(_) => self.stream.has_input(),
+            Peer::User { .. } => false,
+        };
+        self.session.greet(spoke_first);
+        loop {
+            match self.step() {
+                Step::Read => self.exchange().await?,
+                Step::Check(question) => {
+                    let (peer, helo) = (self.session.peer(), self.session.client_name());
+                    let verdicts = policy::ask(&self.room, peer, helo, question).await;
+                    self.session.verdicts(verdicts);
+                }
+                Step::Piece(piece) => self.pass_on(&piece).await,
+                Step::Submit(message) => self.submit(&message).await,
+                Step::Close(ending) => return self.close(ending).await,
+            }
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        let mut rest = self.input.as_slice();
+        let step = self.session.step(&mut rest, Instant::now());
+        let consumed = self.input.len() - rest.len();
+        self.input.drain(..consumed);
+        for refusal in self.session.refusals() {
+            log::refusal(self.session.peer(), self.session.client_name(), &refusal);
+        }
+        if !self.session.in_content() && !matches!(step, Step::Submit(_)) {
+            // The message that was being passed on is void.
+            self.upload = None;
+        }
+        step
+    }
+
+    /// Writes what there is to say, and waits for more to hear.
+    async fn exchange(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        if self.input.is_empty() {
+            // An idle session keeps no buffer.
+            self.input = Vec::new();
+        }
+        match self.wake().await? {
+            Wake::Readable => self.read().await,
+            Wake::Draining => {
+                self.draining = true;
+                self.session.drain();
+                Ok(())
+            }
+            Wake::Late => {
+                self.session.time_out();
+                Ok(())
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> io::Result<Wake> {
+        let deadline = tokio::time::Instant::from_std(self.session.deadline());
+        tokio::select! {
+            biased;
+            ready = self.stream.readable() => ready.map(|()| Wake::Readable),
+            () = self.drain.begun(), if !self.draining => Ok(Wake::Draining),
+            () = tokio::time::sleep_until(deadline) => Ok(Wake::Late),
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<()> {
+        self.input.reserve(if self.session.in_content() { CONTENT } else { COMMANDS });
+        match self.stream.read(&mut self.input).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let output = std::mem::take(self.session.output());
+        if output.is_empty() {
+            return Ok(());
+        }
+        tokio::time::timeout(WRITE, self.stream.write(&output)).await?
+    }
+
+    async fn pass_on(&mut self, piece: &[u8]) {
+        let passed = match (&mut self.upload, self.session.opening()) {
+            (Some(upload), _) => upload.more(piece).await,
+            (None, Some(opening)) => match Upload::begin(&self.room, opening, piece).await {
+                Ok(upload) => {
+                    self.upload = Some(upload);
+                    Ok(())
+                }
+                Err(reply) => Err(reply),
+            },
+            (None, None) => Ok(()),
+        };
+        if let Err(reply) = passed {
+            self.upload = None;
+            self.session.refuse_content(reply);
+        }
+    }
+
+    async fn submit(&mut self, message: &Message) {
+        let queued = match self.upload.take() {
+            Some(upload) => upload.end(&message.content).await,
+            None => upload::whole(&self.room, message).await,
+        };
+        let reply = match queued {
+            Ok(id) => {
+                let (peer, helo) = (self.session.peer(), self.session.client_name());
+                log::accepted(id, peer, helo, &message.opening, message.size);
+                Reply::new(250, Enhanced::UNDEFINED, format!("Queued as {id}"))
+            }
+            Err(reply) => reply,
+        };
+        self.session.submitted(reply);
+    }
+
+    async fn close(&mut self, ending: Ending) -> io::Result<()> {
+        self.flush().await?;
+        match ending {
+            Ending::Agreed => Ok(()),
+            Ending::Forced => tokio::time::timeout(LINGER, self.linger()).await.unwrap_or(Ok(())),
+        }
+    }
+
+    /// Reads on until the client has ended, so that it can read what we said last: a connection
+    /// closed with unread input is reset, and takes our words along (RFC 1122 §4.2.2.13).
+    async fn linger(&mut self) -> io::Result<()> {
+        self.stream.shut_down().await?;
+        loop {
+            self.input.clear();
+            self.input.reserve(COMMANDS);
+            if self.stream.read(&mut self.input).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
