@@ -3,9 +3,8 @@
 //! **Invariant:** an answer says of each recipient delivered, deferred, failed or (`local` only)
 //! expanded; no answer means deferred.
 
-use envelope::{
-    Address, Body, NextHop, Notify, OriginalRecipient, QueueId, Return, ReversePath, Status,
-};
+pub use envelope::Recipient;
+use envelope::{Body, NextHop, QueueId, Return, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
 /// One attempt: one message, one destination, at most [`MAX_RECIPIENTS`]. The content is the body
@@ -39,14 +38,6 @@ pub enum Destination {
         user: String,
         detail: Option<String>,
     },
-}
-
-/// One recipient of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipient {
-    pub address: Address,
-    pub notify: Notify,
-    pub orcpt: Option<OriginalRecipient>,
 }
 
 /// What came of it: one outcome for each recipient, in order.

@@ -15,19 +15,17 @@ mod stuffing;
 mod transaction;
 
 pub use mail::Mail;
-pub use offers::Offers;
-pub use reply::{Malformed, Replies, Reply};
 pub use stuffing::Stuffing;
 pub use transaction::Answer;
 
 use std::fmt;
 
 use envelope::{Detail, Enhanced};
-use reply::Class;
+use offers::Offers;
+use reply::{Class, Malformed, Replies, Reply};
 use transaction::{Progress, Transaction};
 
-/// What to write before closing a connection on which nothing is under way.
-pub const QUIT: &[u8] = b"QUIT\r\n";
+const QUIT: &[u8] = b"QUIT\r\n";
 
 /// One connection to one host.
 #[derive(Debug)]
@@ -38,6 +36,8 @@ pub struct Session {
     replies: Replies,
     offers: Offers,
     state: State,
+    /// What [`Step::Ended`] is still to say.
+    end: Option<Ended>,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,6 @@ enum State {
     Helo,
     Ready,
     Transaction(Transaction),
-    Ended { end: Ended, open: bool },
     Closed,
 }
 
@@ -101,26 +100,23 @@ impl Session {
             replies: Replies::default(),
             offers: Offers::default(),
             state: State::Greeting,
+            end: None,
         }
     }
 
     /// What is to be done now.
     pub fn step(&mut self) -> Step {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Ended { end, open } => {
-                self.state = if open { State::Ready } else { State::Closed };
-                return Step::Ended(end);
-            }
-            state => self.state = state,
+        if let Some(end) = self.end.take() {
+            return Step::Ended(end);
         }
-        if matches!(self.state, State::Ready) {
-            return Step::Ready;
+        if let Some(phase) = self.awaited() {
+            return Step::Reply(phase);
         }
-        self.awaited().map_or_else(|| self.without_reply(), Step::Reply)
-    }
-
-    fn without_reply(&self) -> Step {
-        if matches!(self.state, State::Transaction(_)) { Step::Content } else { Step::Closed }
+        match self.state {
+            State::Ready => Step::Ready,
+            State::Transaction(_) => Step::Content,
+            State::Greeting | State::Ehlo | State::Helo | State::Closed => Step::Closed,
+        }
     }
 
     /// The phase whose reply is due, if one is.
@@ -129,7 +125,7 @@ impl Session {
             State::Greeting => Some(Phase::Greeting),
             State::Ehlo | State::Helo => Some(Phase::Hello),
             State::Transaction(transaction) => transaction.awaited(),
-            State::Ready | State::Ended { .. } | State::Closed => None,
+            State::Ready | State::Closed => None,
         }
     }
 
@@ -139,10 +135,17 @@ impl Session {
         std::mem::take(&mut self.outgoing)
     }
 
+    /// The last that is to be written before the connection is closed: QUIT, where the host still
+    /// listens (RFC 5321 §4.1.1.10).
+    #[must_use]
+    pub fn farewell(&mut self) -> Vec<u8> {
+        if matches!(self.state, State::Ready) { QUIT.to_vec() } else { self.outgoing() }
+    }
+
     /// May a transaction begin? Nothing is under way, and the host said nothing unasked.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready) && self.replies.is_empty()
+        matches!(self.state, State::Ready) && self.end.is_none() && self.replies.is_empty()
     }
 
     /// Begins a transaction on a session that [`Session::is_ready`]; on any other it ends
@@ -160,7 +163,7 @@ impl Session {
     pub fn receive(&mut self, bytes: &[u8]) {
         self.replies.push(bytes);
         while self.awaited().is_some() {
-            match self.replies.next() {
+            match self.replies.next_reply() {
                 Ok(Some(reply)) => self.take(&reply),
                 Ok(None) => return,
                 Err(malformed) => return self.misbehaved(malformed),
@@ -201,13 +204,14 @@ impl Session {
 
     /// Ends what is under way; who has no answer yet is deferred.
     fn abandon(&mut self, why: Detail) {
+        self.outgoing.clear();
         let end = match std::mem::replace(&mut self.state, State::Closed) {
             State::Transaction(transaction) => transaction.abandon(why),
-            State::Greeting | State::Ehlo | State::Helo | State::Ready => Ended::Undecided(why),
-            State::Ended { end, .. } => end,
-            State::Closed => return,
+            State::Greeting | State::Ehlo | State::Helo | State::Ready | State::Closed => {
+                Ended::Undecided(why)
+            }
         };
-        self.state = State::Ended { end, open: false };
+        self.end.get_or_insert(end);
     }
 
     fn take(&mut self, reply: &Reply) {
@@ -229,8 +233,12 @@ impl Session {
                 let progress = transaction.take(reply, &self.host);
                 self.follow(progress);
             }
-            State::Greeting | State::Ehlo | State::Helo => self.abandon(reply.detail(&self.host)),
-            State::Ready | State::Ended { .. } | State::Closed => {}
+            // RFC 5321 §3.1: to a host that does not want us, there is only QUIT left to say.
+            State::Greeting | State::Ehlo | State::Helo => {
+                self.abandon(reply.detail(&self.host));
+                self.outgoing.extend_from_slice(QUIT);
+            }
+            State::Ready | State::Closed => {}
         }
     }
 
@@ -250,14 +258,17 @@ impl Session {
                 }
             }
             Progress::Misbehaved(how) => self.misbehaved(how),
-            Progress::Over { open } => {
-                if let State::Transaction(transaction) =
-                    std::mem::replace(&mut self.state, State::Closed)
-                {
-                    let end = Ended::Decided(transaction.answers());
-                    self.state = State::Ended { end, open };
-                }
-            }
+            Progress::Over { open } => self.over(open),
+        }
+    }
+
+    fn over(&mut self, open: bool) {
+        let next = if open { State::Ready } else { State::Closed };
+        if let State::Transaction(transaction) = std::mem::replace(&mut self.state, next) {
+            self.end = Some(Ended::Decided(transaction.answers()));
+        }
+        if !open {
+            self.outgoing.extend_from_slice(QUIT);
         }
     }
 

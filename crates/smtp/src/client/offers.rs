@@ -2,24 +2,23 @@
 
 /// The extensions that we use. None after HELO.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Offers {
+pub(super) struct Offers {
     /// RFC 2920
-    pub pipelining: bool,
+    pub(super) pipelining: bool,
     /// RFC 1870: the most bytes of a message; 0: no fixed maximum.
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
     /// RFC 6152
-    pub eight_bit_mime: bool,
+    pub(super) eight_bit_mime: bool,
     /// RFC 6531
-    pub smtputf8: bool,
+    pub(super) smtputf8: bool,
     /// RFC 3461
-    pub dsn: bool,
+    pub(super) dsn: bool,
 }
 
 impl Offers {
     /// Reads the text of the reply: its first line is a greeting, each further one a keyword with
     /// parameters. What is unknown is skipped.
-    #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let mut offers = Self::default();
         for line in text.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();

@@ -11,24 +11,24 @@ use crate::reply::split_enhanced;
 
 /// Bytes of one reply, line ends included; more is [`Malformed::TooLong`]. A hundred full lines
 /// (RFC 5321 §4.5.3.1.5: 512 bytes) fit.
-pub const MAX_REPLY: usize = 64 * 1024;
+pub(super) const MAX_REPLY: usize = 64 * 1024;
 /// Lines of one reply; more are [`Malformed::TooLong`].
-pub const MAX_LINES: usize = 100;
+pub(super) const MAX_LINES: usize = 100;
 /// Bytes of one line that are kept.
-pub const MAX_LINE: usize = 2048;
+pub(super) const MAX_LINE: usize = 2048;
 
 /// One whole reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub(super) struct Reply {
     /// 200 to 599.
-    pub code: u16,
+    pub(super) code: u16,
     /// What followed the code, lines separated by `\n`.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// The first digit of a reply code (RFC 5321 §4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(super) enum Class {
     Positive,
     Intermediate,
     Transient,
@@ -37,7 +37,7 @@ pub enum Class {
 
 /// How a host broke the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
+pub(super) enum Malformed {
     /// A line does not begin with a reply code.
     Line,
     /// Over [`MAX_LINES`] or [`MAX_REPLY`].
@@ -61,7 +61,7 @@ impl fmt::Display for Malformed {
 
 /// Puts replies together.
 #[derive(Debug, Default)]
-pub struct Replies {
+pub(super) struct Replies {
     buffer: Vec<u8>,
     /// Lines of the reply under way.
     text: String,
@@ -71,13 +71,12 @@ pub struct Replies {
 
 impl Replies {
     /// Adds what was read.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Nothing has come beyond the replies already taken.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty() && self.lines == 0
     }
 
@@ -85,7 +84,7 @@ impl Replies {
     ///
     /// # Errors
     /// After one, nothing that this host says can be understood.
-    pub fn next(&mut self) -> Result<Option<Reply>, Malformed> {
+    pub(super) fn next_reply(&mut self) -> Result<Option<Reply>, Malformed> {
         while let Some(end) = memchr(b'\n', &self.buffer) {
             let rest = self.buffer.split_off(end + 1);
             let line = std::mem::replace(&mut self.buffer, rest);
@@ -137,8 +136,7 @@ fn read_code(digits: [u8; 3]) -> Option<u16> {
 }
 
 impl Reply {
-    #[must_use]
-    pub fn class(&self) -> Class {
+    pub(super) fn class(&self) -> Class {
         match self.code {
             ..300 => Class::Positive,
             300..400 => Class::Intermediate,
@@ -148,22 +146,19 @@ impl Reply {
     }
 
     /// The enhanced code in front of the text, if it agrees with the reply code (RFC 2034 §4).
-    #[must_use]
-    pub fn enhanced(&self) -> Option<Enhanced> {
+    pub(super) fn enhanced(&self) -> Option<Enhanced> {
         let line = self.text.lines().next()?;
         split_enhanced(self.code, line).map(|(enhanced, _)| enhanced)
     }
 
     /// The reply as it is kept. Without an enhanced code it is X.0.0: we do not guess.
-    #[must_use]
-    pub fn detail(&self, host: &str) -> Detail {
+    pub(super) fn detail(&self, host: &str) -> Detail {
         let enhanced = self.enhanced().unwrap_or(Enhanced::UNDEFINED);
         Detail::reply(host, self.code, enhanced, &*self.text)
     }
 
     /// What this reply makes of a recipient. 3xx decides nothing, so it defers.
-    #[must_use]
-    pub fn status(&self, host: &str) -> Status {
+    pub(super) fn status(&self, host: &str) -> Status {
         match self.class() {
             Class::Positive => Status::Delivered(self.detail(host)),
             Class::Transient => Status::Deferred(self.detail(host)),
@@ -186,7 +181,7 @@ mod tests {
         let mut replies = Replies::default();
         replies.push(bytes);
         let mut all = Vec::new();
-        while let Some(reply) = replies.next()? {
+        while let Some(reply) = replies.next_reply()? {
             all.push(reply);
         }
         Ok(all)
@@ -248,7 +243,7 @@ mod tests {
             for cut in cuts.into_iter().cycle() {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
                 replies.push(piece);
-                while let Some(reply) = replies.next().unwrap() {
+                while let Some(reply) = replies.next_reply().unwrap() {
                     got.push(reply);
                 }
                 rest = after;

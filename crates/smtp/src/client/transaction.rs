@@ -133,7 +133,7 @@ impl Transaction {
             place.state = match reply.status(host) {
                 Status::Delivered(_) => PlaceState::Accepted,
                 Status::Failed(detail) if crowded => PlaceState::Settled(Status::Deferred(detail)),
-                status => PlaceState::Settled(status),
+                other @ (Status::Deferred(_) | Status::Failed(_)) => PlaceState::Settled(other),
             };
         }
         if self.recipients.iter().any(Place::is_asked) {

@@ -1,0 +1,198 @@
+//! One attempt, from the next hop to the outcomes.
+
+use std::time::Duration;
+
+use config::{Config, Families, Resolver as Servers, Role};
+use envelope::{Detail, Enhanced, NextHop, Status};
+use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
+use net::{Ourselves, Resolver, Route, Target};
+use smtp::client::{Answer, Ended, Mail};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::connection::{Connection, relay};
+use crate::content::Content;
+use crate::kept::Kept;
+use crate::report;
+
+/// How long one attempt may take, whatever the hosts do. Each phase has a shorter time of its
+/// own; this is for a host that uses all of them up.
+const ATTEMPT_TIME: Duration = Duration::from_hours(1);
+
+#[derive(Debug)]
+pub(crate) struct Agent {
+    ourselves: Ourselves,
+    resolver: Resolver,
+    kept: Kept,
+    /// Attempts under way.
+    places: Semaphore,
+}
+
+/// How an attempt ended.
+struct Done {
+    answers: Vec<Answer>,
+    /// Who was spoken to last.
+    relay: String,
+    unreachable: bool,
+}
+
+impl Agent {
+    pub(crate) fn new(config: &Config) -> Result<Self, daemon::Error> {
+        let servers = match &config.remote.resolver {
+            Servers::System => net::Servers::System,
+            Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
+        };
+        let families = match config.remote.families {
+            Families::Ipv4 => net::Families::Ipv4,
+            Families::Ipv6 => net::Families::Ipv6,
+            Families::Auto => net::Families::Both,
+        };
+        let mx = config.listeners.iter().filter(|listener| listener.role == Role::Mx);
+        let listeners = mx.flat_map(|listener| listener.addresses.iter().copied()).collect();
+        Ok(Self {
+            ourselves: Ourselves { hostname: config.hostname.clone(), listeners },
+            resolver: Resolver::new(&servers, families)?,
+            kept: Kept::new(config.remote.idle, config.remote.connections),
+            places: Semaphore::new(config.remote.connections.clamp(1, Semaphore::MAX_PERMITS)),
+        })
+    }
+
+    /// Tries to deliver to all recipients, and says what came of each.
+    pub(crate) async fn attempt(&self, attempt: &Attempt, content: &Content) -> Outcomes {
+        let _place = self.places.acquire().await;
+        let done = match self.prepare(attempt, content) {
+            Ok((hop, mail)) => timeout(ATTEMPT_TIME, self.deliver(hop, &mail, content))
+                .await
+                .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long")),
+            Err(fault) => Done::all(attempt.recipients.len(), &fault),
+        };
+        report::log(attempt, &done.relay, &done.answers);
+        let outcome = |Answer { status, host_notifies }| {
+            let relayed = host_notifies && matches!(status, Status::Delivered(_));
+            if relayed { Outcome::Relayed(status) } else { Outcome::Status(status) }
+        };
+        let recipients = done.answers.into_iter().map(outcome).collect();
+        Outcomes { recipients, unreachable: done.unreachable }
+    }
+
+    /// Closes connections that waited for too long, for ever.
+    pub(crate) async fn close_idle(&self) {
+        self.kept.close_idle().await;
+    }
+
+    /// Closes every connection that waits.
+    pub(crate) fn close_all(&self) {
+        self.kept.close_all();
+    }
+
+    fn prepare<'a>(
+        &self,
+        attempt: &'a Attempt,
+        content: &Content,
+    ) -> Result<(&'a NextHop, Mail<'a>), Status> {
+        let Destination::Remote(hop) = &attempt.destination else {
+            return Err(Status::fault("remote was asked to deliver to a local user"));
+        };
+        let utf8_headers = attempt.smtputf8
+            && content.has_utf8_header().map_err(|e| Status::fault(format!("content: {e}")))?;
+        let mail = Mail {
+            reverse_path: &attempt.reverse_path,
+            recipients: &attempt.recipients,
+            body: attempt.body,
+            utf8_headers,
+            ret: attempt.ret,
+            envid: attempt.envid.as_deref(),
+            size: attempt.size,
+        };
+        Ok((hop, mail))
+    }
+
+    async fn deliver(&self, hop: &NextHop, mail: &Mail<'_>, content: &Content) -> Done {
+        // A kept connection may have died unnoticed: that is no failure, and costs one round trip.
+        if let Some(connection) = self.kept.take(hop)
+            && let Ok(done) = self.transact(connection, hop, mail, content).await
+        {
+            return done;
+        }
+        self.deliver_afresh(hop, mail, content).await
+    }
+
+    /// Tries the addresses of the next hop in turn until one of them decides.
+    async fn deliver_afresh(&self, hop: &NextHop, mail: &Mail<'_>, content: &Content) -> Done {
+        let all = mail.recipients.len();
+        let mut route = match Route::find(&self.resolver, &self.ourselves, hop).await {
+            Ok(route) => route,
+            Err(status) => return Done::unreached(all, status),
+        };
+        let mut last: Option<(Target, Detail)> = None;
+        let mut connected = false;
+        while let Some(target) = route.next().await {
+            let why = match net::dial(target.address).await {
+                Ok(stream) => {
+                    connected = true;
+                    let connection = Connection::new(stream, &self.ourselves.hostname, &target);
+                    match self.transact(connection, hop, mail, content).await {
+                        Ok(done) => return done,
+                        Err(why) => why,
+                    }
+                }
+                Err(error) => {
+                    let text = format!("connect to {}: {error}", relay(&target));
+                    Detail::ours(Enhanced::NO_ANSWER, text)
+                }
+            };
+            last = Some((target, why));
+        }
+        match last {
+            Some((target, why)) => Done {
+                relay: relay(&target),
+                unreachable: !connected,
+                ..Done::all(all, &Status::Deferred(why))
+            },
+            None => Done::unreached(all, route.trouble()),
+        }
+    }
+
+    /// One transaction. Its connection is kept, if it can be.
+    ///
+    /// # Errors
+    /// Nothing was decided: another host may be asked.
+    async fn transact(
+        &self,
+        mut connection: Connection,
+        hop: &NextHop,
+        mail: &Mail<'_>,
+        content: &Content,
+    ) -> Result<Done, Detail> {
+        let ended = connection.transact(mail, content).await;
+        let relay = connection.relay().to_owned();
+        self.kept.put(hop, connection);
+        match ended {
+            Ended::Decided(answers) => Ok(Done { answers, relay, unreachable: false }),
+            Ended::Undecided(why) => Err(why),
+        }
+    }
+}
+
+impl Done {
+    /// The same for all recipients.
+    fn all(recipients: usize, status: &Status) -> Self {
+        let answer = Answer { status: status.clone(), host_notifies: false };
+        let answers = vec![answer; recipients];
+        Self { answers, relay: "none".to_owned(), unreachable: false }
+    }
+
+    /// No host was found. Only what may pass counts against the next hop.
+    fn unreached(recipients: usize, status: Status) -> Self {
+        let unreachable = matches!(status, Status::Deferred(_));
+        Self { unreachable, ..Self::all(recipients, &status) }
+    }
+
+    fn deferred(mail: &Mail<'_>, why: &str) -> Self {
+        let status = Status::Deferred(Detail::ours(Enhanced::BAD_CONNECTION, why));
+        Self::all(mail.recipients.len(), &status)
+    }
+}
+
+#[cfg(test)]
+mod tests;
