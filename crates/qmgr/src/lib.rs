@@ -6,3 +6,5 @@ pub mod hops;
 pub mod outcome;
 pub mod record;
 pub mod schedule;
+pub mod spool;
+pub mod store;

@@ -10,14 +10,19 @@
 //! thread keeps the change, opens the database anew and tries until it is durable.
 //! See `docs/queue.md`.
 
+mod apply;
 mod medium;
+mod read;
+mod recovery;
 mod request;
 mod reserve;
+mod start;
 mod tables;
 mod writer;
 
 use std::fmt;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -25,8 +30,9 @@ use envelope::QueueId;
 use tokio::sync::{mpsc, oneshot};
 
 pub use medium::{DatabaseFile, Medium, OpenError};
+pub(crate) use reserve::available;
 
-use crate::record::{MessageRecord, Millis, Place, Queued, RecipientRecord};
+use crate::record::{MessageRecord, Millis, Place, Queued, RecipientRecord, RecordError};
 use crate::spool::{Spool, SpoolFile, SpoolWriter};
 use request::{Answer, Read, Request};
 
@@ -203,6 +209,21 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
 /// The queue. Clones share it; it closes when the last one is gone, or with [`Store::close`].
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -230,15 +251,15 @@ impl Store {
         directory: &Path,
         options: Options,
     ) -> Result<(Self, Opened), OpenError> {
-        let spool = Spool::open(directory)?;
+        let spool = Spool::open(directory, options.min_free_space)?;
         let (requests, waiting) = mpsc::channel(WAITING);
         let (opened, is_open) = oneshot::channel();
         let writer = writer::Writer::new(medium, directory, options, spool.clone());
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(waiting, opened))
-            .map_err(OpenError::Io)?;
-        let opened = is_open.await.map_err(|_| OpenError::Panicked)??;
+            .map_err(|error| OpenError::Thread(error.to_string()))?;
+        let opened = is_open.await.map_err(|_| OpenError::Thread("it ended".to_owned()))??;
         Ok((Self { requests, spool }, opened))
     }
 

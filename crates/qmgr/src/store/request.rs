@@ -31,6 +31,43 @@ pub(super) enum Read {
     Meta(Meta, Answer<Option<u64>>),
 }
 
+impl Request {
+    /// Bytes of new messages.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Submit(rows, _) => rows.weight(),
+            Self::Change(changes, _) => {
+                changes.iter().flat_map(|change| &change.enqueue).map(Rows::weight).sum()
+            }
+            Self::SetMeta(..) | Self::Read(_) | Self::Close(_) => 0,
+        }
+    }
+
+    /// Answers with an error. Whoever asked may be gone.
+    pub(super) fn refuse(self, error: &StoreError) {
+        match self {
+            Self::Submit(_, answer)
+            | Self::Change(_, answer)
+            | Self::SetMeta(_, _, answer)
+            | Self::Close(answer) => drop(answer.send(Err(error.clone()))),
+            Self::Read(read) => read.refuse(error),
+        }
+    }
+}
+
+impl Read {
+    pub(super) fn refuse(self, error: &StoreError) {
+        match self {
+            Self::Load(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Look(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Due { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Page { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Counts(answer) => drop(answer.send(Err(error.clone()))),
+            Self::Meta(_, answer) => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}
+
 /// A new message as the rows of the tables.
 #[derive(Debug)]
 pub(super) struct Rows {
@@ -50,6 +87,13 @@ impl Rows {
         let recipients: usize = self.recipients.iter().map(Vec::len).sum();
         self.record.len() + recipients + self.content.as_ref().map_or(0, Bytes::len)
     }
+
+    /// The record that names the file is durable.
+    pub(super) fn keep(self) {
+        if let Some(file) = self.file {
+            file.keep();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,12 +106,17 @@ pub(super) struct EncodedChange {
 #[derive(Debug)]
 pub(super) enum EncodedFate {
     Retired,
-    Stays {
-        due: Option<Millis>,
-        held: Option<bool>,
-        warned: Option<bool>,
-        recipients: Vec<(u32, Option<Vec<u8>>)>,
-    },
+    Stays(EncodedUpdate),
+    /// It cannot be read.
+    SetAside,
+}
+
+#[derive(Debug)]
+pub(super) struct EncodedUpdate {
+    pub(super) due: Option<Millis>,
+    pub(super) held: Option<bool>,
+    pub(super) warned: Option<bool>,
+    pub(super) recipients: Vec<(u32, Option<Vec<u8>>)>,
 }
 
 pub(super) fn encode(message: NewMessage) -> Result<Rows, RecordError> {
@@ -96,8 +145,12 @@ pub(super) fn encode_change(change: Change) -> Result<EncodedChange, RecordError
                 .into_iter()
                 .map(|(number, record)| Ok((number, record.map(|it| it.encode()).transpose()?)))
                 .collect::<Result<_, RecordError>>()?;
-            EncodedFate::Stays { due, held, warned, recipients }
+            EncodedFate::Stays(EncodedUpdate { due, held, warned, recipients })
         }
     };
-    Ok(EncodedChange { id, fate, enqueue: enqueue.into_iter().map(encode).collect::<Result<_, _>>()? })
+    Ok(EncodedChange {
+        id,
+        fate,
+        enqueue: enqueue.into_iter().map(encode).collect::<Result<_, _>>()?,
+    })
 }

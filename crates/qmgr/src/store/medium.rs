@@ -1,0 +1,140 @@
+//! Where the database lives.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, DatabaseError};
+
+/// Bytes of pages that redb keeps in memory (its own default is 1 GiB).
+const CACHE: usize = 8 * 1024 * 1024;
+
+/// Where the database lives. It is opened anew after every I/O error, because redb's handle is
+/// dead from then on.
+pub trait Medium: Send + 'static {
+    /// Opens the database; made if it was never there, never overwritten.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    fn open(&mut self) -> Result<Database, OpenError>;
+
+    /// Bytes it occupies.
+    fn size(&self) -> u64;
+}
+
+/// The file `queue.redb` in the queue's directory.
+#[derive(Debug)]
+pub struct DatabaseFile {
+    directory: PathBuf,
+}
+
+impl DatabaseFile {
+    #[must_use]
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("queue.redb")
+    }
+
+    /// A database under another name first, so that `queue.redb` is never half made.
+    fn make(&self) -> Result<Database, OpenError> {
+        let unborn = self.directory.join("queue.redb.new");
+        match fs::remove_file(&unborn) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::io(&unborn, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let database = Builder::new().set_cache_size(CACHE).create(&unborn);
+        let database = database.map_err(|error| OpenError::redb(&unborn, error))?;
+        fs::rename(&unborn, self.path()).map_err(|error| OpenError::io(&unborn, error))?;
+        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| OpenError::io(&self.directory, error))?;
+        Ok(database)
+    }
+}
+
+impl Medium for DatabaseFile {
+    fn open(&mut self) -> Result<Database, OpenError> {
+        let path = self.path();
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return self.make(),
+            Err(error) => return Err(OpenError::io(&path, error)),
+        }
+        // redb may panic on a damaged file (its issue 620).
+        let opened =
+            catch_unwind(AssertUnwindSafe(|| Builder::new().set_cache_size(CACHE).open(&path)));
+        match opened {
+            Ok(Ok(database)) => Ok(database),
+            Ok(Err(error)) => Err(OpenError::redb(&path, error)),
+            Err(_) => Err(OpenError::NotAQueue { path, why: "it is damaged".to_owned() }),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        fs::metadata(self.path()).map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// Why the queue cannot be opened. Nothing was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process has the file open.
+    InUse(PathBuf),
+    /// The file is not a queue, or is damaged.
+    NotAQueue { path: PathBuf, why: String },
+    /// The operating system refuses.
+    Io { path: PathBuf, error: io::Error },
+    /// The store's thread could not be started, or ended.
+    Thread(String),
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), error }
+    }
+
+    /// What redb says of the file at `path`.
+    pub(super) fn redb(path: &Path, error: impl Into<redb::Error>) -> Self {
+        let path = path.to_owned();
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse(path),
+            // redb's word for a file that is none of its own.
+            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
+                Self::Io { path, error }
+            }
+            other => Self::NotAQueue { path, why: other.to_string() },
+        }
+    }
+}
+
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        Self::redb(Path::new("queue.redb"), error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(path) => {
+                write!(f, "{}: another qmgr has it open; stop that first", path.display())
+            }
+            Self::NotAQueue { path, why } => write!(
+                f,
+                "{}: {why}; nothing was changed. Restore it from a backup, or move it away and \
+                 start with an empty queue",
+                path.display()
+            ),
+            Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Thread(why) => write!(f, "the store's thread: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

@@ -1,0 +1,156 @@
+//! After the disk was full or failed: opening anew, and making durable what must be.
+//!
+//! A commit that failed may yet have reached the disk. A change is therefore repeated (twice is
+//! once), and a submission, whose caller was told no, is retired.
+//! **Invariant:** both happen before anything else is written.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{self, error::TryRecvError};
+
+use super::medium::Medium;
+use super::request::{Answer, EncodedChange, EncodedFate, Request};
+use super::writer::{Batch, Fault, Writer};
+use super::{StoreError, WAITING};
+use crate::spool::SpoolFile;
+
+/// Changes that are kept while the disk fails; attempts under way are fewer.
+const MOST: usize = WAITING;
+/// Between two tries to open the database, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a caller waits to be told that the store is out of order.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// What is kept until it is durable.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    changes: VecDeque<(Vec<EncodedChange>, Option<Answer<()>>)>,
+    /// Files of submissions that were answered no: removed when no record can name them.
+    files: Vec<SpoolFile>,
+}
+
+impl<M: Medium> Writer<M> {
+    /// The transaction failed: answers the submissions, keeps the changes.
+    pub(super) fn fail(&mut self, fault: Fault, batch: Batch) {
+        self.close_failed(&fault);
+        let error = StoreError::from(fault);
+        let Batch { submits, changes, meta, .. } = batch;
+        let mut undone = Vec::with_capacity(submits.len());
+        for (rows, answer) in submits {
+            undone.push(EncodedChange {
+                id: rows.id,
+                fate: EncodedFate::Retired,
+                enqueue: Vec::new(),
+            });
+            self.kept.files.extend(rows.file);
+            drop(answer.send(Err(error.clone())));
+        }
+        for (_, _, answer) in meta {
+            drop(answer.send(Err(error.clone())));
+        }
+        if !undone.is_empty() {
+            self.kept.changes.push_back((undone, None));
+        }
+        self.kept.changes.extend(changes);
+    }
+
+    /// Returns once the database is open and nothing is kept, or with whom to tell that the store
+    /// is closed. Callers are answered meanwhile.
+    pub(super) fn recover(&mut self, waiting: &mut mpsc::Receiver<Request>) -> Option<Answer<()>> {
+        let mut pause = FIRST_PAUSE;
+        while !self.try_again() {
+            match self.wait(waiting, pause) {
+                Waited::Enough => pause = LONGEST_PAUSE.min(pause * 2),
+                Waited::Closed(answer) => return Some(answer),
+                Waited::Alone => return None,
+            }
+        }
+        None
+    }
+
+    /// Opens the database if it is not, and makes durable what is kept, one request at a time: on a
+    /// full disk a small transaction may have room where a large one has not.
+    fn try_again(&mut self) -> bool {
+        if self.database.is_none() {
+            match self.medium.open() {
+                Ok(database) => self.database = Some(database),
+                Err(error) => {
+                    tracing::error!("the queue cannot be opened anew: {error}");
+                    return false;
+                }
+            }
+        }
+        while let Some(change) = self.kept.changes.pop_front() {
+            let mut batch = Batch::default();
+            batch.changes.push(change);
+            match self.commit(&batch) {
+                Ok(effects) => self.settle(batch, effects),
+                Err(fault) => return self.postpone(fault, batch),
+            }
+        }
+        self.kept.files.clear();
+        true
+    }
+
+    /// A change failed again: it stays first in line, unless waiting cannot help.
+    fn postpone(&mut self, fault: Fault, batch: Batch) -> bool {
+        self.close_failed(&fault);
+        match fault {
+            Fault::Full | Fault::Disk(_) => {
+                batch.changes.into_iter().for_each(|change| self.kept.changes.push_front(change));
+            }
+            Fault::Damaged(why) => {
+                let error = StoreError::Unavailable(why);
+                for answer in batch.changes.into_iter().filter_map(|(_, answer)| answer) {
+                    drop(answer.send(Err(error.clone())));
+                }
+            }
+        }
+        false
+    }
+
+    /// After a fault the handle is dead, whatever was the cause.
+    fn close_failed(&mut self, fault: &Fault) {
+        self.database = None;
+        match fault {
+            Fault::Full => self.reserve.spend(),
+            Fault::Disk(why) | Fault::Damaged(why) => {
+                tracing::error!("the queue could not be written: {why}");
+            }
+        }
+    }
+
+    /// Answers for a while that the store is out of order; changes are kept.
+    fn wait(&mut self, waiting: &mut mpsc::Receiver<Request>, pause: Duration) -> Waited {
+        let until = Instant::now() + pause;
+        loop {
+            match waiting.try_recv() {
+                Ok(Request::Close(answer)) => return Waited::Closed(answer),
+                Ok(Request::Change(changes, answer)) if self.kept.changes.len() < MOST => {
+                    self.kept.changes.push_back((changes, Some(answer)));
+                }
+                Ok(request) => request.refuse(&self.out_of_order()),
+                Err(TryRecvError::Empty) if Instant::now() >= until => return Waited::Enough,
+                Err(TryRecvError::Empty) => std::thread::sleep(GLANCE),
+                Err(TryRecvError::Disconnected) => return Waited::Alone,
+            }
+        }
+    }
+
+    fn out_of_order(&self) -> StoreError {
+        if self.reserve.is_spent() {
+            return StoreError::Full;
+        }
+        StoreError::Unavailable("the disk fails".to_owned())
+    }
+}
+
+/// How a wait ended.
+enum Waited {
+    Enough,
+    Closed(Answer<()>),
+    /// Nobody is left to ask.
+    Alone,
+}

@@ -1,0 +1,266 @@
+//! The thread that owns the database.
+
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use envelope::QueueId;
+use redb::{Database, Durability, ReadableDatabase as _};
+use tokio::sync::{mpsc, oneshot};
+
+use super::apply::Effects;
+use super::medium::{Medium, OpenError};
+use super::read::Reader;
+use super::recovery::Kept;
+use super::request::{Answer, EncodedChange, EncodedFate, Read, Request, Rows};
+use super::reserve::Reserve;
+use super::tables::{Tables, View};
+use super::{Meta, Opened, Options, StoreError, WAITING};
+use crate::spool::Spool;
+
+/// Bytes of new messages after which a transaction takes no more requests.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// A file of this size is worth compacting.
+const BLOATED: u64 = 16 * 1024 * 1024;
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Writer<M> {
+    pub(super) medium: M,
+    /// `None`: it failed, and is to be opened anew.
+    pub(super) database: Option<Database>,
+    pub(super) reserve: Reserve,
+    pub(super) spool: Spool,
+    /// What must become durable before anything else is done.
+    pub(super) kept: Kept,
+    /// Size after the last compaction.
+    compacted: u64,
+}
+
+/// What waits, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) submits: Vec<(Box<Rows>, Answer<()>)>,
+    pub(super) changes: Vec<(Vec<EncodedChange>, Option<Answer<()>>)>,
+    pub(super) meta: Vec<(Meta, u64, Answer<()>)>,
+    reads: Vec<Read>,
+    close: Option<Answer<()>>,
+}
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Full,
+    /// The disk: may go away.
+    Disk(String),
+    /// The database: will not.
+    Damaged(String),
+}
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+                _ => Self::Disk(error.to_string()),
+            },
+            redb::Error::PreviousIo => Self::Disk(error.to_string()),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Full => Self::Full,
+            Fault::Disk(why) | Fault::Damaged(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+impl<M: Medium> Writer<M> {
+    pub(super) fn new(medium: M, directory: &Path, options: Options, spool: Spool) -> Self {
+        let reserve = Reserve::new(directory, options.min_free_space);
+        Self { medium, database: None, reserve, spool, kept: Kept::default(), compacted: 0 }
+    }
+
+    /// The thread's life: open, then serve until closed.
+    pub(super) fn run(
+        mut self,
+        mut waiting: mpsc::Receiver<Request>,
+        opened: oneshot::Sender<Result<Opened, OpenError>>,
+    ) {
+        let start = self.start();
+        let failed = start.is_err();
+        if opened.send(start).is_err() || failed {
+            return;
+        }
+        while let Some(batch) = gather(&mut waiting) {
+            let close = self.serve(batch);
+            let close = close.or_else(|| self.recover(&mut waiting));
+            if let Some(answer) = close {
+                self.database = None;
+                drop(answer.send(Ok(())));
+                return;
+            }
+        }
+    }
+
+    /// Serves what waited; returns whom to tell that the store is closed.
+    fn serve(&mut self, mut batch: Batch) -> Option<Answer<()>> {
+        let damaged = self.read(std::mem::take(&mut batch.reads));
+        if !damaged.is_empty() {
+            batch.changes.push((damaged.into_iter().map(set_aside).collect(), None));
+        }
+        if !batch.submits.is_empty() && !self.reserve.has_room() {
+            for (_, answer) in batch.submits.drain(..) {
+                drop(answer.send(Err(StoreError::Full)));
+            }
+        }
+        let close = batch.close.take();
+        if batch.writes() {
+            match self.commit(&batch) {
+                Ok(effects) => self.settle(batch, effects),
+                Err(fault) => self.fail(fault, batch),
+            }
+        }
+        close
+    }
+
+    fn read(&mut self, reads: Vec<Read>) -> Vec<QueueId> {
+        let Some(database) = self.database.as_ref().filter(|_| !reads.is_empty()) else {
+            return Vec::new();
+        };
+        let view = database.begin_read().map_err(redb::Error::from);
+        match view.and_then(|transaction| Ok(View::open(&transaction)?)) {
+            Ok(view) => {
+                let mut reader = Reader { view: &view, spool: &self.spool, damaged: Vec::new() };
+                reads.into_iter().for_each(|read| reader.answer(read));
+                reader.damaged
+            }
+            Err(error) => {
+                let error = StoreError::Unavailable(error.to_string());
+                reads.into_iter().for_each(|read| read.refuse(&error));
+                Vec::new()
+            }
+        }
+    }
+
+    /// One transaction, durable when it returns.
+    pub(super) fn commit(&self, batch: &Batch) -> Result<Effects, Fault> {
+        let Some(database) = &self.database else {
+            return Err(Fault::Disk("it is being opened anew".to_owned()));
+        };
+        // redb may panic on a damaged file; the transaction is then gone and nothing was written.
+        catch_unwind(AssertUnwindSafe(|| transact(database, batch)))
+            .unwrap_or_else(|_| Err(Fault::Damaged("redb panicked".to_owned())))
+    }
+
+    /// Everything in `batch` is durable.
+    pub(super) fn settle(&mut self, batch: Batch, effects: Effects) {
+        let Batch { submits, changes, meta, reads: _, close: _ } = batch;
+        for (rows, answer) in submits {
+            rows.keep();
+            drop(answer.send(Ok(())));
+        }
+        for (changes, answer) in changes {
+            changes.into_iter().flat_map(|change| change.enqueue).for_each(|rows| rows.keep());
+            if let Some(answer) = answer {
+                drop(answer.send(Ok(())));
+            }
+        }
+        for (_, _, answer) in meta {
+            drop(answer.send(Ok(())));
+        }
+        effects.unlink.into_iter().for_each(|id| self.spool.remove(id));
+        if effects.empty {
+            self.compact();
+        }
+    }
+
+    /// Gives back what a burst took, once the queue is (nearly) empty.
+    pub(super) fn compact(&mut self) {
+        if self.medium.size() <= BLOATED.max(self.compacted.saturating_mul(2)) {
+            return;
+        }
+        let Some(database) = &mut self.database else { return };
+        if let Err(error) = database.compact() {
+            tracing::warn!("the queue file cannot be compacted: {error}");
+            self.database = None;
+        }
+        self.compacted = self.medium.size();
+    }
+}
+
+impl Batch {
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Submit(rows, answer) => self.submits.push((rows, answer)),
+            Request::Change(changes, answer) => self.changes.push((changes, Some(answer))),
+            Request::SetMeta(key, value, answer) => self.meta.push((key, value, answer)),
+            Request::Read(read) => self.reads.push(read),
+            Request::Close(answer) => self.close = Some(answer),
+        }
+    }
+
+    const fn writes(&self) -> bool {
+        !self.submits.is_empty() || !self.changes.is_empty() || !self.meta.is_empty()
+    }
+}
+
+/// Everything that waits; sleeps until something does. `None`: nobody is left to ask.
+fn gather(waiting: &mut mpsc::Receiver<Request>) -> Option<Batch> {
+    let mut batch = Batch::default();
+    let mut next = waiting.blocking_recv()?;
+    let mut weight = 0;
+    for _ in 1..WAITING {
+        weight += next.weight();
+        batch.take(next);
+        if weight >= BATCH_BYTES || batch.close.is_some() {
+            return Some(batch);
+        }
+        let Ok(another) = waiting.try_recv() else { return Some(batch) };
+        next = another;
+    }
+    batch.take(next);
+    Some(batch)
+}
+
+fn transact(database: &Database, batch: &Batch) -> Result<Effects, Fault> {
+    write(database, batch).map_err(Fault::from)
+}
+
+fn write(database: &Database, batch: &Batch) -> Result<Effects, redb::Error> {
+    let mut effects = Effects::default();
+    let transaction = begin(database)?;
+    {
+        let mut tables = Tables::open(&transaction)?;
+        for (rows, _) in &batch.submits {
+            tables.enqueue(rows)?;
+        }
+        for change in batch.changes.iter().flat_map(|(changes, _)| changes) {
+            tables.change(change, &mut effects)?;
+        }
+        for (key, value, _) in &batch.meta {
+            tables.meta.insert(key.key(), value)?;
+        }
+        effects.empty = !batch.changes.is_empty() && tables.is_empty()?;
+    }
+    transaction.commit()?;
+    Ok(effects)
+}
+
+/// A transaction that is durable once committed. With two phases and quick repair a torn write
+/// cannot be taken for a commit, and opening costs the same however long the queue is.
+pub(super) fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+const fn set_aside(id: QueueId) -> EncodedChange {
+    EncodedChange { id, fate: EncodedFate::SetAside, enqueue: Vec::new() }
+}
