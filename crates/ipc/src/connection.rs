@@ -138,7 +138,7 @@ impl Connection {
     /// [`Error::PeerGone`] at the end of the stream; after any error the connection is of no use.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<Frame<T>, Error> {
         loop {
-            if let Some(frame) = self.take_frame()? {
+            if let Some(frame) = decode(&mut self.inbox, &mut self.descriptors)? {
                 return Ok(frame);
             }
             self.fill().await?;
@@ -174,37 +174,6 @@ impl Connection {
         tokio::time::timeout(time, exchange).await.map_err(|_| Error::TimedOut)?
     }
 
-    fn take_frame<T: DeserializeOwned>(&mut self) -> Result<Option<Frame<T>>, Error> {
-        let Some(prefix) = self.inbox.first_chunk::<PREFIX>() else {
-            return Ok(None);
-        };
-        let prefix = u64::from_le_bytes(*prefix);
-        let [first, second] = [prefix & 0xffff_ffff, prefix >> 32]
-            .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
-        let head_len = usize::try_from(first & !HAS_DESCRIPTOR).unwrap_or(usize::MAX);
-        let body_len = usize::try_from(second).unwrap_or(usize::MAX);
-        if head_len > MAX_HEAD || body_len > MAX_BODY {
-            return Err(Error::PeerMisbehaved("a frame over its bound"));
-        }
-        if self.inbox.len() < PREFIX + head_len + body_len {
-            self.inbox.reserve(PREFIX + head_len + body_len - self.inbox.len());
-            return Ok(None);
-        }
-        self.inbox.advance(PREFIX);
-        let head = self.inbox.split_to(head_len);
-        let body = self.inbox.split_to(body_len).freeze();
-        let descriptor = if first & HAS_DESCRIPTOR == 0 {
-            None
-        } else {
-            let fd = self.descriptors.pop_front();
-            Some(fd.ok_or(Error::PeerMisbehaved("a descriptor is missing"))?)
-        };
-        match postcard::take_from_bytes(&head) {
-            Ok((head, [])) => Ok(Some(Frame { head, body, descriptor })),
-            Ok(_) | Err(_) => Err(Error::PeerMisbehaved("a head that cannot be decoded")),
-        }
-    }
-
     async fn fill(&mut self) -> Result<(), Error> {
         loop {
             self.stream.readable().await?;
@@ -226,6 +195,45 @@ impl Connection {
         let (_, descriptor) = read?;
         self.descriptors.extend(descriptor);
         if length == 0 { Err(Error::PeerGone) } else { Ok(()) }
+    }
+}
+
+/// Takes the first frame off `inbox`, and its descriptor off `descriptors`; `None`: more of it is
+/// still to come.
+///
+/// # Errors
+/// [`Error::PeerMisbehaved`]: what is there can never be a frame.
+pub fn decode<T: DeserializeOwned>(
+    inbox: &mut BytesMut,
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<Option<Frame<T>>, Error> {
+    let Some(prefix) = inbox.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    let prefix = u64::from_le_bytes(*prefix);
+    let [first, second] =
+        [prefix & 0xffff_ffff, prefix >> 32].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+    let head_len = usize::try_from(first & !HAS_DESCRIPTOR).unwrap_or(usize::MAX);
+    let body_len = usize::try_from(second).unwrap_or(usize::MAX);
+    if head_len > MAX_HEAD || body_len > MAX_BODY {
+        return Err(Error::PeerMisbehaved("a frame over its bound"));
+    }
+    if inbox.len() < PREFIX + head_len + body_len {
+        inbox.reserve(PREFIX + head_len + body_len - inbox.len());
+        return Ok(None);
+    }
+    inbox.advance(PREFIX);
+    let head = inbox.split_to(head_len);
+    let body = inbox.split_to(body_len).freeze();
+    let descriptor = if first & HAS_DESCRIPTOR == 0 {
+        None
+    } else {
+        let fd = descriptors.pop_front();
+        Some(fd.ok_or(Error::PeerMisbehaved("a descriptor is missing"))?)
+    };
+    match postcard::take_from_bytes(&head) {
+        Ok((head, [])) => Ok(Some(Frame { head, body, descriptor })),
+        Ok(_) | Err(_) => Err(Error::PeerMisbehaved("a head that cannot be decoded")),
     }
 }
 

@@ -22,6 +22,6 @@ pub mod submission;
 
 pub use arrow::Arrow;
 pub use client::{Client, Lent, Renewal};
-pub use connection::{Connection, Frame, MAX_BODY, MAX_HEAD};
+pub use connection::{Connection, Frame, MAX_BODY, MAX_HEAD, decode};
 pub use error::Error;
 pub use incoming::{Door, Incoming};
