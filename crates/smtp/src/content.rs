@@ -215,14 +215,5 @@ impl Header {
     }
 }
 
-/// Appends one line of content as DATA carries it (RFC 5321 §4.5.2). `line` has no line end.
-pub fn stuff_line(line: &[u8], out: &mut Vec<u8>) {
-    if line.first() == Some(&b'.') {
-        out.push(b'.');
-    }
-    out.extend_from_slice(line);
-    out.extend_from_slice(b"\r\n");
-}
-
 #[cfg(test)]
 mod tests {}

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use envelope::QueueId;
-use smtp::server::{Opening, Peer, Protocol, Refusal, Stage};
+use smtp::server::{Message, Peer, Protocol, Refusal, Stage};
 
 /// A message is in the queue.
-pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, opening: &Opening, size: u64) {
+pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) {
+    let Message { opening, size, .. } = message;
     let protocol = match opening.protocol {
         Protocol::Smtp => "SMTP",
         Protocol::Esmtp => "ESMTP",

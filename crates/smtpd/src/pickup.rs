@@ -1,6 +1,161 @@
-//! x
-use crate::room::Room;
+//! The drop directory: where `sendmail` leaves messages while no one answers.
+//!
+//! Anyone may put a file there, so a file proves nothing but its owner.
+//!
+//! **Invariant:** a file goes only after its message is durable; one that cannot be used is renamed
+//! and never deleted.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-pub(crate) async fn watch(_room: Arc<Room>) {
-    std::future::pending().await
+use std::time::{Duration, SystemTime};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+use crate::room::Room;
+
+mod file;
+
+use file::Outcome;
+
+/// Between two looks, whatever the directory says.
+const MINUTE: Duration = Duration::from_secs(60);
+/// An unfinished file of this age will never be finished.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Files seen in one look.
+const MAX_LISTED: usize = 10_000;
+/// Bytes of events read at a time; what they say does not matter.
+const EVENTS: usize = 4096;
+/// Names tried for a file that is set aside.
+const MAX_NAMES: usize = 100;
+
+/// Picks up what is there, now, when the directory changes, and each minute.
+pub(crate) async fn watch(room: Arc<Room>) {
+    let mut changes = match changes(&room.config.paths.drop) {
+        Ok(changes) => Some(changes),
+        Err(error) => {
+            let drop = room.config.paths.drop.display();
+            tracing::warn!("{drop} cannot be watched, only looked at each minute: {error}");
+            None
+        }
+    };
+    loop {
+        if let Err(error) = sweep(&room).await {
+            tracing::warn!("{} cannot be read: {error}", room.config.paths.drop.display());
+        }
+        // Elapsed or changed: in both cases it is time to look.
+        let _ = tokio::time::timeout(MINUTE, changed(changes.as_mut())).await;
+    }
 }
+
+/// Tells of files that are moved into the directory: an inotify descriptor reads as a pipe does.
+fn changes(directory: &Path) -> io::Result<Receiver> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch(directory, AddWatchFlags::IN_MOVED_TO)?;
+    Receiver::from_owned_fd_unchecked(inotify.into())
+}
+
+/// Returns once a file was moved into the directory, or never.
+async fn changed(changes: Option<&mut Receiver>) {
+    let Some(changes) = changes else { return std::future::pending().await };
+    if changes.read(&mut [0; EVENTS]).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Takes all files, oldest first, until one has to wait: then the others would have to, too.
+async fn sweep(room: &Room) -> io::Result<()> {
+    let directory = &room.config.paths.drop;
+    for name in list(directory)? {
+        let path = directory.join(&name);
+        match file::take(room, &path).await {
+            Outcome::Queued => remove(&path),
+            Outcome::Gone => {}
+            Outcome::NotNow => return Ok(()),
+            Outcome::Unusable(reason) => {
+                tracing::warn!("dropped file {} cannot be used: {reason}", path.display());
+                set_aside(directory, &name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finished files, oldest first. Removes old unfinished ones.
+fn list(directory: &Path) -> io::Result<Vec<OsString>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)?.take(MAX_LISTED) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        // Gone meanwhile.
+        let Ok(modified) = modified else { continue };
+        match kind(&name) {
+            Kind::Finished => files.push((modified, name)),
+            Kind::Unfinished if is_old(modified) => remove(&entry.path()),
+            Kind::Unfinished | Kind::SetAside => {}
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, name)| name).collect())
+}
+
+enum Kind {
+    Finished,
+    Unfinished,
+    SetAside,
+}
+
+fn kind(name: &OsStr) -> Kind {
+    let name = name.as_bytes();
+    if name.starts_with(b"tmp.") {
+        Kind::Unfinished
+    } else if name.starts_with(b"bad.") {
+        Kind::SetAside
+    } else {
+        Kind::Finished
+    }
+}
+
+fn is_old(modified: SystemTime) -> bool {
+    SystemTime::now().duration_since(modified).is_ok_and(|age| age > DAY)
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::error!("dropped file {} cannot be removed: {error}", path.display());
+    }
+}
+
+/// Renames the file to `bad.NAME`, or to `bad.NAME.1` and so on where that exists.
+fn set_aside(directory: &Path, name: &OsStr) {
+    let path = directory.join(name);
+    let result = bad_names(directory, name).try_for_each(|bad| {
+        match renameat2(AT_FDCWD, &path, AT_FDCWD, &bad, RenameFlags::RENAME_NOREPLACE) {
+            Err(nix::Error::EEXIST) => Ok(()),
+            other => Err(other),
+        }
+    });
+    if let Err(Err(error)) = result {
+        tracing::error!("dropped file {} cannot be renamed: {error}", path.display());
+    }
+}
+
+fn bad_names(directory: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
+    (0..MAX_NAMES).map(move |number| {
+        let mut bad = OsString::from("bad.");
+        bad.push(name);
+        if number > 0 {
+            bad.push(format!(".{number}"));
+        }
+        directory.join(bad)
+    })
+}
+
+#[cfg(test)]
+mod tests {}

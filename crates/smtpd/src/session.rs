@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::Drain;
-use envelope::Enhanced;
-use smtp::Reply;
-use smtp::server::{Ending, Message, Peer, Session, Step};
+use smtp::server::{Ending, Peer, Session, Step};
 
 use crate::guests::Seat;
 use crate::room::Room;
 use crate::stream::Stream;
-use crate::upload::{self, Upload};
+use crate::upload::Handover;
 use crate::{log, policy};
 
 /// Bytes read at a time between messages, and room that an idle session does not keep.
@@ -28,8 +26,15 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Serves one client to the end.
 pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Drain, seat: Seat) {
     let session = Session::new(Arc::clone(&room.settings), peer, Instant::now());
-    let mut visit =
-        Visit { stream, room, drain, session, input: Vec::new(), upload: None, draining: false };
+    let mut visit = Visit {
+        stream,
+        room,
+        drain,
+        session,
+        input: Vec::new(),
+        handover: Handover::default(),
+        draining: false,
+    };
     if let Err(error) = visit.converse().await
         && visit.session.opening().is_some()
     {
@@ -44,8 +49,7 @@ struct Visit {
     drain: Drain,
     session: Session,
     input: Vec<u8>,
-    /// Content that is on its way to `qmgr`.
-    upload: Option<Upload>,
+    handover: Handover,
     draining: bool,
 }
 
@@ -71,8 +75,12 @@ impl Visit {
                     let verdicts = policy::ask(&self.room, peer, helo, question).await;
                     self.session.verdicts(verdicts);
                 }
-                Step::Piece(piece) => self.pass_on(&piece).await,
-                Step::Submit(message) => self.submit(&message).await,
+                Step::Piece(piece) => {
+                    self.handover.piece(&self.room, &mut self.session, &piece).await;
+                }
+                Step::Submit(message) => {
+                    self.handover.submit(&self.room, &mut self.session, &message).await;
+                }
                 Step::Close(ending) => return self.close(ending).await,
             }
         }
@@ -87,8 +95,7 @@ impl Visit {
             log::refusal(self.session.peer(), self.session.client_name(), &refusal);
         }
         if !self.session.in_content() && !matches!(step, Step::Submit(_)) {
-            // The message that was being passed on is void.
-            self.upload = None;
+            self.handover.void();
         }
         step
     }
@@ -138,40 +145,6 @@ impl Visit {
             return Ok(());
         }
         tokio::time::timeout(WRITE, self.stream.write(&output)).await?
-    }
-
-    async fn pass_on(&mut self, piece: &[u8]) {
-        let passed = match (&mut self.upload, self.session.opening()) {
-            (Some(upload), _) => upload.more(piece).await,
-            (None, Some(opening)) => match Upload::begin(&self.room, opening, piece).await {
-                Ok(upload) => {
-                    self.upload = Some(upload);
-                    Ok(())
-                }
-                Err(reply) => Err(reply),
-            },
-            (None, None) => Ok(()),
-        };
-        if let Err(reply) = passed {
-            self.upload = None;
-            self.session.refuse_content(reply);
-        }
-    }
-
-    async fn submit(&mut self, message: &Message) {
-        let queued = match self.upload.take() {
-            Some(upload) => upload.end(&message.content).await,
-            None => upload::whole(&self.room, message).await,
-        };
-        let reply = match queued {
-            Ok(id) => {
-                let (peer, helo) = (self.session.peer(), self.session.client_name());
-                log::accepted(id, peer, helo, &message.opening, message.size);
-                Reply::new(250, Enhanced::UNDEFINED, format!("Queued as {id}"))
-            }
-            Err(reply) => reply,
-        };
-        self.session.submitted(reply);
     }
 
     async fn close(&mut self, ending: Ending) -> io::Result<()> {

@@ -2,21 +2,73 @@
 
 use std::time::Duration;
 
-use config::Role;
 use envelope::{Enhanced, QueueId};
 use ipc::Lent;
 use ipc::submission::{INLINE, Reply as Answer, Submit};
-use message::{Completion, Received};
 use smtp::Reply;
-use smtp::server::{Message, Opening, Protocol};
+use smtp::server::{Message, Opening, Session};
 
+use crate::log;
 use crate::room::Room;
+
+mod dress;
+
+use dress::dressed;
 
 /// A client waits ten minutes for the reply to the end of data (RFC 5321 §4.5.3.2.6).
 const TIME: Duration = Duration::from_secs(300);
 
+/// Hands the messages of one session on.
+#[derive(Debug, Default)]
+pub(crate) struct Handover {
+    /// Content that is on its way.
+    upload: Option<Upload>,
+}
+
+impl Handover {
+    /// Carries out [`Step::Piece`](smtp::server::Step::Piece).
+    pub(crate) async fn piece(&mut self, room: &Room, session: &mut Session, piece: &[u8]) {
+        let upload = match (self.upload.take(), session.opening()) {
+            (Some(upload), _) => upload.more(piece).await,
+            (None, Some(opening)) => Upload::begin(room, opening, piece).await,
+            (None, None) => return,
+        };
+        match upload {
+            Ok(upload) => self.upload = Some(upload),
+            Err(reply) => session.refuse_content(reply),
+        }
+    }
+
+    /// Carries out [`Step::Submit`](smtp::server::Step::Submit); was the message queued?
+    pub(crate) async fn submit(
+        &mut self,
+        room: &Room,
+        session: &mut Session,
+        message: &Message,
+    ) -> bool {
+        let queued = match self.upload.take() {
+            Some(upload) => upload.end(&message.content).await,
+            None => whole(room, message).await,
+        };
+        let reply = match &queued {
+            Ok(id) => {
+                log::accepted(*id, session.peer(), session.client_name(), message);
+                Reply::new(250, Enhanced::UNDEFINED, format!("Queued as {id}"))
+            }
+            Err(reply) => reply.clone(),
+        };
+        session.submitted(reply);
+        queued.is_ok()
+    }
+
+    /// The message that was being handed on will not be finished.
+    pub(crate) fn void(&mut self) {
+        self.upload = None;
+    }
+}
+
 /// Gives a message that came whole.
-pub(crate) async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
+async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
     let (body, id_at) = dressed(room, &message.opening, &message.content);
     let envelope = message.opening.envelope.clone();
     if body.len() > INLINE {
@@ -33,14 +85,14 @@ pub(crate) async fn whole(room: &Room, message: &Message) -> Result<QueueId, Rep
 
 /// A message on its way to `qmgr`. Dropped before its end it is void.
 #[derive(Debug)]
-pub(crate) struct Upload {
+struct Upload {
     lent: Lent,
     qmgr: ipc::Client,
 }
 
 impl Upload {
     /// Begins with the first piece.
-    pub(crate) async fn begin(room: &Room, opening: Opening, piece: &[u8]) -> Result<Self, Reply> {
+    async fn begin(room: &Room, opening: Opening, piece: &[u8]) -> Result<Self, Reply> {
         let (body, id_at) = dressed(room, &opening, piece);
         let Opening { envelope, declared_size, .. } = opening;
         Self::open(room, Submit::Begin { envelope, id_at, declared_size }, &body).await
@@ -58,14 +110,15 @@ impl Upload {
     }
 
     /// The next piece.
-    pub(crate) async fn more(&mut self, piece: &[u8]) -> Result<(), Reply> {
-        self.send(&Submit::More, piece).await
+    async fn more(mut self, piece: &[u8]) -> Result<Self, Reply> {
+        self.send(&Submit::More, piece).await?;
+        Ok(self)
     }
 
     /// The last piece.
-    pub(crate) async fn end(mut self, piece: &[u8]) -> Result<QueueId, Reply> {
+    async fn end(mut self, piece: &[u8]) -> Result<QueueId, Reply> {
         if !piece.is_empty() {
-            self.more(piece).await?;
+            self.send(&Submit::More, piece).await?;
         }
         let answer = self.call(&Submit::End, b"").await?;
         self.qmgr.give_back(self.lent);
@@ -96,49 +149,6 @@ fn queued(answer: Answer) -> Result<QueueId, Reply> {
         Answer::Refused { code, text } => Err(Reply::from_text(code.clamp(400, 499), &text)),
         Answer::Continue => Err(misbehaved()),
     }
-}
-
-/// The content with our `Received` field in front (RFC 5321 §4.4), and where in it the queue id
-/// goes. A submission is given the fields it lacks (RFC 6409 §8).
-fn dressed(room: &Room, opening: &Opening, content: &[u8]) -> (Vec<u8>, Option<u32>) {
-    const FIELDS: usize = 1024;
-    let envelope = &opening.envelope;
-    let date = room.date();
-    let mut body = Vec::with_capacity(FIELDS + content.len());
-    let received = Received {
-        origin: &envelope.origin,
-        by: &room.config.hostname,
-        with: match opening.protocol {
-            Protocol::Smtp => message::Protocol::Smtp,
-            Protocol::Esmtp => message::Protocol::Esmtp,
-            Protocol::Utf8Smtp => message::Protocol::Utf8Smtp,
-        },
-        recipient: match envelope.recipients.as_slice() {
-            [recipient] => Some(&recipient.address),
-            _ => None,
-        },
-        date,
-    };
-    let id_at = received.write(&mut body);
-    match room.role {
-        Role::Submission => body.extend(message::completion(
-            content,
-            &Completion {
-                date,
-                random: fastrand::u64(..),
-                hostname: &room.config.hostname,
-                from: envelope.reverse_path.0.as_ref(),
-                full_name: None,
-            },
-        )),
-        // Without this line the first line of a body without a header would join our field.
-        Role::Mx if message::end_of_header(content) == 0 && !content.starts_with(b"\r\n") => {
-            body.extend_from_slice(b"\r\n");
-        }
-        Role::Mx => {}
-    }
-    body.extend_from_slice(content);
-    (body, u32::try_from(id_at).ok())
 }
 
 fn fault(error: &ipc::Error) -> Reply {
