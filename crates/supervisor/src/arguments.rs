@@ -1,0 +1,54 @@
+//! `supervisor [--root DIR] [--config FILE]`
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use config::Config;
+
+use crate::trouble::{self, Trouble};
+
+const USAGE: &str = "usage: supervisor [--root DIR] [--config FILE]";
+
+/// The command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    root: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Self, Trouble> {
+        let mut arguments = Self::default();
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let place = match word.to_str() {
+                Some("--root") => &mut arguments.root,
+                Some("--config") => &mut arguments.config,
+                _ => return Err(Trouble(trouble::USAGE, USAGE.to_owned())),
+            };
+            *place =
+                Some(words.next().ok_or_else(|| Trouble(trouble::USAGE, USAGE.to_owned()))?.into());
+        }
+        Ok(arguments)
+    }
+
+    pub(crate) fn load(self) -> Result<Config, Trouble> {
+        config::load(self.root.as_deref(), self.config.as_deref())
+            .map_err(|error| Trouble(trouble::CONFIG, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line() {
+        let read = |words: &[&str]| Arguments::read(words.iter().map(OsString::from)).ok();
+        let expected = Arguments { root: Some("/r".into()), config: Some("c".into()) };
+        assert_eq!(read(&["--config", "c", "--root", "/r"]), Some(expected));
+        assert_eq!(read(&[]), Some(Arguments::default()));
+        assert_eq!(read(&["--root"]), None);
+        assert_eq!(read(&["start"]), None);
+    }
+}

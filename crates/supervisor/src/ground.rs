@@ -1,0 +1,137 @@
+//! What must stand before any process does: accounts, directories, the lock.
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::Path;
+
+use config::Config;
+use nix::unistd::{User, geteuid};
+
+use crate::plan::HOUSE;
+use crate::trouble::{self, Trouble};
+
+const REMEDY: &str = "install etc/sysusers.d/pennypost.conf and run systemd-sysusers";
+
+/// Whom a process becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The accounts of the daemons; none under `--root`, where everybody stays the caller.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(HashMap<&'static str, Identity>);
+
+impl Accounts {
+    pub(crate) fn look_up(config: &Config) -> Result<Self, Trouble> {
+        if config.rooted {
+            return Ok(Self::default());
+        }
+        if !geteuid().is_root() {
+            return Err(Trouble(
+                trouble::NOPERM,
+                "start as root, or with --root DIR as anybody".to_owned(),
+            ));
+        }
+        let mut accounts = HashMap::new();
+        for plan in &HOUSE {
+            let user = User::from_name(plan.account)
+                .map_err(|error| Trouble::system(format!("account {}", plan.account), error))?;
+            let user = user.ok_or_else(|| {
+                let text = format!("no account {} for {}: {REMEDY}", plan.account, plan.name);
+                Trouble(trouble::CONFIG, text)
+            })?;
+            if user.uid.is_root() {
+                let text = format!("account {} has uid 0: no daemon may", plan.account);
+                return Err(Trouble(trouble::CONFIG, text));
+            }
+            let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
+            accounts.insert(plan.account, identity);
+        }
+        Ok(Self(accounts))
+    }
+
+    /// `None`: the caller's own.
+    pub(crate) fn get(&self, account: &str) -> Option<Identity> {
+        self.0.get(account).copied()
+    }
+}
+
+/// Makes the directories that are missing, and sets who may do what in them.
+pub(crate) fn make_directories(config: &Config, accounts: &Accounts) -> Result<(), Trouble> {
+    let paths = &config.paths;
+    make_directory(&paths.run, 0o755, None)?;
+    make_directory(&paths.queue, 0o700, accounts.get("_qmgr"))?;
+    // Everybody may put a message there; only the submission role may look.
+    make_directory(&paths.drop, 0o3733, accounts.get("_submit"))
+}
+
+fn make_directory(path: &Path, mode: u32, owner: Option<Identity>) -> Result<(), Trouble> {
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    made.and_then(|()| match owner {
+        Some(Identity { uid, gid }) => chown(path, Some(uid), Some(gid)),
+        None => Ok(()),
+    })
+    .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)))
+    .map_err(|error| Trouble::system(path.display(), error))
+}
+
+/// Held as long as the supervisor lives; the kernel lets it go, however the supervisor ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// Another supervisor has this root.
+    pub(crate) fn take(run: &Path) -> Result<Self, Trouble> {
+        let path = run.join("lock");
+        let trouble = |error| Trouble::system(path.display(), error);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(trouble)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(trouble(error)),
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = (&mut file).take(20).read_to_string(&mut pid);
+                let text = format!("already running here, pid {} ({})", pid.trim(), path.display());
+                return Err(Trouble(trouble::UNAVAILABLE, text));
+            }
+        }
+        // The pid is only for the message above.
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(trouble)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_supervisors_exclude_each_other() {
+        let run = tempfile::tempdir().unwrap();
+        let lock = Lock::take(run.path()).unwrap();
+        let refused = Lock::take(run.path()).unwrap_err().1;
+        assert!(refused.contains(&format!("pid {} ", std::process::id())), "{refused}");
+        drop(lock);
+        Lock::take(run.path()).unwrap();
+    }
+
+    #[test]
+    fn directories_get_their_modes() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        for mode in [0o700, 0o3733] {
+            make_directory(&path, mode, None).unwrap();
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+}

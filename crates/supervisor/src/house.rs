@@ -1,0 +1,147 @@
+//! All daemons together: started, watched, drained.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use ipc::admin::SystemStatus;
+use ipc::{Arrow, Client, Incoming};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::edges::Edges;
+use crate::ground::Accounts;
+use crate::keeper::{GENERATION, Gifts, Keeper, MAX_ORDERS, Order, State, now};
+use crate::listeners::Listeners;
+use crate::plan::{DRAIN, HOUSE, Plan, Room};
+use crate::trouble::{self, Trouble};
+
+/// How long daemons may take to finish what is under way; then the queue keeps it for next time.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// How long a closed daemon may take, its keeper's patience included.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
+
+/// The daemons, each with its keeper.
+#[derive(Debug)]
+pub(crate) struct House {
+    rooms: Vec<Held>,
+    hostname: String,
+    listeners: Vec<String>,
+    started: i64,
+}
+
+#[derive(Debug)]
+struct Held {
+    room: Room,
+    orders: mpsc::Sender<Order>,
+    state: watch::Receiver<State>,
+}
+
+/// The supervisor's own ends of the arrows.
+#[derive(Debug)]
+pub(crate) struct OwnEnds {
+    pub(crate) to_qmgr: Client,
+    pub(crate) from_local: Incoming,
+}
+
+impl House {
+    /// Starts every daemon of the plan.
+    pub(crate) fn start(
+        config: &Config,
+        accounts: &Accounts,
+        listeners: Listeners,
+        programs: &Path,
+    ) -> Result<(Self, OwnEnds), Trouble> {
+        let configuration = postcard::to_allocvec(config)
+            .map_err(|error| Trouble(trouble::CONFIG, format!("configuration: {error}")))?;
+        let (to_qmgr, renewal) = Client::new(Arrow::SupervisorToQmgr);
+        let (from_local, door) = Incoming::new();
+        let (senders, receivers): (HashMap<_, _>, Vec<_>) = HOUSE
+            .iter()
+            .map(|plan| {
+                let (sender, receiver) = mpsc::channel(MAX_ORDERS);
+                ((plan.room, sender), (plan, receiver))
+            })
+            .unzip();
+        let described = listeners.describe();
+        let edges = Edges { rooms: senders.clone(), to_qmgr: renewal, from_local: door };
+        let tables = config.paths.tables.clone();
+        let gifts = Arc::new(Gifts { configuration, tables, listeners, edges });
+        let mut rooms = Vec::new();
+        for (plan, orders) in receivers {
+            let (state, watched) = watch::channel(not_yet(plan));
+            let keeper = Keeper {
+                plan,
+                program: programs.join(plan.command.0),
+                identity: accounts.get(plan.account),
+                gifts: Arc::clone(&gifts),
+                orders,
+                state,
+                draining: false,
+            };
+            tokio::spawn(keeper.keep());
+            if let Some(orders) = senders.get(&plan.room).cloned() {
+                rooms.push(Held { room: plan.room, orders, state: watched });
+            }
+        }
+        let hostname = config.hostname.clone();
+        let house = Self { rooms, hostname, listeners: described, started: now() };
+        Ok((house, OwnEnds { to_qmgr, from_local }))
+    }
+
+    /// Returns once every daemon works.
+    pub(crate) async fn ready(&self) {
+        for held in &self.rooms {
+            // Fails only if the keeper is gone, and then it is not ready either.
+            if held.state.clone().wait_for(|state| state.ready).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Drains in the order of the plan, then closes what is left. `hurry`: do not wait any longer.
+    pub(crate) async fn drain(&self, hurry: impl Future<Output = ()>) {
+        let drained = async {
+            let deadline = Instant::now() + DRAIN_TIME;
+            for stage in DRAIN {
+                self.order(stage, || Order::Drain, deadline).await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = hurry => {}
+        }
+        self.order(&DRAIN.concat(), || Order::Close, Instant::now() + CLOSE_TIME).await;
+    }
+
+    /// Gives each of these an order, and waits until they have ended.
+    async fn order(&self, stage: &[Room], order: fn() -> Order, deadline: Instant) {
+        let concerned = || self.rooms.iter().filter(|held| stage.contains(&held.room));
+        for held in concerned().filter(|held| !held.state.borrow().ended) {
+            // A keeper that takes no orders is closed when the supervisor ends.
+            let _ = timeout_at(deadline, held.orders.send(order())).await;
+        }
+        for held in concerned() {
+            let _ = timeout_at(deadline, held.state.clone().wait_for(|state| state.ended)).await;
+        }
+    }
+
+    pub(crate) fn status(&self) -> SystemStatus {
+        SystemStatus {
+            hostname: self.hostname.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: GENERATION,
+            started: self.started,
+            processes: self.rooms.iter().map(|held| held.state.borrow().process.clone()).collect(),
+            listeners: self.listeners.clone(),
+        }
+    }
+}
+
+fn not_yet(plan: &Plan) -> State {
+    let process =
+        ipc::admin::Process { name: plan.name.to_owned(), pid: None, since: now(), restarts: 0 };
+    State { process, ready: false, ended: false }
+}

@@ -1,0 +1,291 @@
+//! Keeps one daemon alive: starts it, gives it what the plan says, and starts it again.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config::Role;
+use ipc::admin::Process;
+use ipc::control::{ListenerKind, Push, Report};
+use ipc::{Connection, MAX_BODY};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::edges::Edges;
+use crate::ground::Identity;
+use crate::listeners::Listeners;
+use crate::plan::{End, Plan};
+
+/// The only generation of the configuration so far.
+pub(crate) const GENERATION: u64 = 1;
+/// Orders that wait for a daemon.
+pub(crate) const MAX_ORDERS: usize = 64;
+/// How long a daemon may take to read what it is sent.
+const PUSH_TIME: Duration = Duration::from_secs(10);
+/// How long a daemon may live on without its control socket before it is killed.
+const LAST_SECONDS: Duration = Duration::from_secs(5);
+/// A daemon that lived longer is restarted at once.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// What a daemon sees of the environment.
+const ENVIRONMENT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
+
+/// What a keeper is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// An end of a fresh edge, for the daemon.
+    Edge(End, OwnedFd),
+    Drain,
+    /// End it, drained or not.
+    Close,
+}
+
+/// What a keeper tells.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) process: Process,
+    pub(crate) ready: bool,
+    /// Drained and gone for good.
+    pub(crate) ended: bool,
+}
+
+/// What daemons are given, beside their edges.
+#[derive(Debug)]
+pub(crate) struct Gifts {
+    /// In postcard.
+    pub(crate) configuration: Vec<u8>,
+    pub(crate) tables: PathBuf,
+    pub(crate) listeners: Listeners,
+    pub(crate) edges: Edges,
+}
+
+/// The keeper of one daemon.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) plan: &'static Plan,
+    pub(crate) program: PathBuf,
+    /// `None`: the caller's own.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) gifts: Arc<Gifts>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) draining: bool,
+}
+
+impl Keeper {
+    /// Until the daemon was drained or closed.
+    pub(crate) async fn keep(mut self) {
+        let mut delay = Duration::ZERO;
+        while !self.draining {
+            let began = Instant::now();
+            let end = match self.one_life().await {
+                Ok(end) => end.to_string(),
+                Err(error) => error.to_string(),
+            };
+            self.state.send_modify(|state| {
+                state.process.pid = None;
+                state.process.since = now();
+                state.ready = false;
+            });
+            if self.draining {
+                break;
+            }
+            delay = next_delay(delay, began.elapsed());
+            tracing::error!("{} ended ({end}), starts again in {delay:?}", self.plan.name);
+            self.state.send_modify(|state| state.process.restarts += 1);
+            self.rest(delay).await;
+        }
+        self.state.send_modify(|state| state.ended = true);
+    }
+
+    async fn one_life(&mut self) -> Result<std::process::ExitStatus, ipc::Error> {
+        // Edges made before now are replaced by those that come with the start.
+        while let Ok(order) = self.orders.try_recv() {
+            self.note(&order);
+        }
+        let (mut control, theirs) = Connection::pair()?;
+        let mut child = self.spawn(theirs)?;
+        self.state.send_modify(|state| {
+            state.process.pid = child.id();
+            state.process.since = now();
+        });
+        let furnished = timeout(PUSH_TIME, self.furnish(&mut control)).await;
+        let furnished = furnished.unwrap_or(Err(ipc::Error::TimedOut));
+        if furnished.is_ok() {
+            self.attend(&mut control, &mut child).await;
+        }
+        drop(control);
+        let status = self.end(&mut child).await?;
+        match furnished {
+            // It died while it was told: how, its status says.
+            Ok(()) | Err(ipc::Error::PeerGone) => Ok(status),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn spawn(&self, control: OwnedFd) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(self.plan.command.1).stdin(Stdio::from(control)).stdout(Stdio::null());
+        confine(&mut command, self.identity);
+        for name in ENVIRONMENT {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.spawn()
+    }
+
+    /// Sends everything that the plan says, and `Start`.
+    async fn furnish(&self, control: &mut Connection) -> Result<(), ipc::Error> {
+        let mut pieces = self.gifts.configuration.chunks(MAX_BODY).peekable();
+        while let Some(piece) = pieces.next() {
+            let last = pieces.peek().is_none();
+            control
+                .send(&Push::Configuration { generation: GENERATION, last }, piece, None)
+                .await?;
+        }
+        for name in self.plan.tables {
+            if let Some(table) = open_table(&self.gifts.tables.join(name))? {
+                give(control, &Push::Table { name: (*name).to_owned() }, table.as_fd()).await?;
+            }
+        }
+        let listeners = &self.gifts.listeners;
+        for (_, address, socket) in
+            listeners.tcp.iter().filter(|(role, ..)| Some(*role) == self.plan.listens)
+        {
+            let push = Push::Listener(ListenerKind::Tcp(*address));
+            give(control, &push, socket.as_fd()).await?;
+        }
+        if self.plan.listens == Some(Role::Submission) {
+            let push = Push::Listener(ListenerKind::Submit);
+            give(control, &push, listeners.submit.as_fd()).await?;
+        }
+        for end in self.plan.ends() {
+            let fd = self.gifts.edges.fresh(end)?;
+            give(control, &end.into(), fd.as_fd()).await?;
+        }
+        control.send(&Push::Start, b"", None).await
+    }
+
+    /// Until the daemon ends, or is of no more use.
+    async fn attend(&mut self, control: &mut Connection, child: &mut Child) {
+        loop {
+            tokio::select! {
+                _ = child.wait() => return,
+                report = control.receive::<Report>() => match report {
+                    Ok(_) => {
+                        self.state.send_modify(|state| state.ready = true);
+                    }
+                    Err(ipc::Error::PeerGone) => return,
+                    Err(error) => {
+                        return tracing::error!("{}: {error}", self.plan.name);
+                    }
+                },
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return };
+                    self.note(&order);
+                    if !self.pass_on(control, order).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Is the daemon still of use?
+    async fn pass_on(&self, control: &mut Connection, order: Order) -> bool {
+        let sent = match order {
+            Order::Edge(end, fd) => {
+                timeout(PUSH_TIME, give(control, &end.into(), fd.as_fd())).await
+            }
+            Order::Drain => timeout(PUSH_TIME, control.send(&Push::Drain, b"", None)).await,
+            Order::Close => return false,
+        };
+        matches!(sent, Ok(Ok(())))
+    }
+
+    /// Its control socket is closed: it ends by itself, or is killed.
+    async fn end(&self, child: &mut Child) -> io::Result<std::process::ExitStatus> {
+        if let Ok(status) = timeout(LAST_SECONDS, child.wait()).await {
+            return status;
+        }
+        tracing::error!("{} does not end by itself", self.plan.name);
+        child.start_kill()?;
+        child.wait().await
+    }
+
+    async fn rest(&mut self, delay: Duration) {
+        let end = Instant::now() + delay;
+        while !self.draining {
+            match tokio::time::timeout_at(end, self.orders.recv()).await {
+                Ok(Some(order)) => self.note(&order),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn note(&mut self, order: &Order) {
+        match order {
+            Order::Edge(..) => {}
+            Order::Drain | Order::Close => self.draining = true,
+        }
+    }
+}
+
+/// A process of its own group (Ctrl-C is for the supervisor), in `/`, without environment, and
+/// as somebody else if there is an identity (which also leaves the supplementary groups).
+pub(crate) fn confine(command: &mut Command, identity: Option<Identity>) {
+    command.env_clear().current_dir("/").process_group(0);
+    if let Some(Identity { uid, gid }) = identity {
+        command.uid(uid).gid(gid);
+    }
+}
+
+async fn give(control: &mut Connection, push: &Push, fd: BorrowedFd<'_>) -> Result<(), ipc::Error> {
+    control.send(push, b"", Some(fd)).await
+}
+
+/// `None`: there is no such file, which is as good as an empty one.
+pub(crate) fn open_table(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Nothing after a long life; else twice what it was.
+fn next_delay(delay: Duration, lived: Duration) -> Duration {
+    if lived >= SHORT_LIFE {
+        return Duration::ZERO;
+    }
+    (delay * 2).clamp(FIRST_DELAY, MAX_DELAY)
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_lives_delay_the_next() {
+        let short = Duration::from_secs(1);
+        let mut delay = Duration::ZERO;
+        let mut delays = Vec::new();
+        for _ in 0..10 {
+            delay = next_delay(delay, short);
+            delays.push(delay.as_millis());
+        }
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]);
+        assert_eq!(next_delay(delay, SHORT_LIFE), Duration::ZERO);
+    }
+}

@@ -1,0 +1,152 @@
+//! The house on one page: which processes there are, as whom they run, whom they ask, and what
+//! they are given. What is not in this table a process does not get.
+
+use config::Role;
+use ipc::Arrow;
+use ipc::control::Push;
+
+/// One process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Room {
+    Policyd,
+    Qmgr,
+    Remote,
+    Local,
+    Mx,
+    Submission,
+}
+
+/// What a process is and what it gets.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) room: Room,
+    /// As in `pennypost status` and in the log.
+    pub(crate) name: &'static str,
+    /// The executable beside the supervisor's, and its argument.
+    pub(crate) command: (&'static str, Option<&'static str>),
+    /// The account it runs as, unless under `--root`.
+    pub(crate) account: &'static str,
+    pub(crate) asks: &'static [Arrow],
+    pub(crate) answers: &'static [Arrow],
+    /// Files of the table directory, given if they exist.
+    pub(crate) tables: &'static [&'static str],
+    /// It gets the listeners of this role; submission also the socket `submit`.
+    pub(crate) listens: Option<Role>,
+}
+
+/// One end of an arrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Asks(Arrow),
+    Answers(Arrow),
+}
+
+impl From<End> for Push {
+    fn from(end: End) -> Self {
+        match end {
+            End::Asks(arrow) => Self::Asks(arrow),
+            End::Answers(arrow) => Self::Answers(arrow),
+        }
+    }
+}
+
+impl Plan {
+    /// Where this process meets others.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = End> {
+        let asks = self.asks.iter().copied().map(End::Asks);
+        asks.chain(self.answers.iter().copied().map(End::Answers))
+    }
+}
+
+/// All processes, in the order of their start: who is asked is there before who asks.
+pub(crate) const HOUSE: [Plan; 6] = [
+    Plan {
+        room: Room::Policyd,
+        name: "policyd",
+        command: ("policyd", None),
+        account: "_policy",
+        asks: &[],
+        answers: &[Arrow::MxToPolicyd, Arrow::SubmissionToPolicyd],
+        tables: &["aliases", "local-host-names", "mailertable", "users"],
+        listens: None,
+    },
+    Plan {
+        room: Room::Remote,
+        name: "remote",
+        command: ("remote", None),
+        account: "_remote",
+        asks: &[],
+        answers: &[Arrow::QmgrToRemote],
+        tables: &[],
+        listens: None,
+    },
+    Plan {
+        room: Room::Local,
+        name: "local",
+        command: ("local", None),
+        account: "_local",
+        asks: &[Arrow::LocalToSupervisor],
+        answers: &[Arrow::QmgrToLocal],
+        tables: &[],
+        listens: None,
+    },
+    Plan {
+        room: Room::Qmgr,
+        name: "qmgr",
+        command: ("qmgr", None),
+        account: "_qmgr",
+        asks: &[Arrow::QmgrToRemote, Arrow::QmgrToLocal],
+        answers: &[Arrow::MxToQmgr, Arrow::SubmissionToQmgr, Arrow::SupervisorToQmgr],
+        tables: &["aliases", "local-host-names", "mailertable"],
+        listens: None,
+    },
+    Plan {
+        room: Room::Mx,
+        name: "smtpd(mx)",
+        command: ("smtpd", Some("mx")),
+        account: "_smtpd",
+        asks: &[Arrow::MxToPolicyd, Arrow::MxToQmgr],
+        answers: &[],
+        tables: &[],
+        listens: Some(Role::Mx),
+    },
+    Plan {
+        room: Room::Submission,
+        name: "smtpd(submission)",
+        command: ("smtpd", Some("submission")),
+        account: "_submit",
+        asks: &[Arrow::SubmissionToPolicyd, Arrow::SubmissionToQmgr],
+        answers: &[],
+        tables: &[],
+        listens: Some(Role::Submission),
+    },
+];
+
+/// The order of the end: each stage begins when the one before is over, so that nobody loses the
+/// one it asks.
+pub(crate) const DRAIN: [&[Room]; 3] =
+    [&[Room::Mx, Room::Submission], &[Room::Qmgr, Room::Policyd], &[Room::Remote, Room::Local]];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_arrow_has_two_ends() {
+        let own = [End::Asks(Arrow::SupervisorToQmgr), End::Answers(Arrow::LocalToSupervisor)];
+        let ends: Vec<End> = HOUSE.iter().flat_map(Plan::ends).chain(own).collect();
+        let times = |end| ends.iter().filter(|other| **other == end).count();
+        for End::Asks(arrow) | End::Answers(arrow) in &ends {
+            assert_eq!(times(End::Asks(*arrow)), 1, "{arrow}");
+            assert_eq!(times(End::Answers(*arrow)), 1, "{arrow}");
+        }
+    }
+
+    #[test]
+    fn every_process_is_drained_once() {
+        for plan in &HOUSE {
+            let times = DRAIN.concat().iter().filter(|room| **room == plan.room).count();
+            assert_eq!(times, 1, "{}", plan.name);
+        }
+    }
+}
