@@ -1,0 +1,4 @@
+//! Nothing acknowledged is lost: `kill -9` of random daemons under load.
+
+mod backlog;
+mod kills;

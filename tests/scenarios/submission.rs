@@ -1,0 +1,52 @@
+//! Mail of users and programs of this machine.
+
+use support::SystemBuilder;
+
+#[test]
+fn sendmail_completes_the_header_and_takes_recipients_from_it() {
+    let system = SystemBuilder::new().start();
+    let message = "To: alice@local.test\nBcc: bob@local.test\nSubject: from cron\n\n.\nafter the dot\n";
+    let output = system.sendmail(&["-t", "-i", "-f", "carol@example.org", "-F", "Carol Ö"], message);
+    assert!(output.status.success(), "{output:?}");
+    let alice = system.wait_mail("alice", 1).remove(0);
+    let bob = system.wait_mail("bob", 1).remove(0);
+    for mail in [&alice, &bob] {
+        assert!(mail.starts_with("Return-Path: <carol@example.org>\n"), "{mail}");
+        assert!(mail.contains("\nDate: ") && mail.contains("\nMessage-ID: <"), "{mail}");
+        assert!(mail.contains("\nFrom: =?utf-8?") && mail.contains("<carol@example.org>"), "{mail}");
+        assert!(!mail.contains("Bcc"), "{mail}");
+        assert!(mail.ends_with("\n.\nafter the dot\n"), "{mail}");
+    }
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let system = SystemBuilder::new().start();
+    assert_eq!(system.sendmail(&["-i", "alice@local.test"], "x\n").status.code(), Some(0));
+    assert_eq!(system.sendmail(&["-i", "nobody-here@local.test"], "x\n").status.code(), Some(67));
+    assert_eq!(system.sendmail(&["-t"], "Subject: to nobody\n\nx\n").status.code(), Some(64));
+    assert_eq!(system.sendmail(&[], "x\n").status.code(), Some(64));
+    assert_eq!(system.sendmail(&["-N", "bogus", "alice"], "x\n").status.code(), Some(64));
+}
+
+#[test]
+fn without_a_daemon_the_message_waits_in_the_drop_directory() {
+    let mut system = SystemBuilder::new().start();
+    system.stop();
+    let output = system.sendmail(&["-i", "alice@local.test"], "Subject: kept\n\nx\n");
+    assert!(output.status.success(), "{output:?}");
+    assert!(system.mail("alice").is_empty());
+    system.start();
+    assert!(system.wait_mail("alice", 1)[0].contains("Subject: kept"));
+}
+
+#[test]
+fn bs_speaks_smtp_on_standard_input() {
+    let system = SystemBuilder::new().start();
+    let dialogue = "EHLO here\r\nMAIL FROM:<carol@example.org>\r\nRCPT TO:<alice@local.test>\r\n\
+                    DATA\r\nSubject: bs\r\n\r\nx\r\n.\r\nQUIT\r\n";
+    let output = system.sendmail(&["-bs"], dialogue);
+    let replies = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && replies.contains("\r\n221 "), "{replies}");
+    assert!(system.wait_mail("alice", 1)[0].contains("\nDate: "));
+}

@@ -1,0 +1,54 @@
+//! The life of the processes.
+
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use support::{PATIENCE, SystemBuilder};
+
+#[test]
+fn whatever_dies_is_restarted_and_mail_flows_on() {
+    let system = SystemBuilder::new().start();
+    let before = system.daemons();
+    let mut names: Vec<_> = before.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["local", "policyd", "qmgr", "remote", "smtpd mx", "smtpd submission"]);
+    for (count, (name, pid)) in before.iter().enumerate() {
+        kill(*pid, Signal::SIGKILL).unwrap();
+        let end = Instant::now() + PATIENCE;
+        while !system.daemons().iter().any(|(other, new)| other == name && new != pid) {
+            assert!(Instant::now() < end, "{name} is not restarted");
+            std::thread::yield_now();
+        }
+        system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+        system.wait_mail("alice", count + 1);
+    }
+}
+
+#[test]
+fn stopping_drains_and_leaves_nothing_behind() {
+    let mut system = SystemBuilder::new().start();
+    system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+    let output = system.command("pennypost").arg("status").output().unwrap();
+    let status = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["qmgr", "policyd", "smtpd", "remote", "local"] {
+        assert!(status.contains(name), "{status}");
+    }
+    system.stop();
+    assert!(!system.path("run/pennypost/ready").exists());
+    assert!(!system.path("run/pennypost/control").exists());
+    assert_eq!(system.wait_mail("alice", 1).len(), 1);
+    let output = system.command("pennypost").arg("status").output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+}
+
+#[test]
+fn a_bad_configuration_is_explained_and_nothing_starts() {
+    let system = SystemBuilder::new().start();
+    let file = system.path("etc/mail/pennypost.toml");
+    std::fs::write(&file, "hostname = \"mta.test\"\nhostnam = 1\n[tls]\nkey = \"x\"\n").unwrap();
+    let output = system.command("pennypost").arg("check").output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("pennypost.toml:2:1"), "{text}");
+    assert!(text.contains("not yet supported"), "{text}");
+}

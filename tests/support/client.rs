@@ -1,0 +1,84 @@
+//! A plain SMTP client: one line, one reply.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::PATIENCE;
+
+/// One session. Panics where the server does not do as expected.
+#[derive(Debug)]
+pub struct Client {
+    reader: BufReader<TcpStream>,
+    writer: TcpStream,
+}
+
+impl Client {
+    /// Connects and reads the greeting.
+    #[must_use]
+    pub fn connect(address: SocketAddr) -> Self {
+        let mut client = Self::dial(address).unwrap();
+        client.expect("220");
+        client
+    }
+
+    /// Connects, and leaves the greeting unread.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn dial(address: SocketAddr) -> std::io::Result<Self> {
+        let writer = TcpStream::connect(address)?;
+        writer.set_nodelay(true)?;
+        writer.set_read_timeout(Some(PATIENCE))?;
+        let reader = BufReader::new(writer.try_clone()?);
+        Ok(Self { reader, writer })
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    /// Reads one reply, all its lines; `None` once the server has closed.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn reply(&mut self) -> std::io::Result<Option<String>> {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            if self.reader.read_line(&mut reply)? == 0 {
+                return Ok(None);
+            }
+            if reply.as_bytes().get(start + 3) != Some(&b'-') {
+                return Ok(Some(reply));
+            }
+        }
+    }
+
+    /// Reads a reply that must begin with `start`.
+    pub fn expect(&mut self, start: &str) -> String {
+        let reply = self.reply().unwrap().unwrap_or_else(|| panic!("closed instead of {start}"));
+        assert!(reply.starts_with(start), "expected {start}, got {reply}");
+        reply
+    }
+
+    /// Sends a command; its reply must begin with `start`.
+    pub fn command(&mut self, line: &str, start: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes()).unwrap();
+        self.expect(start)
+    }
+
+    /// A whole transaction after EHLO. `text` has LF line ends.
+    pub fn transaction(&mut self, from: &str, to: &[&str], text: &str) -> String {
+        self.command(&format!("MAIL FROM:<{from}>"), "250");
+        for to in to {
+            self.command(&format!("RCPT TO:<{to}>"), "250");
+        }
+        self.command("DATA", "354");
+        self.send(text.replace('\n', "\r\n").as_bytes()).unwrap();
+        self.command(".", "250")
+    }
+}

@@ -1,0 +1,320 @@
+//! A whole Pennypost under a temporary root, with the executables that were just built.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::{Client, PATIENCE};
+
+/// The path of an executable of the workspace, built once per test run.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(build).join(name)
+}
+
+/// `cargo test` builds the executables of packages with integration tests only.
+fn build() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().to_owned();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--workspace", "--bins", "--ignore-rust-version"]);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+    assert!(status.success(), "cargo build failed");
+    folder
+}
+
+/// What is to be written below the root before the start.
+#[derive(Debug)]
+pub struct SystemBuilder {
+    root: tempfile::TempDir,
+    config: String,
+    smtp: SocketAddr,
+}
+
+impl SystemBuilder {
+    /// A mail server `mta.test` with the users alice and bob, Maildirs, and one mx listener on a
+    /// free port of loopback.
+    #[must_use]
+    pub fn new() -> Self {
+        // Short: the path of a Unix socket has 107 bytes at the most (unix(7)).
+        let root = tempfile::Builder::new().prefix("pp").tempdir_in("/tmp").unwrap();
+        let smtp = free_address();
+        let config = format!(
+            "hostname = \"mta.test\"\n\n[[listener]]\nrole = \"mx\"\naddress = [\"{smtp}\"]\n\n\
+             [local]\nmailbox = \"maildir:{{home}}/Maildir\"\n\n[log]\ntarget = \"stderr\"\n"
+        );
+        let builder = Self { root, config, smtp };
+        builder.table("users", "alice:\nbob:\n").table("local-host-names", "local.test\n")
+    }
+
+    /// Adds text to `pennypost.toml`.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        self.config.push('\n');
+        self.config.push_str(text);
+        self
+    }
+
+    /// Replaces a part of `pennypost.toml`.
+    #[must_use]
+    pub fn replace(mut self, from: &str, to: &str) -> Self {
+        assert!(self.config.contains(from), "{from} is not in {}", self.config);
+        self.config = self.config.replace(from, to);
+        self
+    }
+
+    /// Writes a table file.
+    #[must_use]
+    pub fn table(self, name: &str, text: &str) -> Self {
+        let folder = self.root.path().join("etc/mail");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), text).unwrap();
+        self
+    }
+
+    /// Sends everything that is not local to `hop`.
+    #[must_use]
+    pub fn smarthost(self, hop: SocketAddr) -> Self {
+        let text = format!("[relay]\nsmarthost = \"[{}]:{}\"\n", hop.ip(), hop.port());
+        self.config(&text)
+    }
+
+    /// Starts it and waits until it is ready.
+    #[must_use]
+    pub fn start(self) -> System {
+        let file = self.root.path().join("etc/mail/pennypost.toml");
+        std::fs::write(file, &self.config).unwrap();
+        let mut system = System {
+            root: self.root,
+            smtp: self.smtp,
+            supervisor: None,
+            log: Arc::default(),
+        };
+        system.start();
+        system
+    }
+}
+
+impl Default for SystemBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
+
+/// A running Pennypost. Killed when dropped.
+#[derive(Debug)]
+pub struct System {
+    root: tempfile::TempDir,
+    smtp: SocketAddr,
+    supervisor: Option<Child>,
+    log: Log,
+}
+
+impl System {
+    /// What is below the root.
+    #[must_use]
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
+    }
+
+    /// The address of the mx listener.
+    #[must_use]
+    pub const fn smtp(&self) -> SocketAddr {
+        self.smtp
+    }
+
+    /// The process id of the supervisor.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.supervisor.as_ref().unwrap().id()
+    }
+
+    /// A session after EHLO.
+    #[must_use]
+    pub fn session(&self) -> Client {
+        let mut client = Client::connect(self.smtp);
+        client.command("EHLO client.test", "250");
+        client
+    }
+
+    /// Starts the supervisor and waits for `ready`.
+    pub fn start(&mut self) {
+        let mut child = Command::new(binary("pennypost"))
+            .args(["start", "--root"])
+            .arg(self.root.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        self.supervisor = Some(child);
+        self.log.0.lock().unwrap().clear();
+        let log = self.log.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                log.0.lock().unwrap().push(line);
+                log.1.notify_all();
+            }
+            log.0.lock().unwrap().push("(end of log)".to_owned());
+            log.1.notify_all();
+        });
+        let line = self.wait_log(|line| line == "ready" || line == "(end of log)");
+        assert_eq!(line, "ready", "{:#?}", self.log());
+    }
+
+    /// Ends the supervisor with SIGTERM and waits for it; what it waits for is drained.
+    pub fn stop(&mut self) {
+        let mut child = self.supervisor.take().unwrap();
+        kill(pid(&child), Signal::SIGTERM).unwrap();
+        assert!(child.wait().unwrap().success(), "{:#?}", self.log());
+    }
+
+    /// Kills the supervisor with SIGKILL and waits until its daemons are gone too.
+    pub fn kill(&mut self) {
+        let daemons = self.daemons();
+        let mut child = self.supervisor.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let end = Instant::now() + PATIENCE;
+        while daemons.iter().any(|(_, pid)| is_alive(*pid)) {
+            assert!(Instant::now() < end, "daemons outlive their supervisor");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Names and process ids of the daemons.
+    #[must_use]
+    pub fn daemons(&self) -> Vec<(String, Pid)> {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let pids = std::fs::read_to_string(children).unwrap();
+        pids.split_whitespace().filter_map(|pid| named(pid.parse().ok()?)).collect()
+    }
+
+    /// Everything logged since the start.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// Waits for the first log line that `wanted` likes.
+    pub fn wait_log(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut lines = self.log.0.lock().unwrap();
+        loop {
+            if let Some(line) = lines.iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            let left = end.checked_duration_since(Instant::now());
+            let left = left.unwrap_or_else(|| panic!("not in the log: {lines:#?}"));
+            lines = self.log.1.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// Waits until the Maildir of `user` has `count` messages, and returns them.
+    #[must_use]
+    pub fn wait_mail(&self, user: &str, count: usize) -> Vec<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mail = self.mail(user);
+            if mail.len() >= count {
+                return mail;
+            }
+            assert!(Instant::now() < end, "{} of {count}: {:#?}", mail.len(), self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The messages in the Maildir of `user`, oldest name first.
+    #[must_use]
+    pub fn mail(&self, user: &str) -> Vec<String> {
+        let folder = self.path(&format!("home/{user}/Maildir/new"));
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let read = |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+        paths.iter().map(read).collect()
+    }
+
+    /// A command of ours (`pennypost`, `sendmail`, `mailq`) on this system.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(binary(name));
+        command.env("PENNYPOST_ROOT", self.root.path());
+        if name == "pennypost" {
+            command.arg("--root").arg(self.root.path());
+        }
+        command
+    }
+
+    /// Runs `sendmail` with a message on its standard input.
+    #[must_use]
+    pub fn sendmail(&self, arguments: &[&str], message: &str) -> Output {
+        run(self.command("sendmail").args(arguments), message)
+    }
+}
+
+/// Runs a command with `input` on its standard input.
+#[must_use]
+pub fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // A command may end without reading everything.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if self.supervisor.is_some() {
+            if std::thread::panicking() {
+                for line in self.log() {
+                    eprintln!("{line}");
+                }
+            }
+            self.kill();
+        }
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+fn is_alive(pid: Pid) -> bool {
+    // A zombie that nobody has reaped yet is dead for us.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+fn named(pid: i32) -> Option<(String, Pid)> {
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let arguments = String::from_utf8_lossy(&arguments).into_owned();
+    let mut words = arguments.split('\0');
+    let name = Path::new(words.next()?).file_name()?.to_str()?.to_owned();
+    let name = match words.next() {
+        Some(role) if name == "smtpd" => format!("{name} {role}"),
+        _ => name,
+    };
+    Some((name, Pid::from_raw(pid)))
+}
