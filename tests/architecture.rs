@@ -163,6 +163,10 @@ fn says(code: &str, word: &str) -> bool {
 
 #[test]
 fn licences_are_permissive() {
+    let free = ["MIT", "MIT/Apache-2.0", "GPL-3.0 OR MIT", "(MIT OR Apache-2.0) AND Unicode-3.0"];
+    assert!(free.iter().all(|expression| is_allowed(expression)));
+    let other = ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR GPL-3.0) AND (AGPL-3.0 OR SSPL-1.0)"];
+    assert!(!other.iter().any(|expression| is_allowed(expression)));
     let refused: Vec<_> =
         linked().into_iter().filter(|package| !is_allowed(&package.licence)).collect();
     assert_eq!(refused, []);
