@@ -30,20 +30,22 @@ fn needs_home(store: &Store) -> bool {
     }
 }
 
-/// Makes a directory (0700) and those above it that are missing, durably.
+/// Makes a directory (0700) and those above it that are missing, durably. Others may be making
+/// them, too.
 pub(crate) fn make(path: &Path) -> io::Result<()> {
-    let Some(above) = path.parent() else {
-        return Ok(());
-    };
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => sync(above),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+    match make_one(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(above)?;
-            DirBuilder::new().mode(0o700).create(path)?;
-            sync(above)
+            path.parent().map_or(Ok(()), make)?;
+            make_one(path)
         }
-        Err(error) => Err(error),
+        other => other,
+    }
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| path.parent().map_or(Ok(()), sync)),
     }
 }
 
