@@ -115,6 +115,8 @@ fn address(mailbox: &Mailbox<'_>, domain: &str) -> Result<Address, AddressError>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(header: &str) -> Result<Vec<String>, RecipientsError> {
@@ -174,5 +176,15 @@ mod tests {
         let many =
             "x,".repeat(3) + &(0..=MAX_RECIPIENTS).map(|i| format!("u{i},")).collect::<String>();
         assert_eq!(found(&format!("To: {many}")), Err(RecipientsError::TooMany));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_name_addresses_or_are_refused(value in prop::collection::vec(any::<u8>(), 0..200)) {
+            let content = [b"To: ", value.as_slice(), b"\r\n\r\n"].concat();
+            for address in recipients(&content, "here.test").unwrap_or_default() {
+                prop_assert_eq!(address.to_string().parse(), Ok(address));
+            }
+        }
     }
 }
