@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 use config::Config;
@@ -91,8 +91,9 @@ impl Lock {
     pub(crate) fn take(run: &Path) -> Result<Self, Trouble> {
         let path = run.join("lock");
         let trouble = |error| Trouble::system(path.display(), error);
+        // For nobody else to open: who can open a file can lock it.
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(trouble)?;
         match file.try_lock() {
             Ok(()) => {}

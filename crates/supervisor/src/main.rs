@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use config::Config;
 use ipc::admin::Answer;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -42,6 +43,8 @@ use trouble::Trouble;
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How many may wait for that.
 const MAX_STOPS: usize = 8;
+/// Descriptors of a process: 1,000 sessions with their requests, eight times.
+const DESCRIPTORS: u64 = 16 * 1024;
 const INSTALLED: &str = "/usr/libexec/pennypost";
 
 fn main() -> ExitCode {
@@ -57,9 +60,18 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Trouble> {
     let config = Arguments::read(std::env::args_os().skip(1))?.load()?;
+    allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::system("runtime", error))?;
     runtime.block_on(supervise(config))
+}
+
+/// Lets the daemons, who inherit it, hold as many descriptors as their sessions need.
+fn allow_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // As far as it goes; a lower limit means fewer sessions.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
+    }
 }
 
 /// The whole job.
