@@ -203,4 +203,4 @@ fn bdat(argument: &str) -> Option<Command> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

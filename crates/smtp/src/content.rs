@@ -216,4 +216,4 @@ impl Header {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -304,4 +304,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

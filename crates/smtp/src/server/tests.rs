@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use envelope::{Body, Enhanced, Origin};
+
+use super::intake::PIECE;
+use super::{Ending, Message, Peer, Protocol, Session, Settings, Step, Unqualified};
+use crate::Reply;
+
+/// A session and a policy that accepts everyone.
+struct Dialogue {
+    session: Session,
+    now: Instant,
+    pieces: Vec<Vec<u8>>,
+    messages: Vec<Message>,
+    questions: Vec<usize>,
+    ending: Option<Ending>,
+}
+
+impl Dialogue {
+    fn new(peer: Peer) -> Self {
+        let settings = Settings {
+            hostname: "mx.test".to_owned(),
+            message_size: 1_000_000,
+            recipients: 3,
+            commands_in_error: 3,
+            hops: 2,
+            unqualified: Unqualified::Refused,
+        };
+        let now = Instant::now();
+        let mut session = Session::new(Arc::new(settings), peer, now);
+        session.greet(false);
+        session.output().clear();
+        let (pieces, messages, questions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { session, now, pieces, messages, questions, ending: None }
+    }
+
+    fn network() -> Self {
+        Self::new(Peer::Network("192.0.2.1".parse().unwrap()))
+    }
+
+    /// The codes of the replies to `input`.
+    fn say(&mut self, input: &[u8]) -> Vec<u16> {
+        let mut rest = input;
+        loop {
+            match self.session.step(&mut rest, self.now) {
+                Step::Read => break,
+                Step::Check(question) => {
+                    self.questions.push(question.recipients.len());
+                    self.session.verdicts(question.recipients.iter().map(|_| Ok(())));
+                }
+                Step::Piece(piece) => self.pieces.push(piece),
+                Step::Submit(message) => {
+                    self.messages.push(message);
+                    self.session.submitted(Reply::new(250, Enhanced::UNDEFINED, "Queued"));
+                }
+                Step::Close(ending) => {
+                    self.ending = Some(ending);
+                    break;
+                }
+            }
+        }
+        let output = String::from_utf8(std::mem::take(self.session.output())).unwrap();
+        let last = output.lines().filter(|line| line.as_bytes()[3] == b' ');
+        last.map(|line| line[..3].parse().unwrap()).collect()
+    }
+
+    fn begin(&mut self) {
+        assert_eq!(self.say(b"EHLO client.test\r\n"), [250]);
+        assert_eq!(self.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), [250, 250, 354]);
+    }
+}
+
+#[test]
+fn a_group_of_recipients_is_one_question() {
+    let mut dialogue = Dialogue::network();
+    dialogue.say(b"EHLO client.test\r\n");
+    let group = b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\nNOOP\r\nRCPT TO:<e@f>\r\n";
+    assert_eq!(dialogue.say(group), [250; 5]);
+    assert_eq!(dialogue.questions, [2, 1]);
+    assert_eq!(dialogue.say(b"RCPT TO:<g@h>\r\n"), [452]);
+}
+
+#[test]
+fn recipients_without_a_verdict_are_deferred() {
+    let mut dialogue = Dialogue::network();
+    dialogue.say(b"EHLO client.test\r\n");
+    let mut input = &b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n"[..];
+    let step = dialogue.session.step(&mut input, dialogue.now);
+    assert!(matches!(step, Step::Check(_)));
+    dialogue.session.verdicts([Ok(())]);
+    assert_eq!(dialogue.say(b""), [250, 250, 451]);
+}
+
+#[test]
+fn long_content_is_handed_on_in_pieces() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    let line = [b"x".repeat(998), b"\r\n".to_vec()].concat();
+    for _ in 0..200 {
+        assert!(dialogue.say(&line).is_empty());
+        assert!(dialogue.session.in_content());
+    }
+    assert_eq!(dialogue.say(b".\r\nNOOP\r\n"), [250, 250]);
+    assert!(!dialogue.session.in_content());
+    let last = &dialogue.messages[0];
+    assert!(dialogue.pieces.len() >= 2 && dialogue.pieces.iter().all(|p| p.len() == PIECE + 1));
+    let pieces = dialogue.pieces.concat();
+    assert_eq!([&pieces[..], &last.content].concat(), line.repeat(200));
+    assert_eq!(last.size, 200_000);
+}
+
+#[test]
+fn a_message_of_one_piece_is_handed_on_whole() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    let content = "x\r\n".repeat(PIECE / 3);
+    assert_eq!(dialogue.say(format!("{content}.\r\n").as_bytes()), [250]);
+    assert!(dialogue.pieces.is_empty());
+    assert_eq!(dialogue.messages[0].content, content.as_bytes());
+}
+
+#[test]
+fn content_that_cannot_be_taken_is_thrown_away_and_refused_at_its_end() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    dialogue.say(&b"x\r\n".repeat(PIECE));
+    dialogue.session.refuse_content(Reply::new(452, Enhanced::SYSTEM_FULL, "full"));
+    let before = dialogue.pieces.len();
+    dialogue.say(&b"x\r\n".repeat(PIECE));
+    assert_eq!(dialogue.pieces.len(), before);
+    assert_eq!(dialogue.say(b".\r\n"), [452]);
+    assert!(dialogue.messages.is_empty());
+}
+
+#[test]
+fn the_envelope_tells_what_was_said() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    dialogue.say("\u{e4}\r\n.\r\n".as_bytes());
+    let opening = &dialogue.messages[0].opening;
+    assert_eq!(opening.envelope.body, Body::EightBitMime);
+    assert_eq!(opening.protocol, Protocol::Esmtp);
+    let address = "192.0.2.1".parse().unwrap();
+    let origin = Origin::Client { address, helo: "client.test".to_owned() };
+    assert_eq!(opening.envelope.origin, origin);
+    assert_eq!(opening.envelope.recipients.len(), 1);
+}
+
+#[test]
+fn a_dripping_client_has_five_minutes_for_a_command() {
+    let mut dialogue = Dialogue::network();
+    let start = dialogue.now;
+    for seconds in 1..300 {
+        dialogue.now = start + Duration::from_secs(seconds);
+        dialogue.say(b"x");
+    }
+    assert_eq!(dialogue.session.deadline(), start + Duration::from_secs(300));
+    dialogue.session.time_out();
+    assert_eq!(dialogue.say(b""), [421]);
+    assert_eq!(dialogue.ending, Some(Ending::Forced));
+}
+
+#[test]
+fn content_may_take_as_long_as_its_size_grants() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    let start = dialogue.now;
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    assert_eq!(dialogue.session.deadline(), start + minutes(5));
+    for minute in 1..=8 {
+        dialogue.now = start + minutes(minute);
+        dialogue.say(b"x");
+    }
+    assert_eq!(dialogue.session.deadline(), start + minutes(10));
+    dialogue.say(&b"x".repeat(500 * 60));
+    assert_eq!(dialogue.session.deadline(), start + minutes(11));
+}
+
+#[test]
+fn draining_lets_a_transaction_end() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    dialogue.session.drain();
+    assert_eq!(dialogue.say(b"x\r\n"), []);
+    assert_eq!(dialogue.say(b".\r\n"), [250, 421]);
+    assert_eq!(dialogue.messages.len(), 1);
+}
+
+#[test]
+fn users_of_this_machine_may_send_ahead() {
+    let script = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
+    let mut user = Dialogue::new(Peer::User { uid: 1000, name: "alice".to_owned() });
+    assert_eq!(user.say(script), [250, 250, 250, 354, 250, 221]);
+    assert_eq!(user.ending, Some(Ending::Agreed));
+    let mut client = Dialogue::network();
+    assert_eq!(client.say(script), [554]);
+    assert_eq!(client.ending, Some(Ending::Forced));
+}
+
+#[test]
+fn endless_excess_ends_the_session() {
+    let mut dialogue = Dialogue::network();
+    dialogue.begin();
+    let block = b"x\r\n".repeat(PIECE);
+    let mut replies = Vec::new();
+    for _ in 0..200 {
+        replies.extend(dialogue.say(&block));
+        if dialogue.ending.is_some() {
+            break;
+        }
+    }
+    assert_eq!((replies.as_slice(), dialogue.ending), (&[552][..], Some(Ending::Forced)));
+}
