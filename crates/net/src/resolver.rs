@@ -120,7 +120,7 @@ impl Resolver {
 
     /// Names are always asked with a trailing dot: no search list may lead mail elsewhere.
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Lookup, Failure> {
-        let mut name = Name::from_utf8(name).map_err(|_| Failure::NoSuchName)?;
+        let mut name = Name::from_str_relaxed(name).map_err(|_| Failure::NoSuchName)?;
         name.set_fqdn(true);
         self.hickory.lookup(name, kind).await.map_err(|error| {
             if error.is_nx_domain() {

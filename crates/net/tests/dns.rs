@@ -17,6 +17,8 @@ const ZONE: &str = "
     b.two.test      A 127.0.0.12
     b.two.test      A 127.0.0.13
     bare.test       A 127.0.0.14
+    under_score.test A 127.0.0.15
+    xn--bcher-kva.test A 127.0.0.16
     alias.test      CNAME two.test
     null.test       MX 0 .
     dangling.test   MX 10 gone.dangling.test
@@ -84,6 +86,8 @@ fn families_are_chosen() {
 fn without_mx_the_domain_is_its_host() {
     assert_eq!(ipv4("bare.test"), ["bare.test 127.0.0.14:25"]);
     assert_eq!(ipv4("[bare.test]:2525"), ["bare.test 127.0.0.14:2525"]);
+    assert_eq!(ipv4("under_score.test"), ["under_score.test 127.0.0.15:25"]);
+    assert_eq!(ipv4("bücher.test"), ["bücher.test 127.0.0.16:25"]);
     assert_eq!(ipv4("[192.0.2.7]"), ["192.0.2.7 192.0.2.7:25"]);
 }
 

@@ -7,7 +7,7 @@ use net::Target;
 use smtp::client::{Ended, Mail, Phase, Session, Step, Stuffing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::content::{Content, PIECE};
 
@@ -16,7 +16,11 @@ const BLOCK_TIME: Duration = Duration::from_mins(3);
 /// Bytes read at a time; the replies to a hundred recipients are a few of them.
 const ROOM: usize = 4096;
 
-/// How long a reply may take (RFC 5321 §4.5.3.2; it names no time for EHLO).
+/// How long a connection is used: then MX records and better hosts get their chance again.
+const LIFE: Duration = Duration::from_mins(5);
+
+/// How long a host may be silent while we wait for a reply (RFC 5321 §4.5.3.2, which names no
+/// time for EHLO).
 const fn patience(phase: Phase) -> Duration {
     match phase {
         Phase::Greeting | Phase::Hello | Phase::Mail | Phase::Rcpt => Duration::from_mins(5),
@@ -30,6 +34,7 @@ pub(crate) struct Connection {
     stream: TcpStream,
     session: Session,
     relay: String,
+    made: Instant,
 }
 
 /// Why content did not go out.
@@ -41,7 +46,8 @@ enum Unsent {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, our_name: &str, target: &Target) -> Self {
-        Self { stream, session: Session::new(our_name, &target.host), relay: relay(target) }
+        let session = Session::new(our_name, &target.host);
+        Self { stream, session, relay: relay(target), made: Instant::now() }
     }
 
     /// `host [address]:port`, for the log.
@@ -127,7 +133,7 @@ impl Connection {
             let seen = self.stream.try_read(&mut [0]);
             seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         };
-        self.session.is_ready() && silent()
+        self.session.is_ready() && self.made.elapsed() < LIFE && silent()
     }
 
     /// Says QUIT, if the host still listens. Its reply is not waited for: nothing depends on it.

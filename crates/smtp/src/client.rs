@@ -294,3 +294,6 @@ impl fmt::Display for Phase {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,11 @@ impl Transaction {
         unsent.push_back(mail.command(offers, utf8));
         unsent.extend(asked().map(|(recipient, _)| rcpt(recipient, offers)));
         unsent.push_back("DATA\r\n".to_owned());
+        let clean = unsent.iter().all(|command| is_one_line(command));
         let mut transaction = Self { recipients, turn: Turn::Mail, unsent };
+        if !clean {
+            transaction.settle(&Status::fault("the envelope holds a control character"));
+        }
         if !transaction.recipients.iter().any(Place::is_asked) {
             return (transaction, Progress::Over { open: true });
         }
@@ -240,6 +244,11 @@ fn impossible(recipient: &Recipient, mail: &Mail<'_>, offers: &Offers) -> Option
         let text = "the host does not take header fields beyond ASCII (no SMTPUTF8)";
         Detail::ours(Enhanced(6, 9), text)
     })
+}
+
+/// Whoever forged the envelope must not be able to say other commands in our name.
+fn is_one_line(command: &str) -> bool {
+    command.strip_suffix("\r\n").is_some_and(|text| !text.contains(char::is_control))
 }
 
 /// RFC 5321 §4.5.3.1.10: old hosts say 552 for "too many recipients", which passes. A 552 with
