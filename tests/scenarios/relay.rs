@@ -1,6 +1,6 @@
 //! Mail for other systems.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::{Sink, SystemBuilder};
@@ -82,10 +82,7 @@ fn a_deferral_is_tried_again_until_it_succeeds() {
 #[test]
 fn the_dns_says_where_to_go() {
     let sink = Sink::on(TcpListener::bind("127.0.0.1:0").unwrap(), |_| None);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let resolver = socket.local_addr().unwrap();
-    dns::serve(
-        socket,
+    let dns = dns::Dns::start(
         "far.test MX 10 dead.far.test\n\
          far.test MX 20 mx.far.test\n\
          dead.far.test A 127.0.0.9\n\
@@ -93,6 +90,7 @@ fn the_dns_says_where_to_go() {
          direct.test A 127.0.0.1\n\
          null.test MX 0 .\n",
     );
+    let resolver = dns.address;
     let system = SystemBuilder::new()
         .table("mailertable", &format!(
             "far.test\tesmtp:far.test:{0}\ndirect.test\tesmtp:direct.test:{0}\nnull.test\tesmtp:null.test:{0}\nnowhere.test\tesmtp:nowhere.test:{0}\n",
