@@ -10,12 +10,12 @@ use ipc::{Arrow, Connection, Door, Renewal};
 use tokio::sync::mpsc;
 
 use crate::keeper::Order;
-use crate::plan::{End, HOUSE, Room};
+use crate::plan::End;
 
 /// Knows where the other end of each arrow is.
 #[derive(Debug)]
 pub(crate) struct Edges {
-    pub(crate) rooms: HashMap<Room, mpsc::Sender<Order>>,
+    pub(crate) owners: HashMap<End, mpsc::Sender<Order>>,
     /// The supervisor's own ends.
     pub(crate) to_qmgr: Renewal,
     pub(crate) from_local: Door,
@@ -45,8 +45,7 @@ impl Edges {
     }
 
     fn give(&self, end: End, fd: OwnedFd) {
-        let owner = HOUSE.iter().find(|plan| plan.ends().any(|other| other == end));
-        if let Some(orders) = owner.and_then(|plan| self.rooms.get(&plan.room)) {
+        if let Some(orders) = self.owners.get(&end) {
             // Full: a process that takes nothing is restarted by its keeper, and gets new edges.
             let _ = orders.try_send(Order::Edge(end, fd));
         }

@@ -15,7 +15,7 @@ use crate::edges::Edges;
 use crate::ground::Accounts;
 use crate::keeper::{GENERATION, Gifts, Keeper, MAX_ORDERS, Order, State, now};
 use crate::listeners::Listeners;
-use crate::plan::{DRAIN, HOUSE, Plan, Room};
+use crate::plan::{DRAIN, HOUSE, Room};
 use crate::trouble::{self, Trouble};
 
 /// How long daemons may take to finish what is under way; then the queue keeps it for next time.
@@ -39,39 +39,31 @@ struct Held {
     state: watch::Receiver<State>,
 }
 
-/// The supervisor's own ends of the arrows.
-#[derive(Debug)]
-pub(crate) struct OwnEnds {
-    pub(crate) to_qmgr: Client,
-    pub(crate) from_local: Incoming,
-}
-
 impl House {
-    /// Starts every daemon of the plan.
+    /// Starts every daemon of the plan. Returns the supervisor's own ends of the arrows, too.
     pub(crate) fn start(
         config: &Config,
         accounts: &Accounts,
         listeners: Listeners,
         programs: &Path,
-    ) -> Result<(Self, OwnEnds), Trouble> {
+    ) -> Result<(Self, Client, Incoming), Trouble> {
         let configuration = postcard::to_allocvec(config)
             .map_err(|error| Trouble(trouble::CONFIG, format!("configuration: {error}")))?;
         let (to_qmgr, renewal) = Client::new(Arrow::SupervisorToQmgr);
         let (from_local, door) = Incoming::new();
-        let (senders, receivers): (HashMap<_, _>, Vec<_>) = HOUSE
-            .iter()
-            .map(|plan| {
-                let (sender, receiver) = mpsc::channel(MAX_ORDERS);
-                ((plan.room, sender), (plan, receiver))
-            })
-            .unzip();
-        let described = listeners.describe();
-        let edges = Edges { rooms: senders.clone(), to_qmgr: renewal, from_local: door };
+        let mut edges = Edges { owners: HashMap::new(), to_qmgr: renewal, from_local: door };
+        let rooms = HOUSE.each_ref().map(|plan| {
+            let (sender, orders) = mpsc::channel(MAX_ORDERS);
+            edges.owners.extend(plan.ends().map(|end| (end, sender.clone())));
+            (plan, sender, orders)
+        });
+        let hostname = config.hostname.clone();
+        let mut house =
+            Self { rooms: Vec::new(), hostname, listeners: listeners.describe(), started: now() };
         let tables = config.paths.tables.clone();
         let gifts = Arc::new(Gifts { configuration, tables, listeners, edges });
-        let mut rooms = Vec::new();
-        for (plan, orders) in receivers {
-            let (state, watched) = watch::channel(not_yet(plan));
+        for (plan, sender, orders) in rooms {
+            let (state, watched) = watch::channel(State::new(plan.name));
             let keeper = Keeper {
                 plan,
                 program: programs.join(plan.command.0),
@@ -82,13 +74,9 @@ impl House {
                 draining: false,
             };
             tokio::spawn(keeper.keep());
-            if let Some(orders) = senders.get(&plan.room).cloned() {
-                rooms.push(Held { room: plan.room, orders, state: watched });
-            }
+            house.rooms.push(Held { room: plan.room, orders: sender, state: watched });
         }
-        let hostname = config.hostname.clone();
-        let house = Self { rooms, hostname, listeners: described, started: now() };
-        Ok((house, OwnEnds { to_qmgr, from_local }))
+        Ok((house, to_qmgr, from_local))
     }
 
     /// Returns once every daemon works.
@@ -140,8 +128,5 @@ impl House {
     }
 }
 
-fn not_yet(plan: &Plan) -> State {
-    let process =
-        ipc::admin::Process { name: plan.name.to_owned(), pid: None, since: now(), restarts: 0 };
-    State { process, ready: false, ended: false }
-}
+#[cfg(test)]
+mod tests;

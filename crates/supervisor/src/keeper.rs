@@ -55,6 +55,14 @@ pub(crate) struct State {
     pub(crate) ended: bool,
 }
 
+impl State {
+    /// Not yet started.
+    pub(crate) fn new(name: &str) -> Self {
+        let process = Process { name: name.to_owned(), pid: None, since: now(), restarts: 0 };
+        Self { process, ready: false, ended: false }
+    }
+}
+
 /// What daemons are given, beside their edges.
 #[derive(Debug)]
 pub(crate) struct Gifts {

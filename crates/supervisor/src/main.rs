@@ -92,12 +92,12 @@ async fn supervise(config: Config) -> Result<(), Trouble> {
     daemon::log::start("supervisor", config.log);
 
     let config = Arc::new(config);
-    let (house, own) = House::start(&config, &accounts, listeners, &programs)?;
+    let (house, to_qmgr, from_local) = House::start(&config, &accounts, listeners, &programs)?;
     let house = Arc::new(house);
     let runner = Runner::new(&config, programs.join("deliver"));
-    tokio::spawn(runner.serve(own.from_local));
+    tokio::spawn(runner.serve(from_local));
     let (stop, mut stops) = mpsc::channel(MAX_STOPS);
-    let control = Control { config, house: Arc::clone(&house), to_qmgr: own.to_qmgr, stop };
+    let control = Control { config, house: Arc::clone(&house), to_qmgr, stop };
     tokio::spawn(control.serve(control_socket));
 
     let mut waiting = Vec::new();
@@ -133,17 +133,19 @@ async fn announce(house: &House, ready_file: &Path) {
 /// The directory of the daemons: the supervisor's own, or where they are installed.
 fn find_programs() -> Result<PathBuf, Trouble> {
     let own = std::env::current_exe().map_err(|error| Trouble::system("own path", error))?;
-    let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
-    let programs = || HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
-    let directories = [beside, PathBuf::from(INSTALLED)];
-    let complete = |directory: &&PathBuf| programs().all(|name| directory.join(name).is_file());
-    if let Some(directory) = directories.iter().find(complete) {
-        return Ok(directory.clone());
+    let own = own.parent().unwrap_or(Path::new("/"));
+    let lacks = |directory: &Path| {
+        let mut names = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
+        names.find(|name| !directory.join(name).is_file())
+    };
+    match (lacks(own), lacks(Path::new(INSTALLED))) {
+        (None, _) => Ok(own.to_owned()),
+        (_, None) => Ok(PathBuf::from(INSTALLED)),
+        (Some(name), _) => {
+            let text = format!("no executable {name} in {} or {INSTALLED}", own.display());
+            Err(Trouble(trouble::UNAVAILABLE, text))
+        }
     }
-    let [beside, _] = &directories;
-    let missing = programs().find(|name| !beside.join(name).is_file()).unwrap_or_default();
-    let text = format!("no executable {missing} in {} or {INSTALLED}", beside.display());
-    Err(Trouble(trouble::UNAVAILABLE, text))
 }
 
 /// A table that is there must be readable: without it mail would be refused or go astray.

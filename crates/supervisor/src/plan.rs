@@ -6,7 +6,7 @@ use ipc::Arrow;
 use ipc::control::Push;
 
 /// One process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     Policyd,
     Qmgr,
@@ -35,7 +35,7 @@ pub(crate) struct Plan {
 }
 
 /// One end of an arrow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Asks(Arrow),
     Answers(Arrow),

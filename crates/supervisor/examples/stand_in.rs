@@ -1,0 +1,74 @@
+//! Stands in for any daemon in the supervisor's tests: it answers whatever it is asked with its
+//! pid, and as `smtpd` tells its network clients what `qmgr` answered.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use daemon::House;
+use ipc::admin::Welcome;
+use ipc::{Arrow, Client, Connection, Incoming};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+const TIME: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    daemon::run("stand_in", story)
+}
+
+async fn story(mut house: House) -> Result<(), daemon::Error> {
+    use Arrow::{
+        MxToPolicyd, MxToQmgr, QmgrToLocal, QmgrToRemote, SubmissionToPolicyd, SubmissionToQmgr,
+        SupervisorToQmgr,
+    };
+    for arrow in [
+        MxToPolicyd,
+        SubmissionToPolicyd,
+        MxToQmgr,
+        SubmissionToQmgr,
+        QmgrToRemote,
+        QmgrToLocal,
+        SupervisorToQmgr,
+    ] {
+        if let Ok(mut incoming) = house.answers(arrow) {
+            tokio::spawn(async move { answer_all(arrow, &mut incoming).await });
+        }
+    }
+    for socket in std::mem::take(&mut house.tcp) {
+        let listener = TcpListener::from_std(socket.listener)?;
+        tokio::spawn(serve(listener, house.asks(MxToQmgr)?));
+    }
+    house.drain().begun().await;
+    Ok(())
+}
+
+async fn answer_all(arrow: Arrow, incoming: &mut Incoming) {
+    loop {
+        tokio::spawn(answer(arrow, incoming.next().await));
+    }
+}
+
+async fn answer(arrow: Arrow, mut connection: Connection) -> Result<(), ipc::Error> {
+    if arrow == Arrow::SupervisorToQmgr {
+        return connection.send(&Welcome::Yes { admin: false }, b"", None).await;
+    }
+    loop {
+        connection.receive::<()>().await?;
+        connection.send(&std::process::id(), b"", None).await?;
+    }
+}
+
+async fn serve(listener: TcpListener, qmgr: Client) -> Result<(), ipc::Error> {
+    loop {
+        let (mut client, _) = listener.accept().await?;
+        // A `qmgr` that dies is asked again, when it is there again.
+        let pid = loop {
+            match qmgr.call::<_, u32>(&(), b"", None, TIME).await {
+                Ok(frame) => break frame.head,
+                Err(ipc::Error::PeerGone) => {}
+                Err(error) => return Err(error),
+            }
+        };
+        client.write_all(pid.to_string().as_bytes()).await?;
+    }
+}

@@ -1,0 +1,226 @@
+//! The whole house with stand-ins for the daemons (`examples/stand_in.rs`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+
+use config::{
+    Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
+    Role,
+};
+use ipc::Connection;
+use ipc::admin::{Answer, Command, Hello, Welcome};
+use ipc::run_as::{RunAs, Started};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::control::Control;
+use crate::listeners::bind_unix;
+use crate::run_as::Runner;
+
+const TIME: Duration = Duration::from_secs(30);
+
+/// A house under a temporary root.
+struct Rooted {
+    root: TempDir,
+    config: Arc<Config>,
+    house: Arc<House>,
+    address: SocketAddr,
+    to_qmgr: Client,
+    from_local: Option<Incoming>,
+}
+
+impl Rooted {
+    async fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let test = std::env::current_exe().unwrap();
+        let stand_in = test.ancestors().nth(2).unwrap().join("examples/stand_in");
+        assert!(stand_in.is_file(), "cargo test builds it with the tests");
+        for name in HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]) {
+            // `smtpd` is there twice.
+            let _ = symlink(&stand_in, root.path().join(name));
+        }
+        let config = Arc::new(config(root.path()));
+        let listeners = Listeners::bind(&config).unwrap();
+        let address = listeners.tcp[0].1;
+        let accounts = Accounts::look_up(&config).unwrap();
+        let (house, to_qmgr, from_local) =
+            House::start(&config, &accounts, listeners, root.path()).unwrap();
+        let house = Arc::new(house);
+        tokio::time::timeout(TIME, house.ready()).await.unwrap();
+        Self { root, config, house, address, to_qmgr, from_local: Some(from_local) }
+    }
+
+    fn pid(&self, name: &str) -> u32 {
+        let processes = self.house.status().processes;
+        processes.iter().find(|process| process.name == name).unwrap().pid.unwrap()
+    }
+
+    /// What a network client is told: the pid of `qmgr`, as `smtpd` got it over its edge.
+    async fn ask(&self) -> u32 {
+        let asking = async {
+            let mut client = TcpStream::connect(self.address).await.unwrap();
+            let mut text = String::new();
+            client.read_to_string(&mut text).await.unwrap();
+            text.parse().unwrap()
+        };
+        tokio::time::timeout(TIME, asking).await.unwrap()
+    }
+
+    /// Kills a daemon, and waits until its successor is ready.
+    async fn kill(&self, name: &str) {
+        let pid = self.pid(name);
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        let at = HOUSE.iter().position(|plan| plan.name == name).unwrap();
+        let mut state = self.house.rooms[at].state.clone();
+        let is_new = |state: &State| state.ready && state.process.pid != Some(pid);
+        tokio::time::timeout(TIME, state.wait_for(is_new)).await.unwrap().unwrap();
+    }
+
+    async fn drain(&self) {
+        self.house.drain(std::future::pending()).await;
+        assert!(self.house.rooms.iter().all(|held| held.state.borrow().ended));
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+#[test]
+fn whoever_dies_is_replaced_and_joined_anew() {
+    run(async {
+        let rooted = Rooted::start().await;
+        assert_eq!(rooted.ask().await, rooted.pid("qmgr"));
+        // Who is asked, who asks, both, and both again.
+        for names in [&["qmgr"][..], &["smtpd(mx)"], &["qmgr", "smtpd(mx)"], &["smtpd(mx)", "qmgr"]]
+        {
+            for name in names {
+                rooted.kill(name).await;
+            }
+            assert_eq!(rooted.ask().await, rooted.pid("qmgr"), "{names:?}");
+        }
+        let processes = rooted.house.status().processes;
+        let restarts = |name| processes.iter().find(|other| other.name == name).unwrap().restarts;
+        assert_eq!((restarts("qmgr"), restarts("smtpd(mx)"), restarts("local")), (3, 3, 0));
+        rooted.drain().await;
+    });
+}
+
+#[test]
+fn the_control_socket() {
+    run(async {
+        let rooted = Rooted::start().await;
+        let path = rooted.root.path().join("control");
+        let socket = bind_unix(&path).unwrap();
+        let (stop, mut stops) = mpsc::channel(1);
+        let (config, house) = (Arc::clone(&rooted.config), Arc::clone(&rooted.house));
+        let control = Control { config, house, to_qmgr: rooted.to_qmgr.clone(), stop };
+        tokio::spawn(control.serve(socket));
+        let connect = || {
+            let stream = UnixStream::connect(&path).unwrap();
+            Connection::from_fd(OwnedFd::from(stream)).unwrap()
+        };
+        let mut client = connect();
+        let welcome = client.call::<_, Welcome>(&Hello::Supervisor, b"", None, TIME).await;
+        assert_eq!(welcome.unwrap().head, Welcome::Yes { admin: true });
+        let status = client.call::<_, Answer>(&Command::Status, b"", None, TIME).await.unwrap();
+        let Answer::Status(status) = status.head else { panic!("{:?}", status.head) };
+        assert_eq!(status.listeners, [format!("{} (mx)", rooted.address)]);
+        assert!(status.processes.iter().all(|process| process.pid.is_some()));
+        client.send(&Command::Stop, b"", None).await.unwrap();
+        let mut asked = stops.recv().await.unwrap();
+        asked.send(&Answer::Stopped, b"", None).await.unwrap();
+        assert_eq!(client.receive::<Answer>().await.unwrap().head, Answer::Stopped);
+        // The stand-in of `qmgr` says this.
+        let mut client = connect();
+        let welcome = client.call::<_, Welcome>(&Hello::Queue, b"", None, TIME).await;
+        assert_eq!(welcome.unwrap().head, Welcome::Yes { admin: false });
+        rooted.drain().await;
+        // Nobody is there to take it: the client is told.
+        let welcome = connect().call::<_, Welcome>(&Hello::Queue, b"", None, TIME).await;
+        assert!(matches!(welcome.unwrap().head, Welcome::No(_)));
+    });
+}
+
+#[test]
+fn a_process_for_each_known_user() {
+    run(async {
+        let mut rooted = Rooted::start().await;
+        std::fs::write(rooted.root.path().join("users"), "# ghost\nanna:*\notto::x\n").unwrap();
+        let runner = Runner::new(&rooted.config, rooted.root.path().join("deliver"));
+        let (incoming, door) = Incoming::new();
+        let (edge, theirs) = UnixStream::pair().unwrap();
+        tokio::spawn(door.serve(Connection::from_fd(theirs.into()).unwrap()));
+        tokio::spawn(runner.serve(incoming));
+        let (local, renewal) = Client::new(Arrow::LocalToSupervisor);
+        renewal.renew(Connection::from_fd(edge.into()).unwrap());
+        let id = envelope::QueueId::new(1).unwrap();
+        for (user, known) in [("anna", true), ("otto", true), ("ghost", false), ("# ghost", false)]
+        {
+            let request = RunAs { user: user.into(), id };
+            let frame = local.call::<_, Started>(&request, b"", None, TIME).await.unwrap();
+            let home = rooted.root.path().join("home").join(user);
+            let expected = if known { Started::Yes { home } } else { Started::UnknownUser };
+            assert_eq!((frame.head, frame.descriptor.is_some()), (expected, known), "{user}");
+        }
+        drop(rooted.from_local.take());
+        rooted.drain().await;
+    });
+}
+
+fn config(root: &Path) -> Config {
+    let addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    let path = || root.to_owned();
+    Config {
+        hostname: "mx.example.org".into(),
+        paths: Paths {
+            root: path(),
+            file: path(),
+            tables: path(),
+            queue: path(),
+            drop: path(),
+            run: path(),
+        },
+        listeners: vec![Listener { role: Role::Mx, addresses }],
+        relay: Relay { networks: Vec::new(), smarthost: None },
+        local: Local {
+            mailbox: Mailbox::Maildir("{home}/Maildir".into()),
+            detail: "+".into(),
+            default_user: "nobody".into(),
+            minimum_uid: 1000,
+        },
+        limits: Limits {
+            message_size: 1,
+            recipients: 1,
+            sessions: 1,
+            sessions_per_client: 1,
+            commands_in_error: 1,
+            hops: 1,
+        },
+        queue: Queue {
+            lifetime: TIME,
+            bounce_lifetime: TIME,
+            delay_warning: None,
+            first_retry: TIME,
+            max_retry: TIME,
+            min_free_space: 0,
+            host_status: TIME,
+        },
+        remote: Remote {
+            concurrency: 1,
+            connections: 1,
+            families: Families::Auto,
+            resolver: Resolver::System,
+            idle: TIME,
+        },
+        admins: Vec::new(),
+        log: LogTarget::Stderr,
+        rooted: true,
+    }
+}
