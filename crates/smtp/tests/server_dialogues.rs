@@ -1,6 +1,8 @@
 //! Runs `tests/dialogues/server/*.smtp` against the state machine, once with input as it is sent
 //! and once byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use envelope::{Address, Enhanced};
 use smtp::Reply;
 use smtp::server::{Peer, Question, Session, Settings, Step, Unqualified};
 
+#[expect(clippy::panic, unreachable_pub, reason = "shared by tests, which fail by panicking")]
 #[path = "../../../tests/dialogues/script.rs"]
 mod script;
 

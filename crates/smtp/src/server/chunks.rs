@@ -43,9 +43,8 @@ impl Session {
     }
 
     fn chunk_refusal(&self, size: u64) -> Option<Reply> {
-        let transaction = match self.transaction.as_deref() {
-            None => return Some(Reply::new(503, Enhanced(5, 1), "MAIL first")),
-            Some(transaction) => transaction,
+        let Some(transaction) = self.transaction.as_deref() else {
+            return Some(Reply::new(503, Enhanced(5, 1), "MAIL first"));
         };
         if transaction.recipients.is_empty() {
             return Some(Reply::new(503, Enhanced(5, 1), "No valid recipients"));

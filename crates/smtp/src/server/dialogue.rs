@@ -68,7 +68,9 @@ impl Session {
         match Command::parse(line) {
             Ok(Command::Rcpt(rcpt)) => match self.admit(rcpt) {
                 Ok(recipient) => Next::Recipient(recipient),
-                Err(refusal) => Next::Refused(refusal),
+                Err((to, reply)) => {
+                    Next::Refused(Refusal { to, ..self.refusal(Stage::Rcpt, reply) })
+                }
             },
             Ok(command) => Next::Command(command),
             Err(error @ CommandError::ForeignProtocol) => Next::Foreign(error.reply()),
@@ -108,10 +110,8 @@ impl Session {
     }
 
     /// May this recipient be asked about?
-    fn admit(&self, rcpt: Rcpt) -> Result<Recipient, Refusal> {
-        let refuse = |code, enhanced, text: &'static str| {
-            Err(self.refusal(Stage::Rcpt, Reply::new(code, enhanced, text)))
-        };
+    fn admit(&self, rcpt: Rcpt) -> Result<Recipient, (Option<Address>, Reply)> {
+        let refuse = |code, enhanced, text| Err((None, Reply::new(code, enhanced, text)));
         let Some(transaction) = self.transaction.as_deref() else {
             return refuse(503, Enhanced(5, 1), "MAIL first");
         };
@@ -123,14 +123,11 @@ impl Session {
             // RFC 5321 §4.5.3.1.10
             return refuse(452, Enhanced(5, 3), "Too many recipients, send the rest separately");
         }
-        let bad = |error| self.refusal(Stage::Rcpt, CommandError::ForwardPath(error).reply());
-        let Some(address) = self.resolve(rcpt.path).map_err(bad)? else {
-            return Err(bad(AddressError::Incomplete));
-        };
+        let bad = |error| (None, CommandError::ForwardPath(error).reply());
+        let address = self.resolve(rcpt.path).map_err(bad)?;
+        let address = address.ok_or_else(|| bad(AddressError::Incomplete))?;
         if address.needs_utf8() && !transaction.smtputf8 {
-            // RFC 6531 §3.5
-            let refusal = self.refusal(Stage::Rcpt, needs_smtputf8());
-            return Err(Refusal { to: Some(address), ..refusal });
+            return Err((Some(address), needs_smtputf8()));
         }
         Ok(Recipient { address, notify: rcpt.notify, orcpt: rcpt.orcpt })
     }
@@ -205,27 +202,28 @@ impl Session {
                 self.transaction = Some(Box::new(transaction));
                 self.say(&Reply::new(250, Enhanced(1, 0), "Sender ok"));
             }
-            Err(refusal) => self.refuse(refusal),
+            Err((from, reply)) => {
+                let refusal = Refusal { from, ..self.refusal(Stage::Mail, reply) };
+                self.refuse(refusal);
+            }
         }
     }
 
-    fn begin(&self, mail: Mail) -> Result<Transaction, Refusal> {
-        let order =
-            |text: &'static str| self.refusal(Stage::Mail, Reply::new(503, Enhanced(5, 1), text));
+    fn begin(&self, mail: Mail) -> Result<Transaction, (Option<ReversePath>, Reply)> {
+        let order = |text| Err((None, Reply::new(503, Enhanced(5, 1), text)));
         if self.hello.is_none() {
-            return Err(order("EHLO first"));
+            return order("EHLO first");
         }
         if self.transaction.is_some() {
-            return Err(order("MAIL was given"));
+            return order("MAIL was given");
         }
-        let bad = |error| self.refusal(Stage::Mail, CommandError::ReversePath(error).reply());
+        let bad = |error| (None, CommandError::ReversePath(error).reply());
         let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
-        let refuse = |from, reply| Refusal { from: Some(from), ..self.refusal(Stage::Mail, reply) };
         if mail.size.is_some_and(|size| size > self.settings.message_size) {
-            return Err(refuse(reverse_path, too_large(&self.settings)));
+            return Err((Some(reverse_path), too_large(&self.settings)));
         }
         if !mail.smtputf8 && reverse_path.0.as_ref().is_some_and(Address::needs_utf8) {
-            return Err(refuse(reverse_path, needs_smtputf8()));
+            return Err((Some(reverse_path), needs_smtputf8()));
         }
         Ok(Transaction {
             reverse_path,
@@ -272,6 +270,7 @@ impl Session {
     }
 }
 
+/// RFC 6531 §3.5
 fn needs_smtputf8() -> Reply {
     Reply::new(553, Enhanced(6, 7), "The address needs SMTPUTF8")
 }

@@ -61,8 +61,8 @@ impl Dialogue {
             }
         }
         let output = String::from_utf8(std::mem::take(self.session.output())).unwrap();
-        let last = output.lines().filter(|line| line.as_bytes()[3] == b' ');
-        last.map(|line| line[..3].parse().unwrap()).collect()
+        let last = output.lines().filter_map(|line| line.split_once(' '));
+        last.filter_map(|(code, _)| code.parse().ok()).collect()
     }
 
     fn begin(&mut self) {

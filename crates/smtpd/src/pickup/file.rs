@@ -63,9 +63,8 @@ async fn read(room: &Room, path: &Path) -> Result<(), Outcome> {
 fn open(path: &Path, message_size: u64) -> Result<(File, u32), Outcome> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = File::options().read(true).custom_flags(flags.bits()).open(path);
-    let file = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Outcome::Gone,
-        _ => unusable(error),
+    let file = opened.map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound { Outcome::Gone } else { unusable(error) }
     })?;
     let metadata = file.metadata().map_err(unusable)?;
     let flaw = if !metadata.is_file() {
