@@ -1,1 +1,47 @@
-//! routing
+//! Where mail goes, and by which lines: aliases for this host's names, then mailertable, the
+//! smarthost, and the domain itself.
+//!
+//! **Invariant:** pure. The queue asks at each attempt, so that queued mail follows corrected
+//! tables.
+
+mod route;
+
+use envelope::{Address, NextHop};
+use tables::{Aliases, LocalDomains, Mailertable};
+
+pub use route::{Member, Route, Routed, Step};
+
+/// Everything that decides about routes.
+#[derive(Debug, Clone, Default)]
+pub struct Router {
+    pub local: LocalDomains,
+    pub aliases: Aliases,
+    pub mailertable: Mailertable,
+    /// Where all that is not local goes.
+    pub smarthost: Option<NextHop>,
+    /// What separates user and detail; empty: nothing does.
+    pub detail: String,
+}
+
+/// Aliases on the way to one recipient (sendmail's MaxAliasRecursion).
+pub const MAX_DEPTH: usize = 10;
+
+impl Router {
+    /// Where `address` goes now. `expanded_from` are the lists that it came from, outermost first.
+    #[must_use]
+    pub fn route(&self, address: &Address, expanded_from: &[Address]) -> Routed {
+        route::follow(self, address, expanded_from)
+    }
+}
+
+/// User and detail of a local part, in lower case: `Alice+Lists` is `alice` and `lists`.
+#[must_use]
+pub fn split_detail(local: &str, separator: &str) -> (String, Option<String>) {
+    let local = local.to_lowercase();
+    match local.split_once(separator) {
+        Some((user, detail)) if !separator.is_empty() && !user.is_empty() => {
+            (user.to_owned(), Some(detail.to_owned()))
+        }
+        _ => (local, None),
+    }
+}

@@ -1,1 +1,47 @@
-//! tables
+//! sendmail's table files: read, look up, tell the line.
+//!
+//! A reader takes any `std::io::Read`, so that a process can be given a descriptor. A line that
+//! cannot be understood is reported as a [`Finding`] and skipped; the others count.
+
+mod aliases;
+mod finding;
+mod lines;
+mod list;
+mod local_domains;
+mod mailertable;
+mod users;
+
+pub use aliases::{Alias, Aliases, Target};
+pub use finding::Finding;
+pub use list::Names;
+pub use local_domains::{Because, LocalDomains, literal};
+pub use mailertable::{Entry, Mailer, Mailertable};
+pub use users::Users;
+
+/// A table as read, and what was wrong with it.
+#[derive(Debug)]
+pub struct Read<T> {
+    pub table: T,
+    pub findings: Vec<Finding>,
+}
+
+/// Bytes of a table file; 100,000 long lines fit.
+pub const MAX_FILE: u64 = 64 << 20;
+/// Bytes of an entry, its continuation lines included.
+pub const MAX_ENTRY: usize = 64 << 10;
+
+/// Files of the table directory that this version reads.
+pub const SUPPORTED: [&str; 4] = ["aliases", "local-host-names", "mailertable", "users"];
+/// Files that it would be wrong to ignore: they are refused by name.
+pub const NOT_YET: [&str; 10] = [
+    "access",
+    "authinfo",
+    "domaintable",
+    "generics-domains",
+    "genericstable",
+    "masquerade-domains",
+    "relay-domains",
+    "trusted-users",
+    "virtuser-domains",
+    "virtusertable",
+];

@@ -1,0 +1,184 @@
+//! `aliases`: other names for local recipients (aliases(5), sendmail's op.me §4.5).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{self, Read as Source};
+
+use envelope::Address;
+
+use crate::Read;
+use crate::lines::{Continuation, Line, Wrong, each};
+
+/// Local names and what they stand for. Names are compared without case.
+#[derive(Debug, Clone, Default)]
+pub struct Aliases(HashMap<String, Alias>);
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// Where it stands in the file, from 1.
+    pub line: usize,
+}
+
+/// One thing that an alias stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A name without a domain: a user or another alias.
+    Local(String),
+    /// `\user`: this user, whatever the aliases say.
+    User(String),
+    /// `user@domain`
+    Address(Address),
+}
+
+impl Aliases {
+    /// Reads `name: target, target` entries.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
+        let mut aliases = HashMap::new();
+        let take = |line: &Line| {
+            let (name, targets) = split(&line.text)?;
+            let targets = targets.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
+            match aliases.entry(name.to_lowercase()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Alias { targets, line: line.number });
+                    Ok(())
+                }
+                Entry::Occupied(entry) => {
+                    let first = entry.get().line;
+                    Err(Wrong::line(format!("{name} is defined in line {first} already")))
+                }
+            }
+        };
+        let findings = each(file, source, Continuation::Folded, take)?;
+        Ok(Read { table: Self(aliases), findings })
+    }
+
+    /// The entry of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Alias> {
+        self.0.get(name).or_else(|| self.0.get(&name.to_lowercase()))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The name and the targets, each without white space around it.
+fn split(text: &str) -> Result<(String, Vec<&str>), Wrong> {
+    let mut parts = split_outside_quotes(text, ':', 2).into_iter();
+    let (Some(name), Some(targets)) = (parts.next(), parts.next()) else {
+        return Err(Wrong::line("an alias is `name: target, target`; the colon is missing"));
+    };
+    let name = unquote(name.trim());
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Wrong::line("the name before the colon is missing"));
+    }
+    let targets = split_outside_quotes(targets, ',', usize::MAX);
+    let targets: Vec<_> = targets.into_iter().map(str::trim).filter(|t| !t.is_empty()).collect();
+    if targets.is_empty() {
+        return Err(Wrong::line(format!("{name} stands for nothing; name a user or an address")));
+    }
+    Ok((name, targets))
+}
+
+/// Splits at `separator` where it is not between quotes, into at most `most` parts.
+fn split_outside_quotes(text: &str, separator: char, most: usize) -> Vec<&str> {
+    let (mut quoted, mut escaped, mut found) = (false, false, 1);
+    text.split(move |c: char| {
+        let here = c == separator && !quoted && !escaped && found < most;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        found += usize::from(here);
+        here
+    })
+    .collect()
+}
+
+fn unquote(text: &str) -> String {
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\""),
+        None => text.to_owned(),
+    }
+}
+
+fn target(text: &str) -> Result<Target, Wrong> {
+    let plain = unquote(text);
+    if plain.starts_with('|') {
+        return Err(Wrong::unsupported(format_args!("delivery to a program ({plain})")));
+    }
+    if plain.starts_with('/') {
+        return Err(Wrong::unsupported(format_args!("delivery to a file ({plain})")));
+    }
+    if plain.to_ascii_lowercase().starts_with(":include:") {
+        return Err(Wrong::unsupported(":include:"));
+    }
+    if let Some(user) = text.strip_prefix('\\') {
+        return local_name(user).map(|user| Target::User(user.to_owned()));
+    }
+    if text.contains('@') {
+        let bare = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
+        let address = bare.parse::<Address>();
+        return address
+            .map(Target::Address)
+            .map_err(|error| Wrong::line(format!("{text}: {error}")));
+    }
+    local_name(&plain).map(|name| Target::Local(name.to_owned()))
+}
+
+/// A local part, checked as one.
+fn local_name(name: &str) -> Result<&str, Wrong> {
+    let fits = Address::new(name, "localhost").is_ok() && !name.contains(char::is_whitespace);
+    if fits { Ok(name) } else { Err(Wrong::line(format!("{name:?} is not a user or an address"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Aliases, Target};
+
+    fn local(name: &str) -> Target {
+        Target::Local(name.to_owned())
+    }
+
+    #[test]
+    fn names_and_targets() {
+        let text = "postmaster: root\nRoot:\talice,\n\tbob@example.org, \\carol\n\"a b\": x\n\
+                    quoted: \"with,comma\"@example.org\n";
+        let read = Aliases::read("aliases", text.as_bytes()).unwrap();
+        assert_eq!(read.findings, []);
+        assert_eq!(read.table.get("POSTMASTER").unwrap().targets, [local("root")]);
+        let root = read.table.get("root").unwrap();
+        assert_eq!(root.line, 2);
+        let bob = Target::Address("bob@example.org".parse().unwrap());
+        assert_eq!(root.targets, [local("alice"), bob, Target::User("carol".to_owned())]);
+        assert_eq!(read.table.get("a b").unwrap().targets, [local("x")]);
+        assert_eq!(read.table.get("quoted").unwrap().targets.len(), 1);
+        assert_eq!((read.table.len(), read.table.get("nobody")), (4, None));
+    }
+
+    #[test]
+    fn bad_lines_are_told_and_skipped() {
+        let text = "good: alice\nno colon\ngood: bob\nempty:\nbad: a b\nprog: \"|/bin/x y\"\n\
+                    file: /var/x\ninc: :include:/etc/list\nalso: carol\n";
+        let read = Aliases::read("aliases", text.as_bytes()).unwrap();
+        let lines: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
+        let expected =
+            [(2, false), (3, false), (4, false), (5, false), (6, true), (7, true), (8, true)];
+        assert_eq!(lines, expected);
+        assert_eq!(read.findings[1].to_string(), "aliases:3: good is defined in line 1 already");
+        assert_eq!(read.table.get("good").unwrap().targets, [local("alice")]);
+        assert_eq!(read.table.get("also").unwrap().targets, [local("carol")]);
+    }
+}

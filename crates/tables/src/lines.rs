@@ -1,0 +1,131 @@
+//! The entries of a table file: comments and empty lines dropped, continuation lines joined.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use crate::{Finding, MAX_ENTRY, MAX_FILE};
+
+/// One entry and the line on which it begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) number: usize,
+    pub(crate) text: String,
+}
+
+/// May an entry go on in the next line?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continuation {
+    /// A line that begins with white space belongs to the one before, and one that ends in a
+    /// backslash goes on (aliases(5)).
+    Folded,
+    /// Each line stands alone.
+    None,
+}
+
+/// Hands each entry of `source` to `take`, and collects what it finds wrong.
+///
+/// # Errors
+/// The file cannot be read, or is larger than [`MAX_FILE`].
+pub(crate) fn each(
+    file: &str,
+    source: impl Read,
+    continuation: Continuation,
+    mut take: impl FnMut(&Line) -> Result<(), Wrong>,
+) -> io::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut finish = |line: Option<Line>| {
+        let Some(line) = line else { return };
+        let taken = if line.text.len() > MAX_ENTRY {
+            Err(Wrong::line("the entry is too long; split it into several aliases"))
+        } else {
+            take(&line)
+        };
+        if let Err(Wrong { text, unsupported }) = taken {
+            findings.push(Finding { file: file.to_owned(), line: line.number, text, unsupported });
+        }
+    };
+    let mut open: Option<Line> = None;
+    let mut reader = BufReader::new(source.take(MAX_FILE + 1));
+    let (mut raw, mut read, mut number) = (Vec::new(), 0, 0);
+    loop {
+        raw.clear();
+        let length = reader.read_until(b'\n', &mut raw)?;
+        read += u64::try_from(length).unwrap_or(u64::MAX);
+        if read > MAX_FILE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the table is too large"));
+        }
+        if length == 0 {
+            finish(open.take());
+            return Ok(findings);
+        }
+        number += 1;
+        let text = String::from_utf8_lossy(&raw);
+        let text = text.trim_end();
+        let folded = continuation == Continuation::Folded;
+        let goes_on = folded && (text.starts_with([' ', '\t']) || ends_open(open.as_ref()));
+        if goes_on && let Some(line) = &mut open {
+            join(line, text);
+        } else if !text.trim_start().is_empty() && !text.trim_start().starts_with('#') {
+            finish(open.replace(Line { number, text: text.to_owned() }));
+        }
+    }
+}
+
+fn ends_open(line: Option<&Line>) -> bool {
+    line.is_some_and(|line| line.text.ends_with('\\'))
+}
+
+/// Adds a continuation line; a comment adds nothing.
+fn join(line: &mut Line, text: &str) {
+    if line.text.ends_with('\\') {
+        line.text.pop();
+    }
+    if !text.trim_start().starts_with('#') && line.text.len() <= MAX_ENTRY {
+        line.text.push_str(text);
+    }
+}
+
+/// Why an entry is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    text: String,
+    unsupported: bool,
+}
+
+impl Wrong {
+    pub(crate) fn line(text: impl Into<String>) -> Self {
+        Self { text: text.into(), unsupported: false }
+    }
+
+    pub(crate) fn unsupported(what: impl std::fmt::Display) -> Self {
+        Self { text: format!("{what} is not yet supported; remove it"), unsupported: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, continuation: Continuation) -> Vec<(usize, String)> {
+        let mut lines = Vec::new();
+        let take = |line: &Line| {
+            lines.push((line.number, line.text.clone()));
+            Ok(())
+        };
+        assert_eq!(each("t", text.as_bytes(), continuation, take).unwrap(), []);
+        lines
+    }
+
+    #[test]
+    fn entries_are_joined_and_comments_dropped() {
+        let text = "# comment\na: b,\n\tc\n  # inside\n d\n\ne: f \\\ng\nlast: x";
+        let expected = [(2, "a: b,\tc d"), (7, "e: f g"), (9, "last: x")];
+        let lines = read(text, Continuation::Folded);
+        assert_eq!(lines, expected.map(|(number, text)| (number, text.to_owned())));
+    }
+
+    #[test]
+    fn without_continuation_each_line_stands_alone() {
+        let lines = read(" a\n b\r\n#c\n", Continuation::None);
+        assert_eq!(lines, [(1, " a".to_owned()), (2, " b".to_owned())]);
+    }
+}

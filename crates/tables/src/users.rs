@@ -1,0 +1,67 @@
+//! The table `users`: under `--root` the local users are exactly its names.
+
+use std::collections::HashMap;
+use std::io::{self, Read as Source};
+
+use crate::Read;
+use crate::lines::{Continuation, Line, Wrong, each};
+
+/// Names of users; what follows the first `:` is for AUTH and not looked at here.
+#[derive(Debug, Clone, Default)]
+pub struct Users(HashMap<String, usize>);
+
+/// Bytes of a user name (useradd(8)).
+const MAX_NAME: usize = 32;
+
+impl Users {
+    /// Reads `name:…` lines.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
+        let mut users = HashMap::new();
+        let take = |line: &Line| {
+            let name = line.text.split(':').next().unwrap_or_default().trim();
+            if !is_user_name(name) {
+                return Err(Wrong::line(format!("{name:?} is not a user name")));
+            }
+            users.entry(name.to_owned()).or_insert(line.number);
+            Ok(())
+        };
+        let findings = each(file, source, Continuation::None, take)?;
+        Ok(Read { table: Self(users), findings })
+    }
+
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// All names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// A name becomes a folder and an argument: no separators, no controls, no leading dot or dash.
+fn is_user_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Users;
+
+    #[test]
+    fn the_first_field_is_the_name() {
+        let read =
+            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\n".as_bytes()).unwrap();
+        assert_eq!(read.table.names(), ["alice", "bob"]);
+        assert!(read.table.contains("alice") && !read.table.contains("# no"));
+        assert_eq!(read.findings[0].to_string(), "users:4: \"../x\" is not a user name");
+    }
+}
