@@ -63,7 +63,10 @@ fn run() -> Result<(), Trouble> {
     allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::system("runtime", error))?;
-    runtime.block_on(supervise(config))
+    let ended = runtime.block_on(supervise(config));
+    // A name service that does not answer must not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Lets the daemons, who inherit it, hold as many descriptors as their sessions need.
