@@ -13,11 +13,12 @@ use config::{Config, Mailbox};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Connection, Incoming};
 use nix::unistd::{Group, User};
+use tables::Users;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use crate::ground::Identity;
-use crate::keeper::confine;
+use crate::keeper::{confine, open_table};
 
 /// `deliver` processes at a time; `local` keeps fewer, and those of a `local` that died end soon.
 const MAX_PROCESSES: usize = 128;
@@ -150,16 +151,12 @@ fn look_up(name: &str) -> Result<Option<User>, String> {
     User::from_name(name).map_err(|error| format!("user {name}: {error}"))
 }
 
-/// Under `--root` the users are those of the table `users` (`name:…`), each with a home there.
+/// Under `--root` the users are those of the table `users`, each with a home there.
 fn find_in_table(config: &Config, name: &str) -> Result<Option<Found>, String> {
-    let path = config.paths.tables.join("users");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
-    };
-    let mut names = text.lines().map(|line| line.split(':').next().unwrap_or_default().trim());
-    let known = !name.starts_with('#') && names.any(|known| known == name);
+    let table = open_table(&config.paths.tables.join("users"))
+        .and_then(|file| file.map(|file| Users::read("users", file)).transpose())
+        .map_err(|error| format!("users: {error}"))?;
+    let known = table.is_some_and(|users| users.table.contains(name));
     let home = config.paths.root.join("home").join(name);
     Ok(known.then_some(Found { identity: None, home }))
 }
