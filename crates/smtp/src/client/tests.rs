@@ -2,6 +2,8 @@
 
 use envelope::{Body, OriginalRecipient, Recipient, ReversePath, Status};
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn recipient() -> Recipient {
@@ -73,4 +75,55 @@ fn a_reply_is_kept_as_it_came() {
     let Status::Failed(detail) = only_status(session.step()) else { panic!("not failed") };
     let expected = Detail::reply("there.test", 550, Enhanced(7, 1), "5.7.1 Go\n5.7.1  away ");
     assert_eq!(detail, expected);
+}
+
+/// Plays the lines of a host against at most two transactions. How each ended, and whether the last
+/// line heard was a 250 to the content.
+fn play(lines: &[&str]) -> (Vec<Ended>, bool) {
+    let mut session = Session::new("here.test", "there.test");
+    let recipients = [recipient(), recipient()];
+    let (mut ends, mut lines, mut confirmed) = (Vec::new(), lines.iter(), false);
+    loop {
+        match session.step() {
+            Step::Reply(phase) => {
+                let _written = session.outgoing();
+                let line = lines.next();
+                confirmed = phase == Phase::FinalDot && line.is_some_and(|l| l.starts_with("250 "));
+                match line {
+                    Some(line) => session.receive(format!("{line}\r\n").as_bytes()),
+                    None => session.lost("broken"),
+                }
+            }
+            Step::Content => session.content_sent(),
+            Step::Ready if ends.len() < 2 => session.begin(&mail(&recipients)),
+            Step::Ended(end) => ends.push(end),
+            Step::Ready | Step::Closed => return (ends, confirmed),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn only_a_confirmed_message_is_delivered(
+        changes in prop::collection::vec((0_usize..10, prop::sample::select(vec![
+            "220 there.test", "250 ok", "250-more", "354 go on", "421 bye", "450 later",
+            "550 5.1.1 no", "552 too many", "junk", "",
+        ])), 0..4),
+        pipelining in any::<bool>(),
+        length in 0_usize..13,
+    ) {
+        let hello = if pipelining { "250-there.test\r\n250 PIPELINING" } else { "250 there.test" };
+        let mut said = ["250 ok", "250 ok", "250 ok", "354 go on", "250 ok"].repeat(2);
+        for (at, line) in changes {
+            said[at] = line;
+        }
+        let all = [&["220 there.test", hello][..], &said].concat();
+        let lines = &all[..length.min(all.len())];
+        let (ends, confirmed) = play(lines);
+        prop_assert!(!ends.is_empty());
+        let Some(Ended::Decided(answers)) = ends.last() else { return Ok(()) };
+        prop_assert_eq!(answers.len(), 2);
+        let delivered = answers.iter().any(|a| matches!(a.status, Status::Delivered(_)));
+        prop_assert!(!delivered || confirmed, "{lines:?}: {answers:?}");
+    }
 }
