@@ -81,13 +81,29 @@ impl Client {
         time: Duration,
     ) -> Result<Frame<R>, Error> {
         let exchange = async {
-            let mut lent = self.open().await?;
-            lent.connection.send(head, body, descriptor.map(AsFd::as_fd)).await?;
+            let mut lent = self.ask(head, body, descriptor).await?;
             let frame = lent.connection.receive().await?;
             self.give_back(lent);
             Ok(frame)
         };
         tokio::time::timeout(time, exchange).await.map_err(|_| Error::TimedOut)?
+    }
+
+    /// Sends a request. If the other side ends before it has the whole of it, its successor gets it.
+    async fn ask<Q: Serialize + Sync>(
+        &self,
+        head: &Q,
+        body: &[u8],
+        descriptor: Option<&OwnedFd>,
+    ) -> Result<Lent, Error> {
+        loop {
+            let mut lent = self.open().await?;
+            match lent.connection.send(head, body, descriptor.map(AsFd::as_fd)).await {
+                Ok(()) => return Ok(lent),
+                Err(Error::PeerGone) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// A connection to the other side: an idle one, or a fresh one. Waits while there is no edge;
@@ -141,5 +157,40 @@ impl Client {
             }
             edges.changed().await.map_err(|_| Error::PeerGone)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incoming;
+
+    /// Comes up after the first request, answers one with its number, and ends.
+    async fn answer(renewal: &Renewal, number: u8) {
+        tokio::task::yield_now().await;
+        let (edge, theirs) = Connection::pair().unwrap();
+        renewal.renew(edge);
+        let (mut incoming, door) = Incoming::new();
+        let door = tokio::spawn(door.serve(Connection::from_fd(theirs).unwrap()));
+        let mut connection = incoming.next().await;
+        connection.receive::<()>().await.unwrap();
+        connection.send(&number, b"", None).await.unwrap();
+        door.abort();
+        let _ = door.await;
+    }
+
+    #[test]
+    fn a_request_that_nobody_got_waits_for_the_successor() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, renewal) = Client::new(Arrow::MxToQmgr);
+            let time = Duration::from_secs(30);
+            for number in [1, 2] {
+                // The second time the connection to the first is still idle, and dead.
+                let asked = client.call::<_, u8>(&(), b"", None, time);
+                let (frame, ()) = tokio::join!(asked, answer(&renewal, number));
+                assert_eq!(frame.unwrap().head, number);
+            }
+        });
     }
 }
