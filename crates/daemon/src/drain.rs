@@ -6,6 +6,13 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Drain(pub(crate) watch::Receiver<bool>);
 
+impl From<watch::Receiver<bool>> for Drain {
+    /// `true` begins it.
+    fn from(begun: watch::Receiver<bool>) -> Self {
+        Self(begun)
+    }
+}
+
 impl Drain {
     /// Returns once draining has begun. Cancel-safe.
     pub async fn begun(&mut self) {

@@ -22,6 +22,9 @@ mod stream;
 mod upload;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 use guests::Guests;
 use room::Room;
 

@@ -135,13 +135,10 @@ fn remove(path: &Path) {
 /// Renames the file to `bad.NAME`, or to `bad.NAME.1` and so on where that exists.
 fn set_aside(directory: &Path, name: &OsStr) {
     let path = directory.join(name);
-    let result = bad_names(directory, name).try_for_each(|bad| {
-        match renameat2(AT_FDCWD, &path, AT_FDCWD, &bad, RenameFlags::RENAME_NOREPLACE) {
-            Err(nix::Error::EEXIST) => Ok(()),
-            other => Err(other),
-        }
-    });
-    if let Err(Err(error)) = result {
+    let renamed = bad_names(directory, name)
+        .map(|bad| renameat2(AT_FDCWD, &path, AT_FDCWD, &bad, RenameFlags::RENAME_NOREPLACE))
+        .find(|renamed| *renamed != Err(nix::Error::EEXIST));
+    if let Err(error) = renamed.unwrap_or(Err(nix::Error::EEXIST)) {
         tracing::error!("dropped file {} cannot be renamed: {error}", path.display());
     }
 }
@@ -156,6 +153,3 @@ fn bad_names(directory: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
         directory.join(bad)
     })
 }
-
-#[cfg(test)]
-mod tests {}

@@ -30,15 +30,14 @@ impl Room {
             Role::Mx => (Arrow::MxToPolicyd, Arrow::MxToQmgr),
             Role::Submission => (Arrow::SubmissionToPolicyd, Arrow::SubmissionToQmgr),
         };
-        Ok(Self {
-            role,
-            config: Arc::clone(&house.config),
-            settings: Arc::new(settings(role, &house.config)),
-            policyd: house.asks(policyd)?,
-            qmgr: house.asks(qmgr)?,
-            users: Users::default(),
-            zone: TimeZone::system(),
-        })
+        let config = Arc::clone(&house.config);
+        Ok(Self::new(role, config, house.asks(policyd)?, house.asks(qmgr)?))
+    }
+
+    pub(crate) fn new(role: Role, config: Arc<Config>, policyd: Client, qmgr: Client) -> Self {
+        let settings = Arc::new(settings(role, &config));
+        let (users, zone) = (Users::default(), TimeZone::system());
+        Self { role, config, settings, policyd, qmgr, users, zone }
     }
 
     /// Now, with the local offset.

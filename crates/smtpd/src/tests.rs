@@ -1,0 +1,191 @@
+//! Whole sessions over real sockets, with a `policyd` and a `qmgr` of the test's own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{
+    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
+    Role,
+};
+use envelope::{Envelope, QueueId};
+use ipc::policy::{Check, Client as Asker, Verdict, Verdicts};
+use ipc::submission::{Reply as Answer, Submit};
+use ipc::{Arrow, Client, Connection, Incoming};
+use tokio::sync::{mpsc, watch};
+
+use crate::room::Room;
+
+mod clients;
+mod drops;
+
+/// The other processes, and what they were told.
+pub(crate) struct House {
+    pub(crate) room: Arc<Room>,
+    pub(crate) checks: mpsc::UnboundedReceiver<Check>,
+    pub(crate) submissions: mpsc::UnboundedReceiver<Submission>,
+    pub(crate) drain: watch::Sender<bool>,
+}
+
+/// What came over one exchange with `qmgr`.
+#[derive(Debug)]
+pub(crate) enum Submission {
+    /// The frames' requests in order, and all content.
+    Whole { envelope: Envelope, id_at: usize, content: Vec<u8>, frames: usize },
+    /// The disk is said to be full.
+    Refused,
+    /// The connection closed before the end.
+    Aborted,
+}
+
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), test).await.expect("in time");
+    });
+}
+
+impl House {
+    pub(crate) fn new(role: Role, root: &Path, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(root);
+        change(&mut config);
+        let (told, checks) = mpsc::unbounded_channel();
+        let policyd = edge(Arrow::MxToPolicyd, move |connection| {
+            tokio::spawn(policyd(connection, told.clone()));
+        });
+        let (given, submissions) = mpsc::unbounded_channel();
+        let qmgr = edge(Arrow::MxToQmgr, move |connection| {
+            tokio::spawn(qmgr(connection, given.clone()));
+        });
+        let room = Arc::new(Room::new(role, Arc::new(config), policyd, qmgr));
+        let (drain, _) = watch::channel(false);
+        Self { room, checks, submissions, drain }
+    }
+}
+
+/// An edge whose other side takes connections as `serve` says.
+fn edge(arrow: Arrow, serve: impl Fn(Connection) + Send + Sync + 'static) -> Client {
+    let (client, renewal) = Client::new(arrow);
+    let (mut incoming, door) = Incoming::new();
+    let (ours, theirs) = Connection::pair().unwrap();
+    renewal.renew(ours);
+    tokio::spawn(door.serve(Connection::from_fd(theirs).unwrap()));
+    tokio::spawn(async move {
+        // Keeps the edge.
+        let _renewal = renewal;
+        loop {
+            serve(incoming.next().await);
+        }
+    });
+    client
+}
+
+/// Accepts everyone but `nobody`, and dies when asked about `death`.
+async fn policyd(mut connection: Connection, told: mpsc::UnboundedSender<Check>) {
+    while let Ok(frame) = connection.receive::<Check>().await {
+        let check = frame.head;
+        if check.recipients.iter().any(|recipient| recipient.local() == "death") {
+            return;
+        }
+        let verdict = |local: &str| match local {
+            "nobody" => Verdict::Refuse { code: 550, text: "5.1.1 User unknown".to_owned() },
+            _ => Verdict::Accept,
+        };
+        let verdicts = check.recipients.iter().map(|recipient| verdict(recipient.local()));
+        let verdicts = Verdicts(verdicts.collect());
+        told.send(check).unwrap();
+        connection.send(&verdicts, b"", None).await.unwrap();
+    }
+}
+
+/// Queues everything but what comes from `full`, and dies when given something from `death`.
+async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submission>) {
+    let id = QueueId::new(52).unwrap();
+    let mut open: Option<(Envelope, usize, Vec<u8>, usize)> = None;
+    while let Ok(frame) = connection.receive::<Submit>().await {
+        let body = frame.body.to_vec();
+        let (whole, answer) = match (frame.head, open.take()) {
+            (Submit::Whole { envelope, id_at }, None) => {
+                (Some((envelope, id_at.unwrap() as usize, body, 1)), Answer::Queued(id))
+            }
+            (Submit::Begin { envelope, id_at, .. }, None) => {
+                open = Some((envelope, id_at.unwrap() as usize, body, 1));
+                (None, Answer::Continue)
+            }
+            (Submit::More, Some((envelope, id_at, content, frames))) => {
+                open = Some((envelope, id_at, [content, body].concat(), frames + 1));
+                (None, Answer::Continue)
+            }
+            (Submit::End, Some((envelope, id_at, content, frames))) => {
+                (Some((envelope, id_at, content, frames + 1)), Answer::Queued(id))
+            }
+            (request, _) => panic!("{request:?} out of order"),
+        };
+        let from = whole.as_ref().and_then(|(envelope, ..)| envelope.reverse_path.0.as_ref());
+        let answer = match from.map(|from| from.local()) {
+            Some("death") => return,
+            Some("full") => Answer::Refused { code: 452, text: "4.3.1 Disk full".to_owned() },
+            _ => answer,
+        };
+        if let Answer::Refused { .. } = answer {
+            given.send(Submission::Refused).unwrap();
+        } else if let Some((envelope, id_at, content, frames)) = whole {
+            given.send(Submission::Whole { envelope, id_at, content, frames }).unwrap();
+        }
+        connection.send(&answer, b"", None).await.unwrap();
+    }
+    if open.is_some() {
+        given.send(Submission::Aborted).unwrap();
+    }
+}
+
+fn config(root: &Path) -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        hostname: "mx.test".to_owned(),
+        paths: Paths {
+            root: root.to_owned(),
+            file: root.join("pennypost.toml"),
+            tables: root.to_owned(),
+            queue: root.join("queue"),
+            drop: root.join("drop"),
+            run: root.join("run"),
+        },
+        listeners: Vec::new(),
+        relay: Relay { networks: Vec::new(), smarthost: None },
+        local: Local {
+            mailbox: Mailbox::Mbox("/var/mail/{user}".to_owned()),
+            detail: "+".to_owned(),
+            default_user: "nobody".to_owned(),
+            minimum_uid: 1000,
+        },
+        limits: Limits {
+            message_size: 1_000_000,
+            recipients: 100,
+            sessions: 10,
+            sessions_per_client: 2,
+            commands_in_error: 20,
+            hops: 100,
+        },
+        queue: Queue {
+            lifetime: second,
+            bounce_lifetime: second,
+            delay_warning: None,
+            first_retry: second,
+            max_retry: second,
+            min_free_space: 0,
+            host_status: second,
+        },
+        remote: Remote {
+            concurrency: 1,
+            connections: 1,
+            families: Families::Auto,
+            resolver: Resolver::System,
+            idle: second,
+        },
+        admins: Vec::new(),
+        log: LogTarget::Stderr,
+        rooted: true,
+    }
+}
