@@ -1,7 +1,9 @@
 //! A host that plays a script.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 
 /// The beginning of a session.
@@ -13,22 +15,30 @@ pub(super) const GOOD: &str = "c: MAIL FROM:<>\nc: RCPT TO:<a@one.test>\nc: DATA
 
 pub(super) struct Host {
     port: u16,
+    gate: Arc<Barrier>,
     thread: JoinHandle<Vec<u8>>,
 }
 
 impl Host {
     /// Plays one script for each connection, one connection after another. Lines: `s: reply`;
     /// `c: how the next command begins`; `.`: takes content; `half:` takes content that must not
-    /// end; `x:` and the end of the script close.
+    /// end; `gate:` stands still; `x:` and the end of the script close.
     pub(super) fn play(address: &str, scripts: &[&str]) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let scripts: Vec<_> = scripts.iter().map(|script| (*script).to_owned()).collect();
+        let gate = Arc::new(Barrier::new(2));
+        let of_thread = Arc::clone(&gate);
         let thread = std::thread::spawn(move || {
-            let play = |script: &String| play(listener.accept().unwrap().0, script);
+            let play = |script: &String| play(listener.accept().unwrap().0, script, &of_thread);
             scripts.iter().flat_map(play).collect()
         });
-        Self { port, thread }
+        Self { port, gate, thread }
+    }
+
+    /// Where two meet: the script at each `gate:`, and whoever waits here.
+    pub(super) fn gate(&self) -> Arc<Barrier> {
+        Arc::clone(&self.gate)
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -41,7 +51,7 @@ impl Host {
     }
 }
 
-fn play(stream: TcpStream, script: &str) -> Vec<u8> {
+fn play(stream: TcpStream, script: &str, gate: &Barrier) -> Vec<u8> {
     let mut content = Vec::new();
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
@@ -56,6 +66,7 @@ fn play(stream: TcpStream, script: &str) -> Vec<u8> {
             }
             "." => content.extend(read_content(&mut reader).unwrap()),
             "half:" => assert_eq!(read_content(&mut reader), None),
+            "gate:" => drop(gate.wait()),
             "x:" => return content,
             _ => panic!("{line}"),
         }
