@@ -120,10 +120,11 @@ impl Session {
 
     fn end_of_chunk(&mut self, last: bool) -> Option<Step> {
         let (intake, body) = open_intake(&mut self.transaction)?;
-        if last && intake.finish((&self.settings, body)).is_err() {
+        let rules = (&*self.settings, body);
+        if last && intake.finish(rules).is_err() {
             return self.bare(Stage::Content);
         }
-        if last || intake.fault().is_some() {
+        if last || intake.fault(rules).is_some() {
             return self.end_of_content();
         }
         let text = format!("{} bytes so far", intake.facts().size);
@@ -136,8 +137,8 @@ impl Session {
     fn end_of_content(&mut self) -> Option<Step> {
         self.state = State::Commands;
         self.patience.renew();
-        let (intake, _) = open_intake(&mut self.transaction)?;
-        if let Some(fault) = intake.fault().cloned() {
+        let (intake, body) = open_intake(&mut self.transaction)?;
+        if let Some(fault) = intake.fault((&self.settings, body)) {
             let refusal = self.refusal(Stage::Content, fault);
             self.refuse(refusal);
             self.transaction = None;

@@ -19,9 +19,14 @@ pub(super) struct Intake {
     piece: Vec<u8>,
     /// The end was reached.
     complete: bool,
-    /// Why the message will be refused; what still comes is thrown away.
-    fault: Option<Reply>,
+    /// Why the owner of the session cannot take it.
+    refused: Option<Reply>,
+    /// The message will be refused; what still comes is thrown away.
+    void: bool,
 }
+
+/// What content is measured by: the settings, and what BODY said of it.
+pub(super) type Rules<'a> = (&'a Settings, Option<Body>);
 
 impl Intake {
     pub(super) fn data() -> Self {
@@ -33,13 +38,13 @@ impl Intake {
     }
 
     const fn new(receiver: Receiver) -> Self {
-        Self { receiver, piece: Vec::new(), complete: false, fault: None }
+        Self { receiver, piece: Vec::new(), complete: false, refused: None, void: false }
     }
 
     pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
-        rules: (&Settings, Option<Body>),
+        rules: Rules<'_>,
     ) -> Result<Progress, Bare> {
         let room = (PIECE + 1).saturating_sub(self.piece.len());
         let (mut now, later) = input.split_at(room.min(input.len()));
@@ -53,7 +58,7 @@ impl Intake {
     }
 
     /// The last chunk is complete.
-    pub(super) fn finish(&mut self, rules: (&Settings, Option<Body>)) -> Result<(), Bare> {
+    pub(super) fn finish(&mut self, rules: Rules<'_>) -> Result<(), Bare> {
         self.receiver.finish(&mut self.piece)?;
         self.complete = true;
         self.examine(rules);
@@ -78,22 +83,21 @@ impl Intake {
         !self.complete || self.facts().eight_bit
     }
 
-    pub(super) const fn fault(&self) -> Option<&Reply> {
-        self.fault.as_ref()
+    /// Why the message is refused. What is known of content only grows, so that at its end the
+    /// answer does not depend on the pieces in which it came.
+    pub(super) fn fault(&self, (settings, body): Rules<'_>) -> Option<Reply> {
+        self.refused.clone().or_else(|| fault(self.facts(), settings, body))
     }
 
     pub(super) fn refuse(&mut self, reply: Reply) {
-        self.fault.get_or_insert(reply);
-        self.piece = Vec::new();
+        self.refused.get_or_insert(reply);
+        self.void = true;
     }
 
-    /// The first fault stays.
-    fn examine(&mut self, (settings, body): (&Settings, Option<Body>)) {
-        if let Some(reply) = fault(self.facts(), settings, body) {
-            self.refuse(reply);
-        }
-        if self.fault.is_some() {
-            self.piece.clear();
+    fn examine(&mut self, rules: Rules<'_>) {
+        self.void = self.void || self.fault(rules).is_some();
+        if self.void {
+            self.piece = Vec::new();
         }
     }
 }

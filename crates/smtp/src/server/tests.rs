@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use envelope::{Body, Enhanced, Origin};
+use proptest::prelude::*;
 
 use super::intake::PIECE;
 use super::{Ending, Message, Peer, Protocol, Session, Settings, Step, Unqualified};
@@ -41,6 +42,11 @@ impl Dialogue {
 
     /// The codes of the replies to `input`.
     fn say(&mut self, input: &[u8]) -> Vec<u16> {
+        self.say_some(input).0
+    }
+
+    /// The same, and the input that waits for more.
+    fn say_some(&mut self, input: &[u8]) -> (Vec<u16>, Vec<u8>) {
         let mut rest = input;
         loop {
             match self.session.step(&mut rest, self.now) {
@@ -62,7 +68,7 @@ impl Dialogue {
         }
         let output = String::from_utf8(std::mem::take(self.session.output())).unwrap();
         let last = output.lines().filter_map(|line| line.split_once(' '));
-        last.filter_map(|(code, _)| code.parse().ok()).collect()
+        (last.filter_map(|(code, _)| code.parse().ok()).collect(), rest.to_vec())
     }
 
     fn begin(&mut self) {
@@ -211,4 +217,59 @@ fn endless_excess_ends_the_session() {
         }
     }
     assert_eq!((replies.as_slice(), dialogue.ending), (&[552][..], Some(Ending::Forced)));
+}
+
+/// What a client may say, sense or nonsense.
+fn words() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec![
+        &b"EHLO x\r\n"[..],
+        b"MAIL FROM:<a@b>\r\n",
+        b"MAIL FROM:<a@b> BODY=7BIT\r\n",
+        b"RCPT TO:<c@d>\r\n",
+        b"RCPT TO:<>\r\n",
+        b"DATA\r\n",
+        b"BDAT 4\r\n",
+        b"BDAT 7 LAST\r\n",
+        b"RSET\r\n",
+        b"QUIT\r\n",
+        b"x\r\n",
+        b"..\r\n",
+        b"Received: x\r\n",
+        b".\r\n",
+        b"\xe4\0",
+        b"\r",
+        b"\n",
+    ]);
+    let start = Just(b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n".to_vec());
+    let rest = prop::collection::vec(word, 0..20).prop_map(|words| words.concat());
+    (start, rest).prop_map(|(start, rest)| [start, rest].concat())
+}
+
+proptest! {
+    #[test]
+    fn every_cut_gives_the_same_session(
+        words in words(),
+        cuts in prop::collection::vec(0_usize..9, 0..60),
+    ) {
+        let user = || Dialogue::new(Peer::User { uid: 1000, name: "alice".to_owned() });
+        let mut whole = user();
+        let replies = whole.say(&words);
+        let refusals = whole.session.refusals();
+        let mut cut = user();
+        let mut cut_replies = Vec::new();
+        let mut unread = Vec::new();
+        let mut rest = words.as_slice();
+        for length in cuts.into_iter().chain([usize::MAX]) {
+            let (piece, later) = rest.split_at(length.min(rest.len()));
+            unread.extend_from_slice(piece);
+            let (said, left) = cut.say_some(&unread);
+            cut_replies.extend(said);
+            unread = left;
+            rest = later;
+        }
+        prop_assert_eq!(replies, cut_replies);
+        prop_assert_eq!(refusals, cut.session.refusals());
+        prop_assert_eq!(whole.messages, cut.messages);
+        prop_assert_eq!(whole.ending, cut.ending);
+    }
 }
