@@ -11,9 +11,26 @@ use serde::{Deserialize, Serialize};
 /// written: a name, or an address literal with its brackets. Shown with quotes where the local
 /// part needs them. Equality ignores the case of the domain only (RFC 5321 §2.4).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Address {
     local: String,
     domain: String,
+}
+
+/// An address as another process sent it: not yet to be believed.
+#[derive(Deserialize)]
+struct Parts {
+    local: String,
+    domain: String,
+}
+
+impl TryFrom<Parts> for Address {
+    type Error = AddressError;
+
+    fn try_from(Parts { local, domain }: Parts) -> Result<Self, AddressError> {
+        Self::check(&local, &domain)?;
+        Ok(Self { local, domain })
+    }
 }
 
 /// Why a text is not a mailbox.
@@ -59,6 +76,11 @@ impl Address {
     /// # Errors
     /// As for parsing.
     pub fn new(local: &str, domain: &str) -> Result<Self, AddressError> {
+        Self::check(local, domain)?;
+        Ok(Self { local: local.to_owned(), domain: domain.to_owned() })
+    }
+
+    fn check(local: &str, domain: &str) -> Result<(), AddressError> {
         if local.is_empty() {
             return Err(AddressError::Incomplete);
         }
@@ -68,8 +90,7 @@ impl Address {
         if let Some(c) = local.chars().find(|c| c.is_control()) {
             return Err(AddressError::Character(c));
         }
-        check_domain(domain)?;
-        Ok(Self { local: local.to_owned(), domain: domain.to_owned() })
+        check_domain(domain)
     }
 
     /// The local part, without quotes.
@@ -314,6 +335,15 @@ mod tests {
         }
         let long = format!("{}@x", "a".repeat(65));
         assert_eq!(long.parse::<Address>(), Err(AddressError::TooLong));
+    }
+
+    #[test]
+    fn an_address_from_another_process_is_checked() {
+        let sent = postcard::to_allocvec(&("a\r\nDATA", "x.test")).unwrap();
+        assert!(postcard::from_bytes::<Address>(&sent).is_err());
+        let sent = postcard::to_allocvec(&("a", "x.test")).unwrap();
+        let received: Address = postcard::from_bytes(&sent).unwrap();
+        assert_eq!(received.to_string(), "a@x.test");
     }
 
     #[test]
