@@ -10,9 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use config::{
-    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
-};
+use config::Config;
 use envelope::{Body, Notify, QueueId, ReversePath, Status};
 use ipc::control::{Push, Report};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
@@ -124,53 +122,11 @@ fn attempt(user: &str, recipients: usize) -> Attempt {
 }
 
 fn config() -> Config {
-    let path = PathBuf::new;
-    Config {
-        hostname: "mx.example.org".into(),
-        paths: Paths {
-            root: path(),
-            file: path(),
-            tables: path(),
-            queue: path(),
-            drop: path(),
-            run: path(),
-        },
-        listeners: Vec::new(),
-        relay: Relay { networks: Vec::new(), smarthost: None },
-        local: Local {
-            mailbox: Mailbox::Maildir("{home}/Maildir".into()),
-            detail: "+".into(),
-            default_user: "nobody".into(),
-            minimum_uid: 1000,
-        },
-        limits: Limits {
-            message_size: 1,
-            recipients: 1,
-            sessions: 1,
-            sessions_per_client: 1,
-            commands_in_error: 1,
-            hops: 1,
-        },
-        queue: Queue {
-            lifetime: TIME,
-            bounce_lifetime: TIME,
-            delay_warning: None,
-            first_retry: TIME,
-            max_retry: TIME,
-            min_free_space: 0,
-            host_status: TIME,
-        },
-        remote: Remote {
-            concurrency: 1,
-            connections: 1,
-            families: Families::Auto,
-            resolver: Resolver::System,
-            idle: TIME,
-        },
-        admins: Vec::new(),
-        log: LogTarget::Stderr,
-        rooted: true,
-    }
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("pennypost.toml");
+    let text = "hostname = \"mx.example.org\"\n[local]\nmailbox = \"maildir:{home}/Maildir\"\n";
+    std::fs::write(&file, text).unwrap();
+    config::load(Some(root.path()), Some(&file)).unwrap()
 }
 
 fn run(test: impl Future<Output = ()>) {

@@ -9,13 +9,13 @@ use std::os::unix::net::UnixStream;
 use ipc::{Arrow, Connection, Door, Renewal};
 use tokio::sync::mpsc;
 
-use crate::keeper::Order;
+use crate::keeper::FreshEdge;
 use crate::plan::End;
 
 /// Knows where the other end of each arrow is.
 #[derive(Debug)]
 pub(crate) struct Edges {
-    pub(crate) owners: HashMap<End, mpsc::Sender<Order>>,
+    pub(crate) owners: HashMap<End, mpsc::Sender<FreshEdge>>,
     /// The supervisor's own ends.
     pub(crate) to_qmgr: Renewal,
     pub(crate) from_local: Door,
@@ -45,9 +45,9 @@ impl Edges {
     }
 
     fn give(&self, end: End, fd: OwnedFd) {
-        if let Some(orders) = self.owners.get(&end) {
+        if let Some(owner) = self.owners.get(&end) {
             // Full: a process that takes nothing is restarted by its keeper, and gets new edges.
-            let _ = orders.try_send(Order::Edge(end, fd));
+            let _ = owner.try_send((end, fd));
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::edges::Edges;
 use crate::ground::Accounts;
-use crate::keeper::{GENERATION, Gifts, Keeper, MAX_ORDERS, Order, State, now};
+use crate::keeper::{GENERATION, Gifts, Keeper, MAX_EDGES, Phase, State, now};
 use crate::listeners::Listeners;
 use crate::plan::{DRAIN, HOUSE, Room};
 use crate::trouble::{self, Trouble};
@@ -35,7 +35,7 @@ pub(crate) struct House {
 #[derive(Debug)]
 struct Held {
     room: Room,
-    orders: mpsc::Sender<Order>,
+    phase: watch::Sender<Phase>,
     state: watch::Receiver<State>,
 }
 
@@ -53,28 +53,29 @@ impl House {
         let (from_local, door) = Incoming::new();
         let mut edges = Edges { owners: HashMap::new(), to_qmgr: renewal, from_local: door };
         let rooms = HOUSE.each_ref().map(|plan| {
-            let (sender, orders) = mpsc::channel(MAX_ORDERS);
+            let (sender, fresh) = mpsc::channel(MAX_EDGES);
             edges.owners.extend(plan.ends().map(|end| (end, sender.clone())));
-            (plan, sender, orders)
+            (plan, fresh)
         });
         let hostname = config.hostname.clone();
         let mut house =
             Self { rooms: Vec::new(), hostname, listeners: listeners.describe(), started: now() };
         let tables = config.paths.tables.clone();
         let gifts = Arc::new(Gifts { configuration, tables, listeners, edges });
-        for (plan, sender, orders) in rooms {
+        for (plan, fresh) in rooms {
+            let (phase, wanted) = watch::channel(Phase::Run);
             let (state, watched) = watch::channel(State::new(plan.name));
             let keeper = Keeper {
                 plan,
                 program: programs.join(plan.command.0),
                 identity: accounts.get(plan.account),
                 gifts: Arc::clone(&gifts),
-                orders,
+                edges: fresh,
+                phase: wanted,
                 state,
-                draining: false,
             };
             tokio::spawn(keeper.keep());
-            house.rooms.push(Held { room: plan.room, orders: sender, state: watched });
+            house.rooms.push(Held { room: plan.room, phase, state: watched });
         }
         Ok((house, to_qmgr, from_local))
     }
@@ -94,25 +95,25 @@ impl House {
         let drained = async {
             let deadline = Instant::now() + DRAIN_TIME;
             for stage in DRAIN {
-                self.order(stage, || Order::Drain, deadline).await;
+                self.enter(Phase::Drain, stage, deadline).await;
             }
         };
         tokio::select! {
             () = drained => {}
             () = hurry => {}
         }
-        self.order(&DRAIN.concat(), || Order::Close, Instant::now() + CLOSE_TIME).await;
+        self.enter(Phase::Close, &DRAIN.concat(), Instant::now() + CLOSE_TIME).await;
     }
 
-    /// Gives each of these an order, and waits until they have ended.
-    async fn order(&self, stage: &[Room], order: fn() -> Order, deadline: Instant) {
+    /// Tells these what is wanted, and waits until they are gone.
+    async fn enter(&self, phase: Phase, stage: &[Room], deadline: Instant) {
         let concerned = || self.rooms.iter().filter(|held| stage.contains(&held.room));
-        for held in concerned().filter(|held| !held.state.borrow().ended) {
-            // A keeper that takes no orders is closed when the supervisor ends.
-            let _ = timeout_at(deadline, held.orders.send(order())).await;
+        for held in concerned() {
+            held.phase.send_replace(phase);
         }
         for held in concerned() {
-            let _ = timeout_at(deadline, held.state.clone().wait_for(|state| state.ended)).await;
+            // A keeper that is silent has none to keep.
+            let _ = timeout_at(deadline, held.state.clone().wait_for(|_| false)).await;
         }
     }
 

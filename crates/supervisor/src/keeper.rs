@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Role;
 use ipc::admin::Process;
 use ipc::control::{ListenerKind, Push, Report};
-use ipc::{Connection, MAX_BODY};
+use ipc::{Connection, Error, MAX_BODY};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -23,8 +23,8 @@ use crate::plan::{End, Plan};
 
 /// The only generation of the configuration so far.
 pub(crate) const GENERATION: u64 = 1;
-/// Orders that wait for a daemon.
-pub(crate) const MAX_ORDERS: usize = 64;
+/// Fresh edges that wait for a daemon.
+pub(crate) const MAX_EDGES: usize = 64;
 /// How long a daemon may take to read what it is sent.
 const PUSH_TIME: Duration = Duration::from_secs(10);
 /// How long a daemon may live on without its control socket before it is killed.
@@ -36,30 +36,30 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 /// What a daemon sees of the environment.
 const ENVIRONMENT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
 
-/// What a keeper is told.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// An end of a fresh edge, for the daemon.
-    Edge(End, OwnedFd),
+/// An end of a fresh edge, on its way to a daemon.
+pub(crate) type FreshEdge = (End, OwnedFd);
+
+/// What is wanted of a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Run,
     Drain,
-    /// End it, drained or not.
+    /// End, drained or not.
     Close,
 }
 
-/// What a keeper tells.
+/// What a keeper tells; it is silent once its daemon is gone for good.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     pub(crate) process: Process,
     pub(crate) ready: bool,
-    /// Drained and gone for good.
-    pub(crate) ended: bool,
 }
 
 impl State {
     /// Not yet started.
     pub(crate) fn new(name: &str) -> Self {
         let process = Process { name: name.to_owned(), pid: None, since: now(), restarts: 0 };
-        Self { process, ready: false, ended: false }
+        Self { process, ready: false }
     }
 }
 
@@ -81,16 +81,16 @@ pub(crate) struct Keeper {
     /// `None`: the caller's own.
     pub(crate) identity: Option<Identity>,
     pub(crate) gifts: Arc<Gifts>,
-    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) edges: mpsc::Receiver<FreshEdge>,
+    pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) state: watch::Sender<State>,
-    pub(crate) draining: bool,
 }
 
 impl Keeper {
     /// Until the daemon was drained or closed.
     pub(crate) async fn keep(mut self) {
         let mut delay = Duration::ZERO;
-        while !self.draining {
+        loop {
             let began = Instant::now();
             let end = match self.one_life().await {
                 Ok(end) => end.to_string(),
@@ -99,40 +99,38 @@ impl Keeper {
             self.state.send_modify(|state| {
                 state.process.pid = None;
                 state.process.since = now();
+                state.process.restarts += 1;
                 state.ready = false;
             });
-            if self.draining {
-                break;
-            }
             delay = next_delay(delay, began.elapsed());
-            tracing::error!("{} ended ({end}), starts again in {delay:?}", self.plan.name);
-            self.state.send_modify(|state| state.process.restarts += 1);
-            self.rest(delay).await;
+            if *self.phase.borrow() == Phase::Run {
+                tracing::error!("{} ended ({end}), starts again in {delay:?}", self.plan.name);
+            }
+            let over = self.phase.wait_for(|phase| *phase != Phase::Run);
+            if timeout(delay, over).await.is_ok() {
+                return;
+            }
         }
-        self.state.send_modify(|state| state.ended = true);
     }
 
-    async fn one_life(&mut self) -> Result<std::process::ExitStatus, ipc::Error> {
+    async fn one_life(&mut self) -> Result<ExitStatus, Error> {
         // Edges made before now are replaced by those that come with the start.
-        while let Ok(order) = self.orders.try_recv() {
-            self.note(&order);
-        }
+        while self.edges.try_recv().is_ok() {}
         let (mut control, theirs) = Connection::pair()?;
         let mut child = self.spawn(theirs)?;
         self.state.send_modify(|state| {
             state.process.pid = child.id();
             state.process.since = now();
         });
-        let furnished = timeout(PUSH_TIME, self.furnish(&mut control)).await;
-        let furnished = furnished.unwrap_or(Err(ipc::Error::TimedOut));
-        if furnished.is_ok() {
-            self.attend(&mut control, &mut child).await;
+        let mut fate = self.furnish(&mut control).await;
+        while fate.is_ok() {
+            fate = self.attend(&mut control, &mut child).await;
         }
         drop(control);
         let status = self.end(&mut child).await?;
-        match furnished {
-            // It died while it was told: how, its status says.
-            Ok(()) | Err(ipc::Error::PeerGone) => Ok(status),
+        match fate {
+            // How it died, its status says.
+            Ok(()) | Err(Error::PeerGone) => Ok(status),
             Err(error) => Err(error),
         }
     }
@@ -148,99 +146,65 @@ impl Keeper {
     }
 
     /// Sends everything that the plan says, and `Start`.
-    async fn furnish(&self, control: &mut Connection) -> Result<(), ipc::Error> {
+    async fn furnish(&self, control: &mut Connection) -> Result<(), Error> {
         let mut pieces = self.gifts.configuration.chunks(MAX_BODY).peekable();
         while let Some(piece) = pieces.next() {
             let last = pieces.peek().is_none();
-            control
-                .send(&Push::Configuration { generation: GENERATION, last }, piece, None)
-                .await?;
+            let configuration = Push::Configuration { generation: GENERATION, last };
+            timeout(PUSH_TIME, control.send(&configuration, piece, None))
+                .await
+                .unwrap_or(Err(Error::TimedOut))?;
         }
         for name in self.plan.tables {
             if let Some(table) = open_table(&self.gifts.tables.join(name))? {
-                give(control, &Push::Table { name: (*name).to_owned() }, table.as_fd()).await?;
+                let name = (*name).to_owned();
+                push(control, &Push::Table { name }, Some(table.as_fd())).await?;
             }
         }
         let listeners = &self.gifts.listeners;
-        for (_, address, socket) in
-            listeners.tcp.iter().filter(|(role, ..)| Some(*role) == self.plan.listens)
-        {
-            let push = Push::Listener(ListenerKind::Tcp(*address));
-            give(control, &push, socket.as_fd()).await?;
+        let own = listeners.tcp.iter().filter(|(role, ..)| Some(*role) == self.plan.listens);
+        for (_, address, socket) in own {
+            let listener = Push::Listener(ListenerKind::Tcp(*address));
+            push(control, &listener, Some(socket.as_fd())).await?;
         }
         if self.plan.listens == Some(Role::Submission) {
-            let push = Push::Listener(ListenerKind::Submit);
-            give(control, &push, listeners.submit.as_fd()).await?;
+            let listener = Push::Listener(ListenerKind::Submit);
+            push(control, &listener, Some(listeners.submit.as_fd())).await?;
         }
         for end in self.plan.ends() {
             let fd = self.gifts.edges.fresh(end)?;
-            give(control, &end.into(), fd.as_fd()).await?;
+            push(control, &end.into(), Some(fd.as_fd())).await?;
         }
-        control.send(&Push::Start, b"", None).await
+        push(control, &Push::Start, None).await
     }
 
-    /// Until the daemon ends, or is of no more use.
-    async fn attend(&mut self, control: &mut Connection, child: &mut Child) {
-        loop {
-            tokio::select! {
-                _ = child.wait() => return,
-                report = control.receive::<Report>() => match report {
-                    Ok(_) => {
-                        self.state.send_modify(|state| state.ready = true);
-                    }
-                    Err(ipc::Error::PeerGone) => return,
-                    Err(error) => {
-                        return tracing::error!("{}: {error}", self.plan.name);
-                    }
-                },
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return };
-                    self.note(&order);
-                    if !self.pass_on(control, order).await {
-                        return;
-                    }
+    /// Follows the daemon for one step. `Err`: it ended, or is to end, or is of no more use.
+    async fn attend(&mut self, control: &mut Connection, child: &mut Child) -> Result<(), Error> {
+        tokio::select! {
+            _ = child.wait() => Err(Error::PeerGone),
+            report = control.receive::<Report>() => {
+                self.state.send_modify(|state| state.ready = report.is_ok());
+                report.map(|_| ())
+            }
+            Some((end, fd)) = self.edges.recv() => push(control, &end.into(), Some(fd.as_fd())).await,
+            changed = self.phase.changed() => {
+                let phase = *self.phase.borrow();
+                match phase {
+                    Phase::Drain if changed.is_ok() => push(control, &Push::Drain, None).await,
+                    Phase::Run | Phase::Drain | Phase::Close => Err(Error::PeerGone),
                 }
             }
         }
     }
 
-    /// Is the daemon still of use?
-    async fn pass_on(&self, control: &mut Connection, order: Order) -> bool {
-        let sent = match order {
-            Order::Edge(end, fd) => {
-                timeout(PUSH_TIME, give(control, &end.into(), fd.as_fd())).await
-            }
-            Order::Drain => timeout(PUSH_TIME, control.send(&Push::Drain, b"", None)).await,
-            Order::Close => return false,
-        };
-        matches!(sent, Ok(Ok(())))
-    }
-
     /// Its control socket is closed: it ends by itself, or is killed.
-    async fn end(&self, child: &mut Child) -> io::Result<std::process::ExitStatus> {
+    async fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
         if let Ok(status) = timeout(LAST_SECONDS, child.wait()).await {
             return status;
         }
         tracing::error!("{} does not end by itself", self.plan.name);
         child.start_kill()?;
         child.wait().await
-    }
-
-    async fn rest(&mut self, delay: Duration) {
-        let end = Instant::now() + delay;
-        while !self.draining {
-            match tokio::time::timeout_at(end, self.orders.recv()).await {
-                Ok(Some(order)) => self.note(&order),
-                Ok(None) | Err(_) => return,
-            }
-        }
-    }
-
-    fn note(&mut self, order: &Order) {
-        match order {
-            Order::Edge(..) => {}
-            Order::Drain | Order::Close => self.draining = true,
-        }
     }
 }
 
@@ -253,8 +217,12 @@ pub(crate) fn confine(command: &mut Command, identity: Option<Identity>) {
     }
 }
 
-async fn give(control: &mut Connection, push: &Push, fd: BorrowedFd<'_>) -> Result<(), ipc::Error> {
-    control.send(push, b"", Some(fd)).await
+async fn push(
+    control: &mut Connection,
+    push: &Push,
+    fd: Option<BorrowedFd<'_>>,
+) -> Result<(), Error> {
+    timeout(PUSH_TIME, control.send(push, b"", fd)).await.unwrap_or(Err(Error::TimedOut))
 }
 
 /// `None`: there is no such file, which is as good as an empty one.

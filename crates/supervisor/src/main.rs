@@ -37,6 +37,7 @@ use listeners::{Listeners, bind_unix};
 use plan::HOUSE;
 use run_as::Runner;
 use signals::Signals;
+use tables::Finding;
 use trouble::Trouble;
 
 /// How long one who said stop may take to hear that it is done.
@@ -81,7 +82,7 @@ fn allow_descriptors() {
 async fn supervise(config: Config) -> Result<(), Trouble> {
     let programs = find_programs()?;
     let accounts = Accounts::look_up(&config)?;
-    check_tables(&config)?;
+    let findings = check_tables(&config)?;
     ground::make_directories(&config, &accounts)?;
     let run = &config.paths.run;
     let _lock = Lock::take(run)?;
@@ -93,6 +94,9 @@ async fn supervise(config: Config) -> Result<(), Trouble> {
     let control_socket = bind_unix(&run.join("control"))?;
     let mut signals = Signals::new().map_err(|error| Trouble::system("signals", error))?;
     daemon::log::start("supervisor", config.log);
+    for finding in findings {
+        tracing::warn!("{finding}");
+    }
 
     let config = Arc::new(config);
     let (house, to_qmgr, from_local) = House::start(&config, &accounts, listeners, &programs)?;
@@ -151,11 +155,12 @@ fn find_programs() -> Result<PathBuf, Trouble> {
     }
 }
 
-/// A table that is there must be readable: without it mail would be refused or go astray.
-fn check_tables(config: &Config) -> Result<(), Trouble> {
-    for name in HOUSE.iter().flat_map(|plan| plan.tables) {
-        keeper::open_table(&config.paths.tables.join(name))
-            .map_err(|error| Trouble(trouble::CONFIG, error.to_string()))?;
+/// What is wrong with the tables, unless it keeps us from starting: without a table that cannot
+/// be read mail would be refused or go astray.
+fn check_tables(config: &Config) -> Result<Vec<Finding>, Trouble> {
+    let findings = config::check_tables(config);
+    match findings.iter().find(|finding| finding.unsupported) {
+        Some(finding) => Err(Trouble(trouble::CONFIG, finding.to_string())),
+        None => Ok(findings),
     }
-    Ok(())
 }

@@ -1,14 +1,10 @@
 //! The whole house with stand-ins for the daemons (`examples/stand_in.rs`).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 
-use config::{
-    Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
-    Role,
-};
 use ipc::Connection;
 use ipc::admin::{Answer, Command, Hello, Welcome};
 use ipc::run_as::{RunAs, Started};
@@ -84,7 +80,7 @@ impl Rooted {
 
     async fn drain(&self) {
         self.house.drain(std::future::pending()).await;
-        assert!(self.house.rooms.iter().all(|held| held.state.borrow().ended));
+        assert!(self.house.rooms.iter().all(|held| held.state.has_changed().is_err()));
     }
 }
 
@@ -175,52 +171,11 @@ fn a_process_for_each_known_user() {
 }
 
 fn config(root: &Path) -> Config {
-    let addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    let path = || root.to_owned();
-    Config {
-        hostname: "mx.example.org".into(),
-        paths: Paths {
-            root: path(),
-            file: path(),
-            tables: path(),
-            queue: path(),
-            drop: path(),
-            run: path(),
-        },
-        listeners: vec![Listener { role: Role::Mx, addresses }],
-        relay: Relay { networks: Vec::new(), smarthost: None },
-        local: Local {
-            mailbox: Mailbox::Maildir("{home}/Maildir".into()),
-            detail: "+".into(),
-            default_user: "nobody".into(),
-            minimum_uid: 1000,
-        },
-        limits: Limits {
-            message_size: 1,
-            recipients: 1,
-            sessions: 1,
-            sessions_per_client: 1,
-            commands_in_error: 1,
-            hops: 1,
-        },
-        queue: Queue {
-            lifetime: TIME,
-            bounce_lifetime: TIME,
-            delay_warning: None,
-            first_retry: TIME,
-            max_retry: TIME,
-            min_free_space: 0,
-            host_status: TIME,
-        },
-        remote: Remote {
-            concurrency: 1,
-            connections: 1,
-            families: Families::Auto,
-            resolver: Resolver::System,
-            idle: TIME,
-        },
-        admins: Vec::new(),
-        log: LogTarget::Stderr,
-        rooted: true,
-    }
+    let text = "hostname = \"mx.example.org\"\n[tables]\ndirectory = \"/\"\n\
+                [[listener]]\nrole = \"mx\"\naddress = \"127.0.0.1:0\"\n";
+    let file = root.join("pennypost.toml");
+    std::fs::write(&file, text).unwrap();
+    let config = config::load(Some(root), Some(&file)).unwrap();
+    std::fs::create_dir_all(&config.paths.run).unwrap();
+    config
 }
