@@ -1,6 +1,6 @@
 //! Who we are, so that mail for others never comes back to us (RFC 5321 §5.1).
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 use envelope::NextHop;
 
@@ -9,6 +9,8 @@ use envelope::NextHop;
 pub struct Ourselves {
     /// The name in our greeting, lower case.
     pub hostname: String,
+    /// Of the interfaces of this machine, loopback aside.
+    pub addresses: Vec<IpAddr>,
     /// Where we take mail from other systems.
     pub listeners: Vec<SocketAddr>,
 }
@@ -26,13 +28,12 @@ impl Ourselves {
         let ip = address.ip().to_canonical();
         let same_port = self.listeners.iter().filter(|at| at.port() == address.port());
         let mut addresses = same_port.map(|at| at.ip().to_canonical());
-        addresses.any(|at| at == ip || (at.is_unspecified() && is_of_this_machine(ip)))
+        addresses.any(|at| at == ip || (at.is_unspecified() && self.have(ip)))
     }
-}
 
-/// The kernel binds a socket to addresses of this machine only.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
+    fn have(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.addresses.contains(&ip)
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +43,8 @@ mod tests {
     #[test]
     fn known_by_name_and_by_address() {
         let listeners = vec!["0.0.0.0:25".parse().unwrap(), "127.0.0.9:2525".parse().unwrap()];
-        let ourselves = Ourselves { hostname: "mx.test".to_owned(), listeners };
+        let addresses = vec!["192.0.2.9".parse().unwrap()];
+        let ourselves = Ourselves { hostname: "mx.test".to_owned(), addresses, listeners };
         assert!(ourselves.are_called("MX.test", 25));
         assert!(ourselves.are_called("mx.test", 2525));
         assert!(!ourselves.are_called("mx.test", 10025));
@@ -53,6 +55,8 @@ mod tests {
             ("127.0.0.1:2525", false),
             ("127.0.0.9:2525", true),
             ("192.0.2.1:25", false),
+            ("192.0.2.9:25", true),
+            ("192.0.2.9:2525", false),
         ] {
             assert_eq!(ourselves.listen_at(address.parse().unwrap()), ours, "{address}");
         }

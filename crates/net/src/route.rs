@@ -151,16 +151,10 @@ fn unknown(hop: &NextHop, name: &str, failure: &Failure) -> Status {
         Failure::NoRecords => "the DNS has no address for this host",
     };
     let text = format!("{name}: {why}");
-    match &hop.host {
-        // The administrator named this host, in mailertable or as smarthost: X.3.5, "system
-        // incorrectly configured", is a fault of ours.
-        Host::Exact(_) => Status::Deferred(Detail::ours(Enhanced(3, 5), text)),
-        Host::Domain(domain) if domain == name => {
-            Status::Failed(Detail::ours(Enhanced::BAD_SYSTEM, text))
-        }
-        // RFC 5321 §5.1: MX records of which none can be used are an error.
-        Host::Domain(_) => Status::Failed(Detail::ours(Enhanced::UNROUTABLE, text)),
-    }
+    // RFC 5321 §5.1: MX records of which none can be used are an error too.
+    let is_exchange = matches!(&hop.host, Host::Domain(domain) if domain != name);
+    let enhanced = if is_exchange { Enhanced::UNROUTABLE } else { Enhanced::BAD_SYSTEM };
+    Status::Failed(Detail::ours(enhanced, text))
 }
 
 #[cfg(test)]

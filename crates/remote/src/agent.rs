@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Config, Families, Resolver as Servers, Role};
-use envelope::{Detail, Enhanced, NextHop, Status};
+use envelope::{Detail, Enhanced, Host, NextHop, Recipient, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use net::{Ourselves, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
@@ -50,7 +50,11 @@ impl Agent {
         let mx = config.listeners.iter().filter(|listener| listener.role == Role::Mx);
         let listeners = mx.flat_map(|listener| listener.addresses.iter().copied()).collect();
         Ok(Self {
-            ourselves: Ourselves { hostname: config.hostname.clone(), listeners },
+            ourselves: Ourselves {
+                hostname: config.hostname.clone(),
+                addresses: config.addresses.clone(),
+                listeners,
+            },
             resolver: Resolver::new(&servers, families)?,
             kept: Kept::new(config.remote.idle, config.remote.connections),
             places: Semaphore::new(config.remote.connections.clamp(1, Semaphore::MAX_PERMITS)),
@@ -119,10 +123,9 @@ impl Agent {
 
     /// Tries the addresses of the next hop in turn until one of them decides.
     async fn deliver_afresh(&self, hop: &NextHop, mail: &Mail<'_>, content: &Content) -> Done {
-        let all = mail.recipients.len();
         let mut route = match Route::find(&self.resolver, &self.ourselves, hop).await {
             Ok(route) => route,
-            Err(status) => return Done::unreached(all, status),
+            Err(status) => return Done::unreached(hop, mail, &status),
         };
         let mut last: Option<(Target, Detail)> = None;
         let mut connected = false;
@@ -147,9 +150,9 @@ impl Agent {
             Some((target, why)) => Done {
                 relay: relay(&target),
                 unreachable: !connected,
-                ..Done::all(all, &Status::Deferred(why))
+                ..Done::all(mail.recipients.len(), &Status::Deferred(why))
             },
-            None => Done::unreached(all, route.trouble()),
+            None => Done::unreached(hop, mail, &route.trouble()),
         }
     }
 
@@ -182,15 +185,31 @@ impl Done {
         Self { answers, relay: "none".to_owned(), unreachable: false }
     }
 
-    /// No host was found. Only what may pass counts against the next hop.
-    fn unreached(recipients: usize, status: Status) -> Self {
-        let unreachable = matches!(status, Status::Deferred(_));
-        Self { unreachable, ..Self::all(recipients, &status) }
+    /// No host was found.
+    fn unreached(hop: &NextHop, mail: &Mail<'_>, why: &Status) -> Self {
+        let status = |recipient| blame(hop, recipient, why.clone());
+        let answer = |recipient| Answer { status: status(recipient), host_notifies: false };
+        let answers: Vec<_> = mail.recipients.iter().map(answer).collect();
+        let unreachable = answers.iter().any(|one| matches!(one.status, Status::Deferred(_)));
+        Self { answers, relay: "none".to_owned(), unreachable }
     }
 
     fn deferred(mail: &Mail<'_>, why: &str) -> Self {
         let status = Status::Deferred(Detail::ours(Enhanced::BAD_CONNECTION, why));
         Self::all(mail.recipients.len(), &status)
+    }
+}
+
+/// Whose fault it is that the DNS knows no way: a next hop that is not the domain of the recipient
+/// was written into mailertable or as smarthost, and mail waits until that is mended. X.3.5:
+/// "system incorrectly configured".
+fn blame(hop: &NextHop, recipient: &Recipient, status: Status) -> Status {
+    let theirs = matches!(&hop.host, Host::Domain(name) if *name == recipient.address.domain_key());
+    match status {
+        Status::Failed(detail) if !theirs => {
+            Status::Deferred(Detail { enhanced: Enhanced(3, 5), ..detail })
+        }
+        Status::Delivered(_) | Status::Deferred(_) | Status::Failed(_) => status,
     }
 }
 

@@ -173,6 +173,7 @@ fn config() -> Config {
         },
         admins: Vec::new(),
         log: LogTarget::Stderr,
+        addresses: Vec::new(),
         rooted: true,
     }
 }
