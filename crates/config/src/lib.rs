@@ -1,10 +1,22 @@
 //! The file the administrator writes, `pennypost.toml`, checked once.
 //!
-//! [`raw`] is what the file says; [`Config`] is what it means: defaults filled in, paths resolved.
-//! The supervisor reads the file and pushes the result; no other daemon parses TOML.
+//! [`load`] reads the file and says everything that is wrong with it, with line, column and remedy.
+//! [`Config`] is what it means: defaults filled in, paths resolved. The supervisor reads the file
+//! and pushes the result; no other daemon parses TOML.
 
+mod check;
+mod fill;
+mod keys;
+mod load;
+mod reader;
+mod report;
 mod resolved;
+mod units;
 
+pub use check::{check_tables, read_table};
+pub use keys::{NOT_YET, SUPPORTED};
+pub use load::load;
+pub use report::{Finding, Report};
 pub use resolved::{
     Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote,
     Resolver, Role,

@@ -23,6 +23,8 @@ pub struct Config {
     /// User names and `@groups` that may control the MTA and see all mail.
     pub admins: Vec<String>,
     pub log: LogTarget,
+    /// The addresses of this machine's interfaces, loopback aside: mail for these literals is local.
+    pub addresses: Vec<IpAddr>,
     /// The MTA runs under `--root`: no uid changes, local users are those of the `users` table.
     pub rooted: bool,
 }

@@ -62,6 +62,23 @@ impl House {
         incoming.ok_or_else(|| format!("the supervisor gave no edge for {arrow}").into())
     }
 
+    /// Reads a table with `read`; a file that is not there is an empty table. Bad lines are logged.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn table<T: Default>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str, File) -> std::io::Result<tables::Read<T>>,
+    ) -> Result<T, Error> {
+        let Some(file) = self.tables.remove(name) else { return Ok(T::default()) };
+        let read = read(name, file).map_err(|error| format!("{name}: {error}"))?;
+        for finding in read.findings {
+            tracing::warn!("{finding}");
+        }
+        Ok(read.table)
+    }
+
     /// The wish to end.
     #[must_use]
     pub fn drain(&self) -> Drain {

@@ -9,7 +9,7 @@ mod route;
 use envelope::{Address, NextHop};
 use tables::{Aliases, LocalDomains, Mailertable};
 
-pub use route::{Member, Route, Routed, Step};
+pub use route::{Member, Route, Routed};
 
 /// Everything that decides about routes.
 #[derive(Debug, Clone, Default)]
@@ -31,17 +31,5 @@ impl Router {
     #[must_use]
     pub fn route(&self, address: &Address, expanded_from: &[Address]) -> Routed {
         route::follow(self, address, expanded_from)
-    }
-}
-
-/// User and detail of a local part, in lower case: `Alice+Lists` is `alice` and `lists`.
-#[must_use]
-pub fn split_detail(local: &str, separator: &str) -> (String, Option<String>) {
-    let local = local.to_lowercase();
-    match local.split_once(separator) {
-        Some((user, detail)) if !separator.is_empty() && !user.is_empty() => {
-            (user.to_owned(), Some(detail.to_owned()))
-        }
-        _ => (local, None),
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use envelope::{Address, Detail, Enhanced, Host, NextHop, Status};
-use tables::{Alias, Because, Entry, Mailer, Target, literal};
+use tables::{Alias, Because, Entry, Mailer, Step, Target, literal, split_detail};
 
-use crate::{MAX_DEPTH, Router, split_detail};
+use crate::{MAX_DEPTH, Router};
 
 /// Where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,26 +38,6 @@ pub struct Routed {
     pub address: Address,
     /// In the order in which they were applied.
     pub trace: Vec<Step>,
-}
-
-/// One rule that applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The table file, or the key of `pennypost.toml`.
-    pub file: &'static str,
-    /// `None`: a key, or a rule of the house.
-    pub line: Option<usize>,
-    pub text: String,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", envelope::printable(&self.text))
-    }
 }
 
 impl fmt::Display for Route {

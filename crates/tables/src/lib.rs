@@ -4,18 +4,22 @@
 //! cannot be understood is reported as a [`Finding`] and skipped; the others count.
 
 mod aliases;
+mod detail;
 mod finding;
 mod lines;
 mod list;
 mod local_domains;
 mod mailertable;
+mod step;
 mod users;
 
 pub use aliases::{Alias, Aliases, Target};
+pub use detail::split_detail;
 pub use finding::Finding;
 pub use list::Names;
 pub use local_domains::{Because, LocalDomains, literal};
 pub use mailertable::{Entry, Mailer, Mailertable};
+pub use step::Step;
 pub use users::Users;
 
 /// A table as read, and what was wrong with it.

@@ -1,0 +1,157 @@
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use tables::{Aliases, LocalDomains, Names};
+
+use super::*;
+
+fn policy() -> Policy {
+    let names = Names::read("local-host-names", "# ours\nexample.org\n".as_bytes()).unwrap().table;
+    let own = vec!["192.0.2.1".parse().unwrap()];
+    let aliases = "root: alice\nstaff: alice, bob@far.test\nlist+dev: bob\n";
+    Policy {
+        local: LocalDomains { hostname: "mx.example.org".into(), names, addresses: own },
+        aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
+        detail: "+".into(),
+        networks: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+    }
+}
+
+fn stranger() -> Client {
+    network("203.0.113.9")
+}
+
+fn network(address: &str) -> Client {
+    Client::Network(address.parse::<IpAddr>().unwrap())
+}
+
+/// `alice` is the only user.
+fn rule(client: Client, recipient: &str) -> (Verdict, Vec<String>) {
+    let recipient = recipient.parse().unwrap();
+    let mut trace = Vec::new();
+    let verdict = match policy().recipient(client, &recipient, &mut trace) {
+        Ruling::Decided(verdict) => verdict,
+        Ruling::Depends(user) => {
+            let account = if user == "alice" { Account::Exists } else { Account::Unknown };
+            conclude(&recipient, account, &mut trace)
+        }
+    };
+    (verdict, trace.iter().map(ToString::to_string).collect())
+}
+
+fn code(client: Client, recipient: &str) -> u16 {
+    match rule(client, recipient).0 {
+        Verdict::Accept => 250,
+        Verdict::Refuse { code, .. } => code,
+    }
+}
+
+#[test]
+fn who_is_local_and_known_is_accepted_from_anybody() {
+    for known in [
+        "alice@example.org",
+        "Alice+lists@EXAMPLE.org.",
+        "staff@mx.example.org",
+        "STAFF+x@localhost",
+        "list+dev@example.org",
+        "alice@[192.0.2.1]",
+        "postmaster@example.org",
+        "Postmaster@[192.0.2.1]",
+    ] {
+        assert_eq!(code(stranger(), known), 250, "{known}");
+    }
+}
+
+#[test]
+fn who_is_local_and_unknown_is_refused_whoever_asks() {
+    for unknown in [
+        "bob@example.org",
+        "list@example.org",
+        "alice%far.test@example.org",
+        "far.test!alice@example.org",
+        "\"alice@far.test\"@example.org",
+        "+alice@example.org",
+    ] {
+        for client in [stranger(), network("10.1.2.3"), Client::User] {
+            assert_eq!(code(client, unknown), 550, "{unknown}");
+        }
+    }
+    let (verdict, _) = rule(stranger(), "bob@example.org");
+    let text = "5.1.1 <bob@example.org>... User unknown".to_owned();
+    assert_eq!(verdict, Verdict::Refuse { code: 550, text });
+}
+
+#[test]
+fn only_those_who_may_relay_do() {
+    for may in
+        [network("10.1.2.3"), network("::ffff:10.1.2.3"), network("2001:db8::5"), Client::User]
+    {
+        assert_eq!(code(may, "x@far.test"), 250, "{may:?}");
+        assert_eq!(code(may, "x@[198.51.100.1]"), 250, "{may:?}");
+    }
+    for may_not in [stranger(), network("::1"), network("11.0.0.1")] {
+        for recipient in ["x@far.test", "postmaster@far.test", "x@a.example.org", "x@[192.0.2.2]"] {
+            assert_eq!(code(may_not, recipient), 550, "{may_not:?} {recipient}");
+        }
+    }
+    let (verdict, _) = rule(stranger(), "x@far.test");
+    let text = "5.7.1 <x@far.test>... Relaying denied".to_owned();
+    assert_eq!(verdict, Verdict::Refuse { code: 550, text });
+}
+
+#[test]
+fn users_that_cannot_be_looked_up_are_deferred() {
+    let recipient = "alice@example.org".parse().unwrap();
+    let verdict = conclude(&recipient, Account::Unavailable, &mut Vec::new());
+    assert!(matches!(verdict, Verdict::Refuse { code: 451, text } if text.starts_with("4.3.0 ")));
+}
+
+#[test]
+fn the_trace_tells_the_lines() {
+    for (client, recipient, trace) in [
+        (
+            stranger(),
+            "staff@example.org",
+            ["local-host-names:2: the domain is local", "aliases:2: the name is an alias"]
+                .as_slice(),
+        ),
+        (network("10.0.0.1"), "x@far.test", &["relay.networks: 10.0.0.0/8 may relay"]),
+        (
+            stranger(),
+            "bob@mx.example.org",
+            &[
+                "the domain is this host's own name or address",
+                "there is no such user and no alias",
+            ],
+        ),
+        (
+            stranger(),
+            "x@far.test",
+            &["the domain is not local and the client is not in relay.networks"],
+        ),
+    ] {
+        assert_eq!(rule(client, recipient).1, trace, "{recipient}");
+    }
+}
+
+proptest! {
+    /// Whatever the local part says, a stranger reaches no other system.
+    #[test]
+    fn nothing_in_a_local_part_relays(local in "[ -~]{1,40}") {
+        let Ok(recipient) = Address::new(&local, "far.test") else { return Ok(()) };
+        let ruling = policy().recipient(stranger(), &recipient, &mut Vec::new());
+        prop_assert_eq!(ruling, Ruling::Decided(Verdict::relaying_denied(&recipient)));
+    }
+
+    /// At a local domain, the name that is asked for is a part of the local part.
+    #[test]
+    fn a_user_name_comes_from_the_local_part(local in "\\PC{1,40}") {
+        let Ok(recipient) = Address::new(&local, "example.org") else { return Ok(()) };
+        match policy().recipient(stranger(), &recipient, &mut Vec::new()) {
+            Ruling::Depends(user) => {
+                prop_assert!(!user.is_empty() && local.to_lowercase().starts_with(&user));
+            }
+            Ruling::Decided(verdict) => prop_assert_eq!(verdict, Verdict::Accept),
+        }
+    }
+}

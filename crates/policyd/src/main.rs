@@ -1,0 +1,115 @@
+//! `policyd`: answers `smtpd` whether a client may send to the recipients that it names.
+//!
+//! **Invariant:** it decides nothing else, and what it cannot look up is refused with 4xx.
+
+mod directory;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use daemon::House;
+use ipc::policy::{Check, Client, Verdict, Verdicts};
+use ipc::{Arrow, Connection, Frame};
+use policy::{Known, Policy};
+use tables::{Aliases, LocalDomains, Names, Users};
+
+use directory::Directory;
+
+fn main() -> ExitCode {
+    daemon::run("policyd", answer)
+}
+
+/// The whole job: each connection asks, one request after the other.
+async fn answer(mut house: House) -> Result<(), daemon::Error> {
+    let desk = Arc::new(Desk::furnish(&mut house)?);
+    let mut mx = house.answers(Arrow::MxToPolicyd)?;
+    let mut submission = house.answers(Arrow::SubmissionToPolicyd)?;
+    let mut drain = house.drain();
+    loop {
+        let (connection, trust) = tokio::select! {
+            connection = mx.next() => (connection, Trust::Network),
+            connection = submission.next() => (connection, Trust::Users),
+            () = drain.begun() => return Ok(()),
+        };
+        tokio::spawn(Arc::clone(&desk).serve(connection, trust));
+    }
+}
+
+/// What the other end may claim; follows from the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Network,
+    Users,
+}
+
+/// What is needed to answer.
+#[derive(Debug)]
+struct Desk {
+    policy: Policy,
+    directory: Directory,
+}
+
+impl Desk {
+    fn furnish(house: &mut House) -> Result<Self, daemon::Error> {
+        let config = Arc::clone(&house.config);
+        let names = house.table("local-host-names", Names::read)?;
+        let users = house.table("users", Users::read)?;
+        let policy = Policy {
+            local: LocalDomains {
+                hostname: config.hostname.clone(),
+                names,
+                addresses: config.addresses.clone(),
+            },
+            aliases: house.table("aliases", Aliases::read)?,
+            networks: config.relay.networks.clone(),
+            detail: config.local.detail.clone(),
+        };
+        let directory = if config.rooted {
+            Directory::table(users)
+        } else {
+            Directory::system(config.local.minimum_uid)
+        };
+        Ok(Self { policy, directory })
+    }
+
+    async fn serve(self: Arc<Self>, mut connection: Connection, trust: Trust) {
+        loop {
+            let check = match connection.receive::<Check>().await {
+                Ok(Frame { head, .. }) => head,
+                Err(ipc::Error::PeerGone) => return,
+                Err(error) => return tracing::warn!("smtpd asks badly: {error}"),
+            };
+            let Some(client) = who(&check.client, trust) else {
+                return tracing::warn!("smtpd (mx) claims to speak for a local user");
+            };
+            let verdicts = self.decide(client, &check).await;
+            if connection.send(&verdicts, b"", None).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn decide(&self, client: policy::Client, check: &Check) -> Verdicts {
+        let mut verdicts = Vec::with_capacity(check.recipients.len());
+        for recipient in &check.recipients {
+            let known = match self.policy.asks_for(recipient) {
+                Some(user) => self.directory.find(&user).await,
+                None => Known::Unsure,
+            };
+            let decision = self.policy.recipient(client, recipient, known);
+            verdicts.push(match decision.verdict {
+                policy::Verdict::Accept => Verdict::Accept,
+                policy::Verdict::Refuse(code, text) => Verdict::Refuse { code, text },
+            });
+        }
+        Verdicts(verdicts)
+    }
+}
+
+fn who(client: &Client, trust: Trust) -> Option<policy::Client> {
+    match (client, trust) {
+        (Client::Network(address), _) => Some(policy::Client::Network(*address)),
+        (Client::User { .. }, Trust::Users) => Some(policy::Client::User),
+        (Client::User { .. }, Trust::Network) => None,
+    }
+}
