@@ -290,8 +290,6 @@ impl Drop for Claim {
 fn key(destination: &Destination) -> Destination {
     match destination {
         Destination::Remote(next_hop) => Destination::Remote(next_hop.clone()),
-        Destination::Local { user, .. } => {
-            Destination::Local { user: user.clone(), detail: None }
-        }
+        Destination::Local { user, .. } => Destination::Local { user: user.clone(), detail: None },
     }
 }

@@ -81,7 +81,8 @@ impl Circumstances<'_> {
             Status::Failed(detail) => self.failed(detail),
             Status::Deferred(detail) => self.deferred(detail, 0),
             Status::Delivered(ref detail) => {
-                let ours = if detail.remote.is_some() { Action::Relayed } else { Action::Delivered };
+                let ours =
+                    if detail.remote.is_some() { Action::Relayed } else { Action::Delivered };
                 self.served(status, (tell == Tell::Us).then_some(ours))
             }
         }
@@ -123,8 +124,10 @@ impl Circumstances<'_> {
         Duration::from_millis(self.now.saturating_sub(self.arrival))
     }
 
+    /// Later than now, so that an attempt always lies before the next due time.
     fn after(&self, wait: Duration) -> Millis {
-        self.now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.now.saturating_add(millis.max(1))
     }
 }
 

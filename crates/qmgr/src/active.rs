@@ -1,0 +1,269 @@
+//! The active set: what is due is taken up here, as far as there is room, and goes through a
+//! round of attempts.
+//!
+//! Idle messages cost no memory: the due index is read in pages, only when its next row is due,
+//! and never from its beginning, because what lies before the cursor has been seen. A message that
+//! just arrived is taken up without being read back.
+//!
+//! **Invariant:** no due row is lost from sight: it is active, parked, after the cursor, or the
+//! cursor goes back to it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::Drain;
+use envelope::QueueId;
+use ipc::delivery::Destination;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use crate::hops::Parked;
+use crate::record::{Millis, Queued};
+use crate::round::{self, Next, Report};
+use crate::shared::{Arrived, Shared, Wake, lock};
+use crate::store::{Due, LOAD, StoreError};
+
+/// Messages in a round of attempts.
+const ACTIVE: usize = 2000;
+/// Bytes of content kept for them; what is beyond is read back when it is needed.
+const ACTIVE_BYTES: usize = 32 << 20;
+/// Rows of the due index read at a time.
+const ROWS: usize = 512;
+/// How often destinations are looked after and the time is saved.
+const MINUTE: Duration = Duration::from_secs(60);
+/// The longest sleep: a step of the clock is noticed by then.
+const NAP: Duration = MINUTE;
+/// How long attempts under way may take once the process is to end.
+const LAST_ATTEMPTS: Duration = Duration::from_secs(30);
+
+/// The state of the task.
+#[derive(Debug)]
+pub struct Active {
+    shared: Arc<Shared>,
+    rounds: JoinSet<Report>,
+    /// Bytes of content that rounds hold.
+    bytes: usize,
+    /// Messages that wait for a full destination.
+    parked: HashSet<QueueId>,
+    /// Those of them that were called back, to be taken up before all others.
+    called_back: VecDeque<QueueId>,
+    /// Rows that were read and are due.
+    rows: VecDeque<Due>,
+    /// The last row that was read.
+    cursor: Option<Due>,
+    /// When there may be a due row after the cursor.
+    horizon: Millis,
+    /// Rows were passed by that are still due: go back once a minute.
+    left_some: bool,
+}
+
+/// What the task listens to.
+#[derive(Debug)]
+pub struct Inbox {
+    pub wakes: mpsc::Receiver<Wake>,
+    pub called_back: mpsc::UnboundedReceiver<QueueId>,
+}
+
+impl Inbox {
+    /// Wakes that wait; submitters and administrators then wait too.
+    pub const WAKES: usize = 1024;
+}
+
+impl Active {
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            rounds: JoinSet::new(),
+            bytes: 0,
+            parked: HashSet::new(),
+            called_back: VecDeque::new(),
+            rows: VecDeque::new(),
+            cursor: None,
+            horizon: 0,
+            left_some: false,
+        }
+    }
+
+    /// Takes up what is due until the process drains, and then lets what is under way end.
+    pub async fn run(mut self, mut inbox: Inbox, mut drain: Drain) {
+        let mut minute = interval(MINUTE);
+        minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !drain.has_begun() {
+            if let Err(error) = self.take_up().await {
+                tracing::error!("the queue cannot be read: {error}");
+                self.horizon = self.shared.clock.now().saturating_add(1000);
+            }
+            let next_look = self.next_look();
+            tokio::select! {
+                Some(ended) = self.rounds.join_next() => self.ended(ended),
+                Some(wake) = inbox.wakes.recv() => self.wake(wake),
+                Some(id) = inbox.called_back.recv() => self.call_back(id),
+                () = sleep_until(next_look) => {}
+                _ = minute.tick() => self.every_minute().await,
+                () = drain.begun() => {}
+            }
+        }
+        drop(inbox);
+        self.shared.hops.close();
+        // What does not end in time is still due in the store.
+        let _ = timeout(LAST_ATTEMPTS, self.finish()).await;
+    }
+
+    async fn finish(&mut self) {
+        while let Some(ended) = self.rounds.join_next().await {
+            self.ended(ended);
+        }
+    }
+
+    /// Starts rounds as long as something is due and there is room for a good piece of it.
+    async fn take_up(&mut self) -> Result<(), StoreError> {
+        while self.has_room() {
+            let ids = self.due_ids().await?;
+            if ids.is_empty() {
+                break;
+            }
+            for message in self.shared.store.look(ids).await? {
+                self.start_if_due(message);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.rounds.len() + LOAD <= ACTIVE
+    }
+
+    /// The next few messages that are due and not active. Empty: there are none now.
+    async fn due_ids(&mut self) -> Result<Vec<QueueId>, StoreError> {
+        loop {
+            let room = self.called_back.len().min(LOAD);
+            let mut ids: Vec<_> = self.called_back.drain(..room).collect();
+            let room = self.rows.len().min(LOAD - ids.len());
+            ids.extend(self.rows.drain(..room).map(|row| row.id));
+            ids.retain(|id| !self.shared.is_active(*id) && !self.parked.contains(id));
+            let now = self.shared.clock.now();
+            if !ids.is_empty() || (self.rows.is_empty() && now < self.horizon) {
+                return Ok(ids);
+            }
+            if self.rows.is_empty() {
+                self.read_rows(now).await?;
+            }
+        }
+    }
+
+    /// Reads on in the due index.
+    async fn read_rows(&mut self, now: Millis) -> Result<(), StoreError> {
+        let rows = self.shared.store.due(self.cursor, ROWS).await?;
+        // Meanwhile nothing else ran in this task: the cursor is where it was.
+        self.horizon = match rows.iter().find(|row| row.at > now) {
+            Some(future) => future.at,
+            None if rows.len() < ROWS => Millis::MAX,
+            None => now,
+        };
+        self.rows.extend(rows.into_iter().take_while(|row| row.at <= now));
+        self.cursor = self.rows.back().copied().or(self.cursor);
+        Ok(())
+    }
+
+    fn start_if_due(&mut self, message: Queued) {
+        let row = Due { at: message.record.due, id: message.id };
+        if message.record.held {
+            return;
+        }
+        if row.at > self.shared.clock.now() {
+            return self.note(row);
+        }
+        self.start(Arrived { message, content: None });
+    }
+
+    fn start(&mut self, mut arrived: Arrived) {
+        let size = arrived.content.as_ref().map_or(0, Bytes::len);
+        if self.bytes + size > ACTIVE_BYTES {
+            arrived.content = None;
+        }
+        self.bytes += arrived.content.as_ref().map_or(0, Bytes::len);
+        lock(&self.shared.active).insert(arrived.message.id);
+        self.rounds.spawn(round::run(Arc::clone(&self.shared), arrived));
+    }
+
+    fn ended(&mut self, ended: Result<Report, JoinError>) {
+        let Report { id, next, born, held } = match ended {
+            Ok(report) => report,
+            // Rounds are aborted only with this task, so it panicked; that ends the process.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.bytes -= held;
+        lock(&self.shared.active).remove(&id);
+        match next {
+            Next::Gone => {}
+            Next::Waits(row) => self.note(row),
+            Next::Parks(destination) => self.park(id, &destination),
+            Next::Left => self.left_some = true,
+        }
+        for arrived in born {
+            self.arrived(arrived);
+        }
+    }
+
+    fn park(&mut self, id: QueueId, destination: &Destination) {
+        match self.shared.hops.park(destination, id) {
+            Parked::Yes => {
+                self.parked.insert(id);
+            }
+            Parked::GoAgain => self.called_back.push_back(id),
+            Parked::Full => self.left_some = true,
+        }
+    }
+
+    fn call_back(&mut self, id: QueueId) {
+        self.parked.remove(&id);
+        self.called_back.push_back(id);
+    }
+
+    fn wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Arrived(arrived) => self.arrived(arrived),
+            Wake::Due(row) => self.note(row),
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived) {
+        if self.rounds.len() < ACTIVE {
+            return self.start(arrived);
+        }
+        self.note(Due { at: arrived.message.record.due, id: arrived.message.id });
+    }
+
+    /// A row that is in the index and may lie before the cursor.
+    fn note(&mut self, row: Due) {
+        self.horizon = self.horizon.min(row.at);
+        if self.cursor.is_some_and(|cursor| row <= cursor) {
+            self.cursor = Some(Due { at: row.at.saturating_sub(1), id: row.id });
+        }
+    }
+
+    fn next_look(&self) -> Instant {
+        let wait = if self.has_room() {
+            let now = self.shared.clock.now();
+            Duration::from_millis(self.horizon.saturating_sub(now)).min(NAP)
+        } else {
+            NAP
+        };
+        Instant::now() + wait
+    }
+
+    async fn every_minute(&mut self) {
+        self.shared.hops.call_back();
+        if std::mem::take(&mut self.left_some) {
+            self.cursor = None;
+            self.horizon = 0;
+        }
+        if let Err(error) = self.shared.save_clock().await {
+            tracing::warn!("the time cannot be saved: {error}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which messages an administrator means.
+
+use ipc::admin::Filter;
+
+use crate::record::{Millis, Queued};
+
+/// Does all that the filter says fit? `ids` is not looked at.
+pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
+    let Queued { record, recipients, .. } = message;
+    let mut recipients = recipients.iter().map(|(_, recipient)| recipient);
+    let age = now.saturating_sub(record.arrival) / 1000;
+    (!filter.held || record.held)
+        && filter.older.is_none_or(|seconds| age >= seconds)
+        && filter.from.as_deref().is_none_or(|from| comes_from(message, from))
+        && (filter.to.is_none() && filter.domain.is_none()
+            || recipients.any(|recipient| {
+                let address = &recipient.address;
+                filter.to.as_deref().is_none_or(|part| contains(&address.to_string(), part))
+                    && filter.domain.as_deref().is_none_or(|domain| {
+                        address.domain_key() == domain.trim_end_matches('.').to_lowercase()
+                    })
+            }))
+}
+
+fn comes_from(message: &Queued, from: &str) -> bool {
+    message.recipients.iter().any(|(_, recipient)| match &recipient.reverse_path.0 {
+        None => from == "<>",
+        Some(address) => contains(&address.to_string(), from),
+    })
+}
+
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use envelope::{Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+    use ipc::admin::Filter;
+
+    use super::fits;
+    use crate::record::{MessageRecord, Queued, RecipientRecord};
+
+    fn queued(from: &str, to: &str) -> Queued {
+        let reverse_path = ReversePath((!from.is_empty()).then(|| from.parse().unwrap()));
+        let recipient = Recipient::plain(to.parse().unwrap());
+        let envelope = Envelope {
+            reverse_path: reverse_path.clone(),
+            recipients: vec![recipient.clone()],
+            body: Body::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            origin: Origin::Ourselves,
+        };
+        Queued {
+            id: QueueId::new(1).unwrap(),
+            record: MessageRecord::arrived(&envelope, 1000),
+            recipients: vec![(0, RecipientRecord::fresh(recipient, reverse_path))],
+        }
+    }
+
+    fn lets_through(filter: &Filter) -> bool {
+        fits(filter, &queued("Ann@From.test", "Bob@to.Test"), 61_000)
+    }
+
+    #[test]
+    fn all_that_is_given_must_fit() {
+        let some = |text: &str| Some(text.to_owned());
+        let any = Filter::default;
+        assert!(lets_through(&any()));
+        assert!(lets_through(&Filter { from: some("ann@"), to: some("bob"), ..any() }));
+        assert!(!lets_through(&Filter { from: some("ann@"), to: some("ann"), ..any() }));
+        assert!(lets_through(&Filter { domain: some("TO.test."), ..any() }));
+        assert!(!lets_through(&Filter { domain: some("o.test"), ..any() }));
+        assert!(lets_through(&Filter { older: Some(60), ..any() }));
+        assert!(!lets_through(&Filter { older: Some(61), ..any() }));
+        assert!(!lets_through(&Filter { held: true, ..any() }));
+        assert!(!lets_through(&Filter { from: some("<>"), ..any() }));
+        let bounce = queued("", "bob@to.test");
+        assert!(fits(&Filter { from: some("<>"), ..any() }, &bounce, 0));
+    }
+}

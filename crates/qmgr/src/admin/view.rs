@@ -1,0 +1,83 @@
+//! A queued message as an administrator sees it.
+
+use envelope::{Detail, Origin, QueueId, ReversePath, Status};
+use ipc::admin::{Message, Recipient, State};
+
+use crate::record::{Queued, RecipientRecord};
+use crate::shared::Shared;
+
+/// Bytes of the messages in one reply, estimated: a frame's head holds twice as many.
+pub(super) const MAX_WEIGHT: usize = ipc::MAX_HEAD / 2;
+/// Recipients that are shown of one message, so that it fits into a frame with [`MAX_TEXT`].
+const MAX_RECIPIENTS: usize = 1000;
+/// Bytes of the last reply that are shown when there are many recipients.
+const MAX_TEXT: usize = 100;
+/// Recipients that are few enough for the whole text.
+const FEW: usize = 20;
+
+pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
+    let Queued { id, record, recipients } = queued;
+    let state = state(shared, *id, record.held);
+    let text = if recipients.len() <= FEW { Detail::MAX_TEXT } else { MAX_TEXT };
+    let shown = recipients.iter().take(MAX_RECIPIENTS);
+    Message {
+        id: *id,
+        reverse_path: recipients
+            .first()
+            .map_or(ReversePath::NULL, |(_, recipient)| recipient.reverse_path.clone()),
+        arrival: shared.clock.wall_seconds(record.arrival),
+        size: record.size,
+        eight_bit: record.body == envelope::Body::EightBitMime,
+        next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
+        state,
+        origin: origin(&record.origin),
+        recipients: shown.map(|(_, it)| recipient(shared, it, text)).collect(),
+    }
+}
+
+/// About as many bytes as the message has in a frame.
+pub(super) fn weight(message: &Message) -> usize {
+    let recipients = message.recipients.iter().map(|recipient| {
+        let last = recipient.last.as_ref().map_or(0, |status| status.detail().text.len());
+        let address = recipient.address.local().len() + recipient.address.domain().len();
+        address + last + recipient.route.len() + 64
+    });
+    recipients.sum::<usize>() + message.origin.len() + 512
+}
+
+fn state(shared: &Shared, id: QueueId, held: bool) -> State {
+    if shared.is_active(id) {
+        State::Active
+    } else if held {
+        State::Held
+    } else {
+        State::Waiting
+    }
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Client { address, helo } => format!("{address} (helo {helo})"),
+        Origin::User { name, .. } => format!("user {name}"),
+        Origin::Ourselves => "Pennypost".to_owned(),
+    }
+}
+
+fn recipient(shared: &Shared, record: &RecipientRecord, text: usize) -> Recipient {
+    let last = record.last.as_ref();
+    Recipient {
+        address: record.address.clone(),
+        attempts: record.attempts,
+        last: last.map(|last| shortened(&last.status, text)),
+        last_time: last.map(|last| shared.clock.wall_seconds(last.at)),
+        route: shared.router.route(&record.address, &record.expanded_from).route.to_string(),
+    }
+}
+
+fn shortened(status: &Status, text: usize) -> Status {
+    let mut status = status.clone();
+    let (Status::Delivered(detail) | Status::Deferred(detail) | Status::Failed(detail)) =
+        &mut status;
+    detail.text.truncate(detail.text.floor_char_boundary(text));
+    status
+}

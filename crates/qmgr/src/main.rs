@@ -1,0 +1,36 @@
+//! The queue manager's process; see the library beside it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use daemon::{Error, House};
+use ipc::Arrow;
+use qmgr::active::{Active, Inbox};
+use qmgr::shared::Shared;
+use qmgr::{admin, submission};
+use tokio::sync::mpsc;
+
+fn main() -> ExitCode {
+    daemon::run("qmgr", queue)
+}
+
+/// The whole job: open the queue; take messages from both roles of `smtpd`, deliver what is due
+/// through `remote` and `local`, and let administrators in, until the process drains.
+async fn queue(mut house: House) -> Result<(), Error> {
+    let (wake, wakes) = mpsc::channel(Inbox::WAKES);
+    let (call_back, called_back) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::open(&mut house, call_back).await?);
+
+    let mx = house.answers(Arrow::MxToQmgr)?;
+    let submission = house.answers(Arrow::SubmissionToQmgr)?;
+    let administrators = house.answers(Arrow::SupervisorToQmgr)?;
+    let inbox = Inbox { wakes, called_back };
+    tokio::join!(
+        submission::serve(&shared, Arrow::MxToQmgr, mx, &wake, house.drain()),
+        submission::serve(&shared, Arrow::SubmissionToQmgr, submission, &wake, house.drain()),
+        admin::serve(&shared, administrators, &wake, house.drain()),
+        Active::new(Arc::clone(&shared)).run(inbox, house.drain()),
+    );
+    shared.close().await?;
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! One round of attempts at one message: every open recipient is routed, each destination is tried
+//! once, and what comes back is made durable as it comes.
+//!
+//! **Invariant:** until a round has ended, its message stays due in the store: should the process
+//! die, all that has not come back is tried again.
+
+mod attempt;
+mod plan;
+mod settle;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envelope::{Address, QueueId};
+use ipc::delivery::Destination;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::bounce::RETURNED;
+use crate::hops::Entrance;
+use crate::outcome::Ending;
+use crate::record::{Millis, Queued, RecipientRecord};
+use crate::shared::{Arrived, Shared};
+use crate::store::{Content, Due, StoreError};
+use plan::Plan;
+
+/// What a round leaves behind.
+#[derive(Debug)]
+pub struct Report {
+    pub id: QueueId,
+    pub next: Next,
+    /// Bytes of content that it was given.
+    pub held: usize,
+    /// Bounces and warnings that were queued in the round, and are due.
+    pub born: Vec<Arrived>,
+}
+
+/// What becomes of the message.
+#[derive(Debug)]
+pub enum Next {
+    /// It is served, or was deleted meanwhile.
+    Gone,
+    /// To be tried again.
+    Waits(Due),
+    /// Still due, but this destination was full.
+    Parks(Destination),
+    /// Still due: the process is ending, or the store is.
+    Left,
+}
+
+/// A round in progress.
+struct Round {
+    shared: Arc<Shared>,
+    message: Queued,
+    content: Option<Bytes>,
+    back: Vec<Back>,
+    /// The earliest time at which a deferred recipient is to be tried again.
+    again: Option<Millis>,
+    full: Option<Destination>,
+    left: bool,
+    born: Vec<Arrived>,
+}
+
+/// What came back for one recipient.
+#[derive(Debug)]
+struct Back {
+    number: u32,
+    /// Where an alias led; the recipient's own address otherwise.
+    address: Address,
+    ending: Ending,
+}
+
+/// What came back for one attempt; empty: it was not made.
+type Attempts = JoinSet<Vec<Back>>;
+
+/// Runs a round. Dropping it abandons the attempts under way.
+pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
+    let Arrived { message, content } = arrived;
+    let id = message.id;
+    let held = content.as_ref().map_or(0, Bytes::len);
+    let mut round = Round {
+        shared,
+        message,
+        content,
+        back: Vec::new(),
+        again: None,
+        full: None,
+        left: false,
+        born: Vec::new(),
+    };
+    if let Err(error) = round.run().await {
+        tracing::error!("{id}: what came of its attempts is not stored: {error}");
+        round.left = true;
+    }
+    Report { id, next: round.next(), held, born: round.born }
+}
+
+impl Round {
+    async fn run(&mut self) -> Result<(), StoreError> {
+        let plan = self.plan().await?;
+        let mut attempts = self.start(plan);
+        self.settle(attempts.is_empty()).await?;
+        while let Some(back) = attempts.join_next().await {
+            self.take(back);
+            while let Some(back) = attempts.try_join_next() {
+                self.take(back);
+            }
+            self.settle(attempts.is_empty()).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a place at each destination, and starts an attempt where there is one.
+    fn start(&mut self, plan: Plan) -> Attempts {
+        let mut attempts = JoinSet::new();
+        for group in plan.groups {
+            match self.shared.hops.claim(&group.destination, self.shared.clock.now()) {
+                Entrance::Claim(claim) => {
+                    let request = self.request(&group);
+                    let shared = Arc::clone(&self.shared);
+                    let endings = attempt::make(shared, claim, request, self.content.clone());
+                    attempts.spawn(group.wait(endings));
+                }
+                Entrance::Alone(alone) => {
+                    let endings = vec![Ending::Alone(alone); group.recipients.len()];
+                    self.back.extend(group.back(endings));
+                }
+                Entrance::Full => self.full = Some(group.destination),
+            }
+        }
+        attempts
+    }
+
+    fn take(&mut self, back: Result<Vec<Back>, JoinError>) {
+        match back {
+            Ok(back) => {
+                self.left |= back.is_empty();
+                self.back.extend(back);
+            }
+            // Nobody aborts attempts, so it panicked; that ends the process.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn next(&mut self) -> Next {
+        if self.message.recipients.is_empty() {
+            return Next::Gone;
+        }
+        if self.left {
+            return Next::Left;
+        }
+        match (self.full.take(), self.again) {
+            (Some(destination), _) => Next::Parks(destination),
+            (None, Some(at)) => Next::Waits(Due { at, id: self.message.id }),
+            (None, None) => Next::Left,
+        }
+    }
+
+    fn recipient(&self, number: u32) -> Option<&RecipientRecord> {
+        let recipients = &self.message.recipients;
+        // In the order of their numbers: the store keeps them so, and new ones get higher numbers.
+        let place = recipients.binary_search_by_key(&number, |(it, _)| *it).ok()?;
+        recipients.get(place).map(|(_, record)| record)
+    }
+
+    /// As much of the content as is returned in a bounce; what cannot be read is not returned.
+    async fn beginning(&self) -> Bytes {
+        if let Some(content) = &self.content {
+            return content.clone();
+        }
+        match self.shared.store.load(vec![self.message.id]).await {
+            Ok(mut loaded) => match loaded.pop().map(|loaded| loaded.content) {
+                Some(Content::Inline(content)) => content,
+                Some(Content::File(file)) => read_beginning(&file),
+                None => Bytes::new(),
+            },
+            Err(_) => Bytes::new(),
+        }
+    }
+}
+
+fn read_beginning(file: &File) -> Bytes {
+    let mut beginning = vec![0; RETURNED];
+    let mut filled = 0;
+    while let Some(rest) = beginning.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => filled += read,
+        }
+    }
+    beginning.truncate(filled);
+    beginning.into()
+}

@@ -1,0 +1,146 @@
+//! What came back becomes one change of the store: recipients retired or put off, and what the
+//! reverse-path is to be told, all in the same transaction.
+
+use std::collections::HashSet;
+
+use envelope::{Address, Enhanced};
+use message::Action;
+
+use super::{Back, Round};
+use crate::bounce::{self, About, Notice};
+use crate::outcome::{Circumstances, Ending, Fate};
+use crate::record::{LastAttempt, Millis, RecipientRecord};
+use crate::shared::Arrived;
+use crate::store::{self, Change, NewMessage, StoreError, Update};
+
+/// What is to be changed together.
+#[derive(Default)]
+struct Batch {
+    update: Update,
+    /// Recipients that are done with.
+    over: HashSet<u32>,
+    notices: Vec<Notice>,
+}
+
+impl Round {
+    /// Makes durable what came back so far. `last`: nothing is under way any more, so the next
+    /// attempt is decided too.
+    pub(super) async fn settle(&mut self, last: bool) -> Result<(), StoreError> {
+        let batch = self.decide();
+        let due = self.again.filter(|_| last && self.full.is_none() && !self.left);
+        self.store(Batch { update: Update { due, ..batch.update }, ..batch }).await
+    }
+
+    /// Makes durable what came back so far, and new recipients of the message.
+    pub(super) async fn add(&mut self, new: Vec<(u32, RecipientRecord)>) -> Result<(), StoreError> {
+        let mut batch = self.decide();
+        let rows = new.iter().cloned().map(|(number, recipient)| (number, Some(recipient)));
+        batch.update.recipients.extend(rows);
+        self.message.recipients.extend(new);
+        self.store(batch).await
+    }
+
+    async fn store(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let Batch { update, over, notices } = batch;
+        if update.recipients.is_empty() && update.due.is_none() {
+            return Ok(());
+        }
+        self.message.recipients.retain(|(number, _)| !over.contains(number));
+        self.message.record.warned |= update.warned.is_some();
+        let (enqueue, born): (Vec<_>, Vec<_>) = self.write(notices).await.into_iter().unzip();
+        let fate = if self.message.recipients.is_empty() {
+            store::Fate::Retired
+        } else {
+            store::Fate::Stays(update)
+        };
+        self.shared.store.change(vec![Change { id: self.message.id, fate, enqueue }]).await?;
+        self.born.extend(born);
+        Ok(())
+    }
+
+    /// The messages that tell of it.
+    async fn write(&self, notices: Vec<Notice>) -> Vec<(NewMessage, Arrived)> {
+        if notices.is_empty() {
+            return Vec::new();
+        }
+        let content = self.beginning().await;
+        let Self { shared, message, .. } = self;
+        let now = shared.clock.now();
+        let about = About { id: message.id, record: &message.record, content: &content, now };
+        bounce::write(shared, about, notices)
+    }
+
+    /// What follows for each recipient that came back.
+    fn decide(&mut self) -> Batch {
+        let now = self.shared.clock.now();
+        let mut batch = Batch::default();
+        for Back { number, address, ending } in std::mem::take(&mut self.back) {
+            let Some(recipient) = self.recipient(number) else {
+                continue;
+            };
+            let RecipientRecord { reverse_path, orcpt, .. } = recipient.clone();
+            let ours = !matches!(ending, Ending::Answered(_));
+            let fate = self.circumstances(recipient, now).fate(ending);
+            self.log(&address, &fate, ours);
+            let (status, action) = match fate {
+                Fate::Over { status, tell } => {
+                    batch.over.insert(number);
+                    batch.update.recipients.push((number, None));
+                    (status, tell)
+                }
+                Fate::Again { status, due, attempts, warn } => {
+                    let last = LastAttempt { at: now, status: status.clone() };
+                    self.again = Some(self.again.map_or(due, |again| again.min(due)));
+                    let again = self.note_attempt(number, attempts, last);
+                    batch.update.recipients.extend(again.map(|again| (number, Some(again))));
+                    batch.update.warned = batch.update.warned.or(warn.then_some(true));
+                    (status, warn.then_some(Action::Delayed))
+                }
+            };
+            let notice = |action| Notice { reverse_path, address, orcpt, action, status };
+            batch.notices.extend(action.map(notice));
+        }
+        batch
+    }
+
+    fn note_attempt(
+        &mut self,
+        number: u32,
+        attempts: u32,
+        last: LastAttempt,
+    ) -> Option<RecipientRecord> {
+        let recipients = &mut self.message.recipients;
+        let place = recipients.binary_search_by_key(&number, |(it, _)| *it).ok()?;
+        let (_, recipient) = recipients.get_mut(place)?;
+        recipient.attempts = attempts;
+        recipient.last = Some(last);
+        Some(recipient.clone())
+    }
+
+    fn circumstances(&self, recipient: &RecipientRecord, now: Millis) -> Circumstances<'_> {
+        Circumstances {
+            queue: &self.shared.config.queue,
+            now,
+            arrival: self.message.record.arrival,
+            bounce: recipient.reverse_path.0.is_none(),
+            notify: recipient.notify,
+            attempts: recipient.attempts,
+            warned: self.message.record.warned,
+            random: fastrand::u8(..),
+        }
+    }
+
+    /// Agents log what they did; what was decided here is logged here.
+    fn log(&self, address: &Address, fate: &Fate, ours: bool) {
+        let (status, word) = match fate {
+            Fate::Over { status, .. } if status.detail().enhanced == Enhanced::EXPIRED => {
+                (status, "Expired")
+            }
+            Fate::Over { status, .. } if ours => (status, "Done"),
+            Fate::Again { status, .. } if ours => (status, "Deferred"),
+            Fate::Over { .. } | Fate::Again { .. } => return,
+        };
+        let (id, code) = (self.message.id, status.code());
+        tracing::info!("{id}: to=<{address}>, dsn={code}, stat={word}: {status}");
+    }
+}

@@ -1,0 +1,175 @@
+//! What the tasks of this process share. None of it decides anything: that is theirs.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use config::Config;
+use daemon::House;
+use envelope::{Envelope, QueueId};
+use ipc::delivery::Destination;
+use ipc::{Arrow, Client};
+use routing::Router;
+
+use crate::clock::{Saved, Timepiece};
+use crate::hops::Hops;
+use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
+use crate::router;
+use crate::spool::SpoolFile;
+use crate::store::{Counts, Due, Meta, NewMessage, Opened, Options, Store, StoreError};
+use tokio::sync::mpsc;
+
+/// See the fields.
+#[derive(Debug)]
+pub struct Shared {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub clock: Timepiece,
+    pub router: Router,
+    pub hops: Arc<Hops>,
+    pub remote: Client,
+    pub local: Client,
+    /// The newest id.
+    pub last_id: Mutex<QueueId>,
+    /// Messages in a round of attempts; the task of [`crate::active`] writes, others look.
+    pub active: Mutex<HashSet<QueueId>>,
+}
+
+/// What [`crate::active`] is told.
+#[derive(Debug)]
+pub enum Wake {
+    /// A message that was just made durable, and is due.
+    Arrived(Arrived),
+    /// There are rows of the due index from here on that may lie before those already seen.
+    Due(Due),
+}
+
+/// A durable message that is still at hand.
+#[derive(Debug)]
+pub struct Arrived {
+    pub message: Queued,
+    /// Content inside the database; `None`: it is read when it is needed.
+    pub content: Option<Bytes>,
+}
+
+impl Shared {
+    /// Opens the queue of this house. `call_back` gets parked messages, one by one.
+    ///
+    /// # Errors
+    /// The queue or the tables cannot be read, or an edge is missing.
+    pub async fn open(
+        house: &mut House,
+        call_back: mpsc::UnboundedSender<QueueId>,
+    ) -> Result<Self, daemon::Error> {
+        let config = Arc::clone(&house.config);
+        let options = Options { min_free_space: config.queue.min_free_space };
+        let (store, opened) = Store::open(&config.paths.queue, options).await?;
+        let Opened { last_id, counts, swept } = opened;
+        let Counts { messages, held, damaged } = counts;
+        tracing::info!(
+            "the queue has {messages} messages, {held} held, {damaged} damaged; {swept} unfinished"
+        );
+        Ok(Self {
+            clock: Timepiece::start(saved(&store).await?),
+            router: router::read(house)?,
+            hops: Hops::new(&config.queue, &config.remote, call_back),
+            remote: house.asks(Arrow::QmgrToRemote)?,
+            local: house.asks(Arrow::QmgrToLocal)?,
+            last_id: Mutex::new(last_id),
+            active: Mutex::default(),
+            store,
+            config,
+        })
+    }
+
+    /// Finishes what the store has to do, and closes it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the time is not saved.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let saved = self.save_clock().await;
+        self.store.close().await;
+        saved
+    }
+
+    /// The id of a message that arrives now.
+    pub fn next_id(&self) -> QueueId {
+        let micros = self.clock.now().saturating_mul(1000);
+        let mut last = lock(&self.last_id);
+        *last = QueueId::next(*last, micros);
+        *last
+    }
+
+    /// Keeps the time over a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn save_clock(&self) -> Result<(), StoreError> {
+        let Saved { correction, last_seen } = self.clock.saved();
+        self.store.set_meta(Meta::ClockCorrection, correction.cast_unsigned()).await?;
+        self.store.set_meta(Meta::LastSeen, last_seen).await
+    }
+
+    /// Is the message in a round of attempts?
+    pub fn is_active(&self, id: QueueId) -> bool {
+        lock(&self.active).contains(&id)
+    }
+
+    /// Who delivers there.
+    pub const fn agent(&self, destination: &Destination) -> &Client {
+        match destination {
+            Destination::Remote(_) => &self.remote,
+            Destination::Local { .. } => &self.local,
+        }
+    }
+}
+
+impl Arrived {
+    /// The record of a message that arrives now, without content.
+    #[must_use]
+    pub fn new(shared: &Shared, id: QueueId, envelope: Envelope) -> Self {
+        let record = MessageRecord::arrived(&envelope, shared.clock.now());
+        let Envelope { reverse_path, recipients, .. } = envelope;
+        let recipients = (0..)
+            .zip(recipients)
+            .map(|(number, to)| (number, RecipientRecord::fresh(to, reverse_path.clone())))
+            .collect();
+        Self { message: Queued { id, record, recipients }, content: None }
+    }
+
+    /// Adds content that goes inside the database, and returns what is to be stored.
+    #[must_use]
+    pub fn with_content(&mut self, content: Bytes) -> NewMessage {
+        let record = &mut self.message.record;
+        record.size = content.len() as u64;
+        record.place = Place::Inline;
+        self.content = Some(content.clone());
+        NewMessage::inline(self.message.id, record.clone(), self.recipients(), content)
+    }
+
+    /// The same with content in a spool file, which has this message's id.
+    #[must_use]
+    pub fn with_file(&mut self, file: SpoolFile) -> NewMessage {
+        let record = &mut self.message.record;
+        record.size = file.size();
+        record.place = Place::File;
+        NewMessage::spooled(record.clone(), self.recipients(), file)
+    }
+
+    /// The recipients as the store takes them: by their place.
+    fn recipients(&self) -> Vec<RecipientRecord> {
+        self.message.recipients.iter().map(|(_, recipient)| recipient.clone()).collect()
+    }
+}
+
+/// The time that the queue remembers.
+async fn saved(store: &Store) -> Result<Saved, StoreError> {
+    let correction = store.meta(Meta::ClockCorrection).await?.unwrap_or(0).cast_signed();
+    let last_seen = store.meta(Meta::LastSeen).await?.unwrap_or(0);
+    Ok(Saved { correction, last_seen })
+}
+
+/// Nothing is left half done under these locks, so a panic elsewhere does not spoil them.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,231 @@
+//! `smtpd` gives messages to the queue.
+//!
+//! **Invariant:** [`Reply::Queued`] is sent only when the message is durable.
+//! **Invariant:** a submitter that breaks the protocol loses its connection, and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::Drain;
+use envelope::{Envelope, Origin, QueueId};
+use ipc::submission::{INLINE, Reply, Submit};
+use ipc::{Arrow, Connection, Error, Frame, Incoming};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::shared::{Arrived, Shared, Wake};
+use crate::store::{NewMessage, StoreError};
+
+/// Connections of one role: each session has one at most.
+const CONNECTIONS: usize = 4096;
+/// How long the next piece of a long message may take: `smtpd` waits for its client as long as
+/// RFC 5321 §4.5.3.2.6 asks, and then gives up by itself.
+const PIECE: Duration = Duration::from_secs(20 * 60);
+/// How long messages that are being submitted may take once the process is to end.
+const LAST_MESSAGES: Duration = Duration::from_secs(30);
+/// Bytes that `smtpd` puts before the content that the client sent.
+const OUR_FIELDS: u64 = 32 * 1024;
+
+/// Serves everyone who comes through one door, until the process drains.
+pub async fn serve(
+    shared: &Arc<Shared>,
+    arrow: Arrow,
+    mut incoming: Incoming,
+    wakes: &mpsc::Sender<Wake>,
+    mut drain: Drain,
+) {
+    let mut submitters = JoinSet::new();
+    loop {
+        tokio::select! {
+            connection = incoming.next(), if submitters.len() < CONNECTIONS => {
+                let submitter = Submitter {
+                    shared: Arc::clone(shared),
+                    arrow,
+                    connection,
+                    wakes: wakes.clone(),
+                };
+                submitters.spawn(submitter.serve(drain.clone()));
+            }
+            Some(ended) = submitters.join_next() => {
+                if let Err(error) = ended {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+            () = drain.begun() => break,
+        }
+    }
+    // Those in the middle of a message may finish it; of the others nothing was accepted.
+    let finish = async { while submitters.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_MESSAGES, finish).await;
+}
+
+/// One connection.
+struct Submitter {
+    shared: Arc<Shared>,
+    arrow: Arrow,
+    connection: Connection,
+    wakes: mpsc::Sender<Wake>,
+}
+
+impl Submitter {
+    async fn serve(mut self, mut drain: Drain) {
+        loop {
+            let served = tokio::select! {
+                frame = self.connection.receive() => match frame {
+                    Ok(frame) => self.take(frame).await,
+                    Err(error) => Err(error),
+                },
+                () = drain.begun() => return,
+            };
+            match served {
+                Ok(()) => {}
+                Err(Error::PeerGone) => return,
+                Err(error) => return tracing::warn!("{}: {error}", self.arrow),
+            }
+        }
+    }
+
+    /// Takes one message.
+    async fn take(&mut self, frame: Frame<Submit>) -> Result<(), Error> {
+        let Frame { head, body, .. } = frame;
+        match head {
+            Submit::Whole { envelope, id_at } if body.len() <= INLINE => {
+                self.check(&envelope)?;
+                let id = self.shared.next_id();
+                let content = named(&body, id_at, id)?;
+                let mut arrived = Arrived::new(&self.shared, id, envelope);
+                let new = arrived.with_content(content);
+                self.submit(new, arrived).await
+            }
+            Submit::Whole { envelope, id_at } => {
+                self.check(&envelope)?;
+                self.stream(envelope, &body, id_at, Rest::None).await
+            }
+            Submit::Begin { envelope, id_at, declared_size: _ } => {
+                self.check(&envelope)?;
+                self.stream(envelope, &body, id_at, Rest::Follows).await
+            }
+            Submit::More | Submit::End => Err(Error::PeerMisbehaved("a piece of no message")),
+        }
+    }
+
+    /// Takes content that is too long for the database into a spool file.
+    async fn stream(
+        &mut self,
+        envelope: Envelope,
+        first: &Bytes,
+        id_at: Option<u32>,
+        rest: Rest,
+    ) -> Result<(), Error> {
+        let id = self.shared.next_id();
+        let mut piece = named(first, id_at, id)?;
+        let mut writer = match self.shared.store.spool(id).await {
+            Ok(writer) => writer,
+            Err(error) => return self.refuse(&error).await,
+        };
+        loop {
+            if writer.size() + piece.len() as u64
+                > self.shared.config.limits.message_size + OUR_FIELDS
+            {
+                return Err(Error::PeerMisbehaved("a message over the limit"));
+            }
+            if let Err(error) = writer.write(piece).await {
+                return self.refuse(&error).await;
+            }
+            if rest == Rest::None {
+                break;
+            }
+            self.connection.send(&Reply::Continue, b"", None).await?;
+            let frame = self.connection.receive_within(PIECE).await?;
+            piece = match frame.head {
+                Submit::More => frame.body,
+                Submit::End => break,
+                Submit::Whole { .. } | Submit::Begin { .. } => {
+                    return Err(Error::PeerMisbehaved("a message within a message"));
+                }
+            };
+        }
+        let file = match writer.finish().await {
+            Ok(file) => file,
+            Err(error) => return self.refuse(&error).await,
+        };
+        let mut arrived = Arrived::new(&self.shared, id, envelope);
+        let new = arrived.with_file(file);
+        self.submit(new, arrived).await
+    }
+
+    async fn submit(&mut self, new: NewMessage, arrived: Arrived) -> Result<(), Error> {
+        let id = arrived.message.id;
+        if let Err(error) = self.shared.store.submit(new).await {
+            return self.refuse(&error).await;
+        }
+        let told = self.connection.send(&Reply::Queued(id), b"", None).await;
+        // The task that takes messages up ends only with the process.
+        let _ = self.wakes.send(Wake::Arrived(arrived)).await;
+        told
+    }
+
+    async fn refuse(&mut self, error: &StoreError) -> Result<(), Error> {
+        let (code, text) = match error {
+            StoreError::Full => (452, "4.3.1 Insufficient system storage"),
+            StoreError::Unavailable(_) | StoreError::Closed => (451, "4.3.0 Queue trouble"),
+        };
+        tracing::warn!("a message is not taken: {error}");
+        self.connection.send(&Reply::Refused { code, text: text.to_owned() }, b"", None).await
+    }
+
+    /// The bounds that `smtpd` has kept, unless it is not itself any more.
+    fn check(&self, envelope: &Envelope) -> Result<(), Error> {
+        let recipients = envelope.recipients.len();
+        if recipients == 0 || recipients > self.shared.config.limits.recipients {
+            return Err(Error::PeerMisbehaved("too many recipients, or none"));
+        }
+        match (&envelope.origin, self.arrow) {
+            (Origin::Client { .. }, _) | (Origin::User { .. }, Arrow::SubmissionToQmgr) => Ok(()),
+            (Origin::User { .. } | Origin::Ourselves, _) => {
+                Err(Error::PeerMisbehaved("an origin that is not its own"))
+            }
+        }
+    }
+}
+
+/// Does more of the content follow in frames of its own?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    None,
+    Follows,
+}
+
+/// The content with the id in its place.
+fn named(body: &Bytes, id_at: Option<u32>, id: QueueId) -> Result<Bytes, Error> {
+    // A copy in any case: `body` shares its memory with what the connection reads next.
+    let mut content = body.to_vec();
+    if let Some(at) = id_at {
+        let place = usize::try_from(at)
+            .ok()
+            .and_then(|at| content.get_mut(at..at.checked_add(QueueId::WIDTH)?));
+        let place = place.ok_or(Error::PeerMisbehaved("no place for the id"))?;
+        place.copy_from_slice(id.to_string().as_bytes());
+    }
+    Ok(content.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use envelope::QueueId;
+
+    use super::named;
+
+    #[test]
+    fn the_id_stays_in_its_bounds() {
+        let id = QueueId::new(52).unwrap();
+        let body = Bytes::from_static(b"id ........... rest");
+        assert_eq!(named(&body, Some(3), id).unwrap(), Bytes::from_static(b"id 00000000010 rest"));
+        assert_eq!(named(&body, Some(8), id).unwrap().len(), body.len());
+        assert!(named(&body, Some(9), id).is_err());
+        assert!(named(&body, Some(u32::MAX), id).is_err());
+        assert_eq!(named(&body, None, id).unwrap(), body);
+    }
+}

@@ -1,0 +1,331 @@
+//! The life of messages in the real `qmgr` process, with agents that the test answers for.
+
+mod house;
+
+use std::os::unix::fs::FileExt as _;
+
+use envelope::{Notify, Origin, Return, Status};
+use house::{Ground, House, PATIENCE, envelope, run};
+use ipc::admin::{Action, Filter, QueueReply, QueueRequest, State};
+use ipc::delivery::Destination;
+use ipc::submission::{Reply, Submit};
+
+const CONTENT: &[u8] = b"Subject: x\r\n\r\ntext\r\n";
+
+#[test]
+fn what_is_delivered_is_gone() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let mut envelope = envelope("ann@from.test", &["bob@to.test", "cid@to.test"]);
+        envelope.envid = Some("e1".into());
+        envelope.ret = Some(Return::Headers);
+        let request = Submit::Whole { envelope, id_at: Some(3) };
+        let content = b"id ...........\r\n\r\ntext\r\n";
+        let reply = house.mx.call(&request, content, None, PATIENCE).await.unwrap().head;
+        let Reply::Queued(id) = reply else { panic!("{reply:?}") };
+        let asked = house.remote.asked().await;
+        assert_eq!(asked.to(), ["bob@to.test", "cid@to.test"]);
+        assert_eq!(asked.text(), format!("id {id}\r\n\r\ntext\r\n"));
+        let attempt = &asked.attempt;
+        assert_eq!((attempt.id, attempt.size), (id, content.len() as u64));
+        assert_eq!((attempt.envid.as_deref(), attempt.ret), (Some("e1"), Some(Return::Headers)));
+        assert_eq!(house.list().await[0].state, State::Active);
+        asked.delivered();
+        house.until_empty().await;
+        house.drain().await;
+    });
+}
+
+#[test]
+fn what_is_deferred_for_too_long_bounces() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.config.queue.lifetime = std::time::Duration::from_millis(1);
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        for _ in 0..3 {
+            house.remote.asked().await.deferred();
+        }
+        let bounce = house.remote.asked().await;
+        assert_eq!(bounce.to(), ["ann@from.test"]);
+        assert_eq!(bounce.attempt.reverse_path, envelope::ReversePath::NULL);
+        let text = bounce.text();
+        assert!(text.contains("multipart/report") && text.contains("Status: 5.4.7"), "{text}");
+        bounce.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn the_bounce_of_a_bounce_goes_to_the_postmaster_and_no_further() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        house.remote.asked().await.failed();
+        let bounce = house.remote.asked().await;
+        assert_eq!(bounce.to(), ["ann@from.test"]);
+        bounce.failed();
+        let copy = house.local.asked().await;
+        assert_eq!(copy.to(), ["postmaster@here.test"]);
+        assert_eq!(copy.attempt.recipients[0].notify, Notify::NEVER);
+        copy.failed();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn success_is_reported_where_it_was_asked_for() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let mut envelope = envelope("ann@from.test", &["bob@here.test"]);
+        envelope.recipients[0].notify = Notify { success: true, ..Notify::NEVER };
+        house.submit(envelope, CONTENT).await;
+        let detail = envelope::Detail::ours(envelope::Enhanced::UNDEFINED, "stored");
+        house.local.asked().await.say(&Status::Delivered(detail));
+        let report = house.remote.asked().await;
+        assert!(report.text().contains("Action: delivered"), "{}", report.text());
+        report.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn an_agent_that_dies_is_asked_again() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let id = house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        drop(house.remote.asked().await);
+        let again = house.remote.asked().await;
+        assert_eq!(again.attempt.id, id);
+        house.until(|messages| messages[0].recipients[0].attempts == 0).await;
+        drop(again);
+        house.renew_remote().await;
+        house.remote.asked().await.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_restart_forgets_nothing() {
+    run(async {
+        let ground = Ground::new();
+        let mut house = ground.build().await;
+        let mut ids = Vec::new();
+        for i in 0..100 {
+            let to = format!("user@to{i}.test");
+            ids.push(house.submit(envelope("ann@from.test", &[&to]), CONTENT).await);
+        }
+        let under_way = house.remote.asked().await;
+        house.kill();
+        drop(under_way);
+        let mut house = ground.build().await;
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            let asked = house.remote.asked().await;
+            assert_eq!(asked.content, CONTENT);
+            seen.push(asked.attempt.id);
+            asked.delivered();
+        }
+        seen.sort();
+        assert_eq!(seen, ids);
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn draining_ends_cleanly_and_leaves_the_rest_in_the_queue() {
+    run(async {
+        let ground = Ground::new();
+        let mut house = ground.build().await;
+        let first = house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        house.remote.asked().await.delivered();
+        house.until_empty().await;
+        let second = house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        assert!(second > first);
+        hold_all(&house).await;
+        house.remote.asked().await.deferred();
+        house.until(|messages| messages[0].state == State::Held).await;
+        house.drain().await;
+        let house = ground.build().await;
+        assert_eq!(house.list().await[0].id, second);
+    });
+}
+
+async fn hold_all(house: &House) {
+    let changed = change(house, Action::Hold).await;
+    assert_eq!(changed, 1);
+}
+
+async fn change(house: &House, action: Action) -> usize {
+    let filter = Filter::default();
+    let request = QueueRequest::Change { action, filter, after: None, dry_run: false };
+    match house.ask(&request).await {
+        QueueReply::Changed { ids, next: None } => ids.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn long_content_is_streamed_and_passed_on_as_a_file() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let mut lent = house.mx.open().await.unwrap();
+        let connection = &mut lent.connection;
+        let piece = vec![b'x'; ipc::MAX_BODY];
+        let envelope = envelope("ann@from.test", &["bob@to.test"]);
+        let begin = Submit::Begin { envelope, id_at: Some(0), declared_size: None };
+        let reply: Reply = connection.call(&begin, &piece, None, PATIENCE).await.unwrap().head;
+        assert_eq!(reply, Reply::Continue);
+        for _ in 0..3 {
+            let reply: Reply =
+                connection.call(&Submit::More, &piece, None, PATIENCE).await.unwrap().head;
+            assert_eq!(reply, Reply::Continue);
+        }
+        let reply: Reply = connection.call(&Submit::End, b"", None, PATIENCE).await.unwrap().head;
+        let Reply::Queued(id) = reply else { panic!("{reply:?}") };
+        let asked = house.remote.asked().await;
+        assert!(asked.content.is_empty());
+        let mut content = vec![0; 4 * piece.len() + 1];
+        let file = asked.file.as_ref().unwrap();
+        assert_eq!(file.read_at(&mut content, 0).unwrap(), 4 * piece.len());
+        assert_eq!(asked.attempt.size, 4 * piece.len() as u64);
+        assert!(content.starts_with(format!("{id}xxx").as_bytes()));
+        asked.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn who_breaks_the_protocol_loses_only_the_connection() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let good = || envelope("ann@from.test", &["bob@to.test"]);
+        let nobody = envelope("ann@from.test", &[]);
+        let ourselves = envelope::Envelope { origin: Origin::Ourselves, ..good() };
+        let user = Origin::User { uid: 1, name: "x".into() };
+        let user = envelope::Envelope { origin: user, ..good() };
+        let bad = [
+            Submit::Whole { envelope: good(), id_at: Some(u32::MAX) },
+            Submit::Whole { envelope: nobody, id_at: None },
+            Submit::Whole { envelope: ourselves, id_at: None },
+            Submit::Whole { envelope: user.clone(), id_at: None },
+            Submit::More,
+            Submit::End,
+        ];
+        for request in bad {
+            let reply = house.mx.call::<_, Reply>(&request, CONTENT, None, PATIENCE).await;
+            assert!(matches!(reply, Err(ipc::Error::PeerGone)), "{request:?}: {reply:?}");
+        }
+        let request = Submit::Whole { envelope: user, id_at: None };
+        let reply = house.submission.call(&request, CONTENT, None, PATIENCE).await.unwrap().head;
+        assert!(matches!(reply, Reply::Queued(_)), "{reply:?}");
+        house.remote.asked().await.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_slow_destination_does_not_starve_the_others() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        for _ in 0..700 {
+            house.submit(envelope("ann@from.test", &["bob@slow.test"]), CONTENT).await;
+        }
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            slow.push(house.remote.asked().await);
+        }
+        assert!(house.remote.is_idle(), "remote.concurrency is 20");
+        house.submit(envelope("ann@from.test", &["bob@slow.test", "cid@fast.test"]), CONTENT).await;
+        let fast = house.remote.asked().await;
+        assert_eq!(fast.to(), ["cid@fast.test"]);
+        fast.delivered();
+        for asked in slow {
+            asked.delivered();
+        }
+        for _ in 20..701 {
+            let asked = house.remote.asked().await;
+            assert_eq!(asked.to(), ["bob@slow.test"]);
+            asked.delivered();
+        }
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_dead_next_hop_is_left_alone() {
+    run(async {
+        let mut ground = Ground::new();
+        let hour = std::time::Duration::from_secs(3600);
+        ground.config.queue.first_retry = hour;
+        ground.config.queue.max_retry = hour;
+        ground.config.queue.host_status = hour;
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@dead.test"]), CONTENT).await;
+        house.remote.asked().await.unreachable();
+        house.until(|messages| messages[0].state == State::Waiting).await;
+        house.submit(envelope("ann@from.test", &["cid@dead.test"]), CONTENT).await;
+        house.until(|messages| messages[1].recipients[0].attempts == 1).await;
+        assert!(house.remote.is_idle());
+        let last = house.list().await[1].recipients[0].last.clone().unwrap();
+        assert_eq!(last.detail().text, "connection timed out");
+        assert_eq!(change(&house, Action::Retry).await, 2);
+        house.remote.asked().await.delivered();
+        house.remote.asked().await.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn held_mail_waits_for_its_release() {
+    run(async {
+        let mut ground = Ground::new();
+        let hour = std::time::Duration::from_secs(3600);
+        ground.config.queue.first_retry = hour;
+        ground.config.queue.max_retry = hour;
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        house.remote.asked().await.deferred();
+        house.until(|messages| messages[0].state == State::Waiting).await;
+        hold_all(&house).await;
+        assert_eq!(change(&house, Action::Retry).await, 0);
+        let counts = house.ask(&QueueRequest::Count).await;
+        assert_eq!(counts, QueueReply::Count { messages: 1, held: 1 });
+        assert_eq!(change(&house, Action::Release).await, 1);
+        house.remote.asked().await.deferred();
+        house.until(|messages| messages[0].state == State::Waiting).await;
+        let message = house.list().await.remove(0);
+        assert_eq!(message.recipients[0].attempts, 2);
+        assert_eq!(message.recipients[0].route, "mx to.test");
+        assert_eq!(message.origin, "192.0.2.1 (helo client.test)");
+        let shown = house.ask(&QueueRequest::Show(message.id)).await;
+        assert_eq!(shown, QueueReply::Message(Some(Box::new(message))));
+        assert_eq!(change(&house, Action::Delete).await, 1);
+        assert!(house.list().await.is_empty());
+        assert!(house.remote.is_idle());
+    });
+}
+
+#[test]
+fn recipients_are_grouped_by_where_they_go() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let to: Vec<_> = (0..150).map(|i| format!("user{i}@to.test")).collect();
+        let mut to: Vec<_> = to.iter().map(String::as_str).collect();
+        to.push("ann@here.test");
+        house.submit(envelope("ann@from.test", &to), CONTENT).await;
+        let local = house.local.asked().await;
+        assert!(
+            matches!(&local.attempt.destination, Destination::Local { user, .. } if user == "ann")
+        );
+        let (one, two) = (house.remote.asked().await, house.remote.asked().await);
+        assert_eq!(one.to().len() + two.to().len(), 150);
+        assert_eq!(one.to().len().max(two.to().len()), 100);
+        one.deferred();
+        two.delivered();
+        house.remote.asked().await.delivered();
+        house.until(|messages| messages[0].recipients.len() == 1).await;
+        local.delivered();
+        house.until_empty().await;
+    });
+}
