@@ -1,1 +1,21 @@
-//! ctl
+//! The commands: `pennypost` for the administrator, `sendmail` and `mailq` for everyone.
+//!
+//! None of them has a privilege. They speak SMTP on the socket `submit`, ask on the socket
+//! `control`, and leave messages in the drop directory.
+//!
+//! **Invariant:** a message that `sendmail` took with exit code 0 is durable.
+
+mod caller;
+mod control;
+mod exit;
+mod listing;
+pub mod pennypost;
+pub mod sendmail;
+mod site;
+
+pub use exit::{Exit, Failure, finish};
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

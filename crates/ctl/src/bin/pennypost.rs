@@ -1,0 +1,5 @@
+//! `pennypost`: the administrator's tool.
+
+fn main() -> std::process::ExitCode {
+    ctl::pennypost::main()
+}

@@ -1,0 +1,154 @@
+//! The control socket, asked by `pennypost` and `mailq`.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use envelope::QueueId;
+use ipc::Connection;
+use ipc::admin::{
+    Action, Answer, Command, Filter, Hello, Message, QueueReply, QueueRequest, Welcome,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+/// How long an answer may take: a page of a large queue on a busy disk.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long the system may take to finish what is under way.
+const STOP: Duration = Duration::from_secs(600);
+
+/// A connection that was welcomed.
+#[derive(Debug)]
+pub(crate) struct Control {
+    connection: Connection,
+    /// This user sees and does everything.
+    pub(crate) admin: bool,
+}
+
+/// Runs a command that waits for answers.
+pub(crate) fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+    runtime.block_on(command)
+}
+
+impl Control {
+    pub(crate) async fn open(site: &Site, hello: Hello) -> Result<Self, Failure> {
+        let path = site.control_socket();
+        let stream = tokio::net::UnixStream::connect(&path);
+        let stream = stream.await.map_err(|error| nobody_there(&path, &error))?;
+        let mut control = Self { connection: Connection::new(stream), admin: false };
+        match control.ask(&hello, ANSWER).await? {
+            Welcome::Yes { admin } => control.admin = admin,
+            Welcome::No(why) => return Err(Failure::new(Exit::Unavailable, why)),
+        }
+        Ok(control)
+    }
+
+    pub(crate) async fn command(&mut self, command: Command) -> Result<Answer, Failure> {
+        let time = match command {
+            Command::Stop => STOP,
+            Command::Status => ANSWER,
+        };
+        match self.ask(&command, time).await? {
+            Answer::NotAllowed => Err(not_allowed()),
+            answer @ (Answer::Stopped | Answer::Status(_)) => Ok(answer),
+        }
+    }
+
+    pub(crate) async fn queue(&mut self, request: &QueueRequest) -> Result<QueueReply, Failure> {
+        match self.ask(request, ANSWER).await? {
+            QueueReply::NotAllowed => Err(not_allowed()),
+            QueueReply::Fault(why) => Err(Failure::new(Exit::TempFail, why)),
+            reply @ (QueueReply::Messages { .. }
+            | QueueReply::Message(_)
+            | QueueReply::Count { .. }
+            | QueueReply::Changed { .. }) => Ok(reply),
+        }
+    }
+
+    /// Shows every message that the filter lets through to `each`, a page at a time.
+    pub(crate) async fn each_message(
+        &mut self,
+        filter: &Filter,
+        mut each: impl FnMut(Message) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            let request = QueueRequest::List { filter: filter.clone(), after };
+            let QueueReply::Messages { messages, next } = self.queue(&request).await? else {
+                return Err(misunderstood());
+            };
+            messages.into_iter().try_for_each(&mut each)?;
+            after = further(after, next)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does it, a page at a time, and shows the ids to `each`.
+    pub(crate) async fn change(
+        &mut self,
+        action: Action,
+        filter: &Filter,
+        dry_run: bool,
+        mut each: impl FnMut(QueueId) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            let request = QueueRequest::Change { action, filter: filter.clone(), after, dry_run };
+            let QueueReply::Changed { ids, next } = self.queue(&request).await? else {
+                return Err(misunderstood());
+            };
+            ids.into_iter().try_for_each(&mut each)?;
+            after = further(after, next)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ask<Q: Serialize + Sync, R: DeserializeOwned>(
+        &mut self,
+        request: &Q,
+        time: Duration,
+    ) -> Result<R, Failure> {
+        let reply = self.connection.call(request, b"", None, time).await;
+        reply.map(|frame| frame.head).map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("the mail system did not answer: {error}"))
+        })
+    }
+}
+
+/// The next page, which must lie beyond this one, or the listing would never end.
+fn further(after: Option<QueueId>, next: Option<QueueId>) -> Result<Option<QueueId>, Failure> {
+    if next.is_some() && next <= after { Err(misunderstood()) } else { Ok(next) }
+}
+
+pub(crate) fn misunderstood() -> Failure {
+    Failure::new(Exit::Protocol, "the mail system answered something else than was asked")
+}
+
+fn not_allowed() -> Failure {
+    let text = "only the users of control.admins in pennypost.toml may do that";
+    Failure::new(Exit::NoPerm, text)
+}
+
+fn nobody_there(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            let text = format!(
+                "the mail system is not running (nobody answers on {path})\n\
+                 start it with \"pennypost start\", or name another root with --root or PENNYPOST_ROOT"
+            );
+            Failure::new(Exit::Unavailable, text)
+        }
+        io::ErrorKind::PermissionDenied => Failure::new(Exit::NoPerm, format!("{path}: {error}")),
+        _ => Failure::new(Exit::Unavailable, format!("{path}: {error}")),
+    }
+}

@@ -1,0 +1,41 @@
+//! How queued messages are shown: as sendmail, as Postfix, as JSON, and as `pennypost` does.
+
+mod json;
+mod postfix;
+mod sendmail;
+mod table;
+
+pub(crate) use json::postqueue;
+pub(crate) use json::{line as json_line, shown as json_message};
+pub(crate) use postfix::Postfix;
+pub(crate) use sendmail::{Detailed, Sendmail};
+pub(crate) use table::{Table, age, due, show};
+
+use envelope::{Status, printable};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// A moment on the caller's clock face, in the notation of strftime(3).
+pub(crate) fn clock(seconds: i64, zone: &TimeZone, notation: &str) -> String {
+    let moment = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    moment.to_zoned(zone.clone()).strftime(notation).to_string()
+}
+
+/// What the last attempt met, in one line that is safe to show.
+pub(crate) fn reason(status: &Status) -> String {
+    let detail = status.detail();
+    let text = printable(&detail.text.replace('\n', " ")).to_string();
+    let said = detail.code.map_or(text.clone(), |code| format!("{code} {text}"));
+    match &detail.remote {
+        Some(remote) => format!("{}: {said}", printable(remote)),
+        None => said,
+    }
+}
+
+/// At most `width` characters.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    text.chars().take(width).collect()
+}
+
+#[cfg(test)]
+mod tests;

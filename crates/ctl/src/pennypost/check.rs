@@ -1,0 +1,99 @@
+//! `pennypost check`: would it start, and is all well?
+
+mod finding;
+mod ground;
+mod tables;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use ipc::admin::{Hello, QueueReply, QueueRequest};
+
+use crate::control::{Control, misunderstood, wait};
+use crate::listing::json_line;
+use crate::site::Site;
+use crate::{Exit, Failure};
+use finding::{Finding, Weight};
+
+/// Check configuration, tables, permissions and the queue
+///
+/// Every finding names its file and line and says what to do. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An error keeps the mail system from starting, and then the exit code is 78. A warning costs some
+mail its way, a notice is good to know.
+
+Examples:
+  pennypost check
+  pennypost check ./pennypost.toml     before it goes to /etc/mail
+  pennypost check --json | jq -r .problem")]
+pub(super) struct Check {
+    /// Another configuration file
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// One JSON object for each finding
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
+        let mut findings = Vec::new();
+        match config::load(site.root(), self.file.as_deref()) {
+            Ok(config) => {
+                tables::check(&config, &mut findings);
+                ground::check(&config, &mut findings);
+            }
+            Err(report) => findings.extend(of_configuration(&report)),
+        }
+        findings.extend(wait(queue(site)).err().map(about_queue));
+        let mut out = io::stdout().lock();
+        for finding in &findings {
+            if self.json {
+                json_line(&finding.to_json(), &mut out)?;
+            } else {
+                writeln!(out, "{finding}")?;
+            }
+        }
+        let fatal = findings.iter().any(|finding| finding.weight == Weight::Error);
+        if findings.is_empty() && !self.json {
+            writeln!(out, "all is well")?;
+        }
+        Ok(if fatal { Exit::Config } else { Exit::Ok })
+    }
+}
+
+fn of_configuration(report: &config::Report) -> impl Iterator<Item = Finding> {
+    report.findings.iter().map(|found| {
+        let (line, column) = report.position(found).unzip();
+        let finding = Finding::error(found.problem.as_str(), found.remedy.as_str());
+        finding.in_file(report.file.display()).at(line, column)
+    })
+}
+
+/// A system that is not running is no fault.
+fn about_queue(failure: Failure) -> Finding {
+    match failure.exit {
+        Exit::TempFail => {
+            Finding::warning(format!("the queue: {}", failure.text), "look at the log of qmgr")
+        }
+        _ => Finding::notice(
+            "the queue was not looked at: the mail system does not answer",
+            "check again once it runs",
+        ),
+    }
+}
+
+/// Asks whether the queue can be read.
+async fn queue(site: &Site) -> Result<(), Failure> {
+    let mut queue = Control::open(site, Hello::Queue).await?;
+    match queue.queue(&QueueRequest::Count).await? {
+        QueueReply::Count { .. } => Ok(()),
+        QueueReply::Messages { .. }
+        | QueueReply::Message(_)
+        | QueueReply::Changed { .. }
+        | QueueReply::NotAllowed
+        | QueueReply::Fault(_) => Err(misunderstood()),
+    }
+}

@@ -1,0 +1,308 @@
+//! `pennypost queue`: lists, shows and changes what is queued.
+
+use std::io::{self, BufWriter, Write};
+
+use clap::{Args, Subcommand};
+use envelope::{QueueId, printable};
+use ipc::admin::{Action, Filter, Hello, Message, QueueReply, QueueRequest};
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::duration;
+use crate::control::{Control, misunderstood, wait};
+use crate::listing::{age, due, json_line, json_message, reason, show};
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+/// List, show and change queued messages
+///
+/// Administrators (control.admins in pennypost.toml) see all mail, others their own.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  pennypost queue                              everything, with the reason and the next attempt
+  pennypost queue --domain example.org --older 4h
+  pennypost queue show 0BCDFGHJKLM
+  pennypost queue delete --from '<>' --dry-run
+  pennypost queue hold 0BCDFGHJKLM 0BCDFGHJKLN"
+)]
+pub(super) struct Queue {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Count(Count),
+    /// Try messages now, whenever their next attempt is due
+    #[command(
+        after_help = "Examples:\n  pennypost queue retry --all\n  pennypost queue retry --domain example.org"
+    )]
+    Retry(Change),
+    /// Keep messages from being tried until they are released
+    #[command(
+        after_help = "Examples:\n  pennypost queue hold --from spammer@example.org\n  pennypost queue hold 0BCDFGHJKLM"
+    )]
+    Hold(Change),
+    /// Let held messages go again
+    #[command(
+        after_help = "Examples:\n  pennypost queue release --held\n  pennypost queue release 0BCDFGHJKLM"
+    )]
+    Release(Change),
+    /// Forget messages; nobody is told
+    #[command(
+        after_help = "Examples:\n  pennypost queue delete --older 3d --from '<>' --dry-run\n  pennypost queue delete 0BCDFGHJKLM"
+    )]
+    Delete(Change),
+}
+
+/// Which messages: all that is given must fit.
+#[derive(Debug, Args)]
+struct Which {
+    /// Queue ids
+    #[arg(value_name = "ID")]
+    ids: Vec<QueueId>,
+    /// Part of the reverse-path; '<>' for bounces
+    #[arg(long, value_name = "TEXT")]
+    from: Option<String>,
+    /// Part of a recipient's address
+    #[arg(long, value_name = "TEXT")]
+    to: Option<String>,
+    /// The domain of a recipient
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// Arrived at least so long ago: 90s, 30m, 4h, 5d
+    #[arg(long, value_name = "TIME", value_parser = duration::seconds)]
+    older: Option<u64>,
+    /// Held ones only
+    #[arg(long)]
+    held: bool,
+    /// All messages
+    #[arg(long)]
+    all: bool,
+}
+
+/// List queued messages: what, why, since when, next attempt
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pennypost queue list\n  pennypost queue list --to bob@ --json"
+)]
+struct List {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line; times are seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show everything that is known of one message
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pennypost queue show 0BCDFGHJKLM")]
+struct Show {
+    id: QueueId,
+    /// As a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Say how many messages are queued
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pennypost queue count\n  pennypost queue count --json | jq .held"
+)]
+struct Count {
+    /// As a JSON object, with the number of held ones
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    #[command(flatten)]
+    which: Which,
+    /// Change nothing, and show the ids
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object for each message
+    #[arg(long)]
+    json: bool,
+}
+
+impl Queue {
+    pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let command = self.command.unwrap_or(Command::List(self.list));
+        command.refuse_everything()?;
+        wait(async {
+            let mut queue = Control::open(site, Hello::Queue).await?;
+            match command {
+                Command::List(list) => list.run(&mut queue, &mut out).await,
+                Command::Show(show) => show.run(&mut queue, &mut out).await,
+                Command::Count(count) => count.run(&mut queue, &mut out).await,
+                Command::Retry(change) => change.run(&mut queue, Action::Retry, &mut out).await,
+                Command::Hold(change) => change.run(&mut queue, Action::Hold, &mut out).await,
+                Command::Release(change) => change.run(&mut queue, Action::Release, &mut out).await,
+                Command::Delete(change) => change.run(&mut queue, Action::Delete, &mut out).await,
+            }
+        })?;
+        out.flush()?;
+        Ok(Exit::Ok)
+    }
+}
+
+impl Command {
+    /// Before anybody is asked: a change that does not say of what.
+    fn refuse_everything(&self) -> Result<(), Failure> {
+        match self {
+            Self::Retry(change)
+            | Self::Hold(change)
+            | Self::Release(change)
+            | Self::Delete(change) => change.which.filter_of_change().map(|_| ()),
+            Self::List(_) | Self::Show(_) | Self::Count(_) => Ok(()),
+        }
+    }
+}
+
+impl Which {
+    fn filter(&self) -> Filter {
+        let Self { ids, from, to, domain, older, held, all: _ } = self;
+        Filter {
+            ids: ids.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            domain: domain.clone(),
+            older: *older,
+            held: *held,
+        }
+    }
+
+    /// Everything is changed only when that is said.
+    fn filter_of_change(&self) -> Result<Filter, Failure> {
+        let filter = self.filter();
+        match (filter == Filter::default(), self.all) {
+            (true, false) => {
+                let text = "say which messages (ids, --from, --to, ...), or --all for all of them";
+                Err(Failure::new(Exit::Usage, text))
+            }
+            (false, true) => {
+                Err(Failure::new(Exit::Usage, "--all does not go with ids and other filters"))
+            }
+            (true, true) | (false, false) => Ok(filter),
+        }
+    }
+}
+
+impl List {
+    async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
+        let filter = self.which.filter();
+        let now = crate::now();
+        let mut count = 0_u64;
+        let shown = queue.each_message(&filter, |message| {
+            count += 1;
+            if self.json {
+                return Ok(json_line(&json_message(&message), out)?);
+            }
+            Ok(entry(&message, now, out)?)
+        });
+        shown.await?;
+        if !self.json {
+            writeln!(out, "{}", messages(count))?;
+        }
+        Ok(())
+    }
+}
+
+/// A line for the message, and two for each recipient.
+fn entry(message: &Message, now: i64, out: &mut impl Write) -> io::Result<()> {
+    let from = format!("<{}>", message.reverse_path);
+    let (age, due) = (age(now - message.arrival), due(message, now));
+    writeln!(out, "{}  {age} old, {} bytes, from {}", message.id, message.size, printable(&from))?;
+    for recipient in &message.recipients {
+        let to = format!("<{}>", recipient.address);
+        writeln!(out, "    to {}  {}  next: {due}", printable(&to), printable(&recipient.route))?;
+        if let Some(status) = &recipient.last {
+            writeln!(out, "       {} {}", status.code(), reason(status))?;
+        }
+    }
+    Ok(())
+}
+
+impl Show {
+    async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
+        let QueueReply::Message(message) = queue.queue(&QueueRequest::Show(self.id)).await? else {
+            return Err(misunderstood());
+        };
+        let message = message.ok_or_else(|| {
+            let text =
+                format!("{} is not in the queue: delivered, returned or never there", self.id);
+            Failure::new(Exit::NoInput, text)
+        })?;
+        if self.json {
+            return Ok(json_line(&json_message(&message), out)?);
+        }
+        Ok(show(&message, &TimeZone::system(), crate::now(), out)?)
+    }
+}
+
+impl Count {
+    async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
+        let QueueReply::Count { messages, held } = queue.queue(&QueueRequest::Count).await? else {
+            return Err(misunderstood());
+        };
+        if self.json {
+            return Ok(json_line(&json!({ "messages": messages, "held": held }), out)?);
+        }
+        Ok(writeln!(out, "{messages}")?)
+    }
+}
+
+impl Change {
+    async fn run(
+        &self,
+        queue: &mut Control,
+        action: Action,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let filter = self.which.filter_of_change()?;
+        let mut count = 0_u64;
+        let changed = queue.change(action, &filter, self.dry_run, |id| {
+            count += 1;
+            if self.json {
+                let object = json!({ "id": id.to_string(), "action": name(action), "dry_run": self.dry_run });
+                json_line(&object, out)?;
+            } else if self.dry_run {
+                writeln!(out, "{id}")?;
+            }
+            Ok(())
+        });
+        changed.await?;
+        if self.json {
+            return Ok(());
+        }
+        let would = if self.dry_run { "nothing is changed; to " } else { "" };
+        Ok(writeln!(out, "{would}{}: {}", name(action), messages(count))?)
+    }
+}
+
+const fn name(action: Action) -> &'static str {
+    match action {
+        Action::Retry => "retry",
+        Action::Hold => "hold",
+        Action::Release => "release",
+        Action::Delete => "delete",
+    }
+}
+
+fn messages(count: u64) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! `pennypost status` and `pennypost stop`.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use ipc::admin::{Answer, Command, Hello, Process, QueueReply, QueueRequest, SystemStatus};
+use serde_json::json;
+
+use crate::control::{Control, misunderstood, wait};
+use crate::listing::{Table, age, json_line};
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+/// Show processes, listeners and the queue at a glance
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pennypost status
+  pennypost status --json | jq -r 'select(.kind == \"process\") | .pid'")]
+pub(super) struct StatusArgs {
+    /// One JSON object a line; \"kind\" is system, process, listener or queue
+    #[arg(long)]
+    json: bool,
+}
+
+/// Messages in the queue and how many of them are held.
+type Count = (u64, u64);
+
+impl StatusArgs {
+    pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
+        let (system, count) = wait(async {
+            let mut control = Control::open(site, Hello::Supervisor).await?;
+            let Answer::Status(system) = control.command(Command::Status).await? else {
+                return Err(misunderstood());
+            };
+            Ok((system, count(site).await))
+        })?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            write_json(&system, count.as_ref().ok().copied(), &mut out)?;
+        } else {
+            write_table(&system, &count, crate::now(), &mut out)?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Ends the mail system.
+pub(super) fn stop(site: &Site) -> Result<Exit, Failure> {
+    wait(async {
+        let mut control = Control::open(site, Hello::Supervisor).await?;
+        match control.command(Command::Stop).await? {
+            Answer::Stopped => Ok(Exit::Ok),
+            Answer::Status(_) | Answer::NotAllowed => Err(misunderstood()),
+        }
+    })
+}
+
+async fn count(site: &Site) -> Result<Count, Failure> {
+    let mut queue = Control::open(site, Hello::Queue).await?;
+    match queue.queue(&QueueRequest::Count).await? {
+        QueueReply::Count { messages, held } => Ok((messages, held)),
+        QueueReply::Messages { .. }
+        | QueueReply::Message(_)
+        | QueueReply::Changed { .. }
+        | QueueReply::NotAllowed
+        | QueueReply::Fault(_) => Err(misunderstood()),
+    }
+}
+
+fn write_table(
+    system: &SystemStatus,
+    count: &Result<Count, Failure>,
+    now: i64,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let SystemStatus { hostname, version, generation, started, .. } = system;
+    let running = age(now - started);
+    writeln!(out, "Pennypost {version} on {hostname}, up {running}, configuration {generation}\n")?;
+    let mut table = Table::new(["PROCESS", "PID", "UP", "RESTARTS"]);
+    for Process { name, pid, since, restarts } in &system.processes {
+        let pid = pid.map_or_else(|| "restarting".to_owned(), |pid| pid.to_string());
+        table.row([name.clone(), pid, age(now - since), restarts.to_string()]);
+    }
+    table.write(out)?;
+    writeln!(out, "\nLISTENER")?;
+    system.listeners.iter().try_for_each(|listener| writeln!(out, "{listener}"))?;
+    match count {
+        Ok((messages, held)) => writeln!(out, "\nQUEUE\n{messages} messages, {held} of them held"),
+        Err(failure) => writeln!(out, "\nQUEUE\nnot known: {failure}"),
+    }
+}
+
+fn write_json(system: &SystemStatus, count: Option<Count>, out: &mut impl Write) -> io::Result<()> {
+    let SystemStatus { hostname, version, generation, started, .. } = system;
+    let object = json!({
+        "kind": "system", "hostname": hostname, "version": version,
+        "generation": generation, "started": started,
+    });
+    json_line(&object, out)?;
+    for Process { name, pid, since, restarts } in &system.processes {
+        let object = json!({
+            "kind": "process", "name": name, "pid": pid, "since": since, "restarts": restarts,
+        });
+        json_line(&object, out)?;
+    }
+    for listener in &system.listeners {
+        json_line(&json!({ "kind": "listener", "address": listener }), out)?;
+    }
+    let (messages, held) = count.unzip();
+    json_line(&json!({ "kind": "queue", "messages": messages, "held": held }), out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn system() -> SystemStatus {
+        SystemStatus {
+            hostname: "mail.x.test".to_owned(),
+            version: "0.1.0".to_owned(),
+            generation: 1,
+            started: 1000,
+            processes: vec![
+                Process { name: "qmgr".to_owned(), pid: Some(4711), since: 1000, restarts: 0 },
+                Process { name: "remote".to_owned(), pid: None, since: 4600, restarts: 2 },
+            ],
+            listeners: vec!["127.0.0.1:25 (mx)".to_owned()],
+        }
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn for_people() {
+        let shown = text(|out| write_table(&system(), &Ok((12, 1)), 4640, out));
+        assert_eq!(
+            shown,
+            "Pennypost 0.1.0 on mail.x.test, up 1h 0m, configuration 1\n\n\
+             PROCESS  PID         UP     RESTARTS\n\
+             qmgr     4711        1h 0m  0\n\
+             remote   restarting  40s    2\n\n\
+             LISTENER\n127.0.0.1:25 (mx)\n\n\
+             QUEUE\n12 messages, 1 of them held\n"
+        );
+    }
+
+    #[test]
+    fn for_programs() {
+        let shown = text(|out| write_json(&system(), None, out));
+        let kinds: Vec<String> = shown
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|object| object["kind"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(kinds, ["system", "process", "process", "listener", "queue"]);
+    }
+}

@@ -1,0 +1,62 @@
+//! What `--help` says.
+
+/// The help of `mailq` or of `sendmail`.
+pub(super) fn of(program: &str) -> &'static str {
+    if program == "mailq" { MAILQ } else { SENDMAIL }
+}
+
+const SENDMAIL: &str = "\
+sendmail: submit a message to Pennypost
+
+Usage: sendmail [OPTION]... [RECIPIENT]... < MESSAGE
+
+The message is read from stdin. Exit code 0 means that it is durable: in the queue, or in the drop
+directory if the mail system does not run just now.
+
+  -t            recipients from To, Cc and Bcc (or Resent-To...), too
+  -i, -oi       a line with a single dot does not end the message
+  -f ADDRESS    reverse-path: who is told if the message cannot be delivered; '<>': nobody
+  -F NAME       full name, if the message has no From
+  -N WHEN       never, or some of success,failure,delay: when to be told
+  -R full|hdrs  how much of the message a bounce returns
+  -V ENVID      the envelope id that a bounce mentions
+  -B 8BITMIME   the body has 8-bit characters (found out by itself)
+  -G            the message of another system: its header stays as it is
+  -oep -oem -oeq  errors: say them (default), mail them back, only the exit code
+  -v            say what becomes of each recipient
+  --            what follows are recipients, even if they begin with '-'
+
+  -bs           speak SMTP on stdin and stdout
+  -bp           list the queue; see mailq --help
+  -q            try everything in the queue now; -qIID -qRRCPT -qSSENDER: only what fits
+
+All other options of sendmail, Postfix and Exim are known; one that is not done says so.
+
+Examples:
+  printf 'Subject: hello\\n\\nworld\\n' | sendmail -i bob@example.org
+  sendmail -t -i < message.eml
+  sendmail -f '<>' -- \"$recipient\" < report.eml
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";
+
+const MAILQ: &str = "\
+mailq: list the queue
+
+Usage: mailq [OPTION]...
+
+  --json        one JSON object a line, with the keys of 'postqueue -j'
+  --postfix     as Postfix lists its queue
+  -v            with a line for each recipient's last attempt
+  -qIID -qRRCPT -qSSENDER -qQ
+                only this message, recipients or senders with this text, held messages
+
+Administrators see all mail, others their own. '*' marks a message that is being delivered.
+
+Examples:
+  mailq
+  mailq -qRexample.org
+  mailq --json | jq -r .queue_id
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";

@@ -1,0 +1,212 @@
+//! The command line of `sendmail`: getopt with letters glued together, arguments glued or not, and
+//! options after addresses, as scripts of four decades write it.
+//!
+//! Every letter of any sendmail is known, so that no real script meets "unknown option".
+//! **Invariant:** what is not done is said: a mode ends the command, an option gives a warning.
+
+mod letters;
+mod queue;
+
+use envelope::{Body, Notify, Return};
+
+use crate::{Exit, Failure};
+
+pub(super) use queue::Selection;
+
+/// What one command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) mode: Mode,
+    /// The words that are no options: recipients.
+    pub(super) words: Vec<String>,
+    /// `-t`: recipients from the header, too.
+    pub(super) from_header: bool,
+    pub(super) input_end: InputEnd,
+    /// `-f`, as given; empty or `<>` is the null reverse-path.
+    pub(super) reverse_path: Option<String>,
+    /// `-F`
+    pub(super) full_name: Option<String>,
+    pub(super) on_error: OnError,
+    pub(super) verbose: bool,
+    /// `-B`
+    pub(super) body: Option<Body>,
+    /// `-N`
+    pub(super) notify: Notify,
+    /// `-R`
+    pub(super) ret: Option<Return>,
+    /// `-V`, decoded from xtext.
+    pub(super) envid: Option<String>,
+    pub(super) header: HeaderCare,
+    /// `-h`: hops so far.
+    pub(super) hops: usize,
+    /// Of a listing or a queue run.
+    pub(super) selection: Selection,
+    pub(super) layout: Layout,
+    /// What was asked and is not done.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// `-bm`
+    Deliver,
+    /// `-bs`
+    Smtp,
+    /// `-bp`
+    List,
+    /// `-bpc`, `-bP`: only how many.
+    Count,
+    /// `-q`
+    Retry,
+    /// `-Qreason`
+    Hold,
+    /// `-Q`
+    Release,
+    Help,
+    /// `-bV`, `-d0…`
+    Version,
+    /// Nothing, and why: a daemon that retries by itself needs no queue runner.
+    Nothing(&'static str),
+    /// Part of sendmail, and not of this release: what, and what to use.
+    NotYet(String),
+}
+
+/// Where the message on stdin ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InputEnd {
+    /// At a line that is a single dot, or at the end of the file.
+    Dot,
+    /// `-i`: at the end of the file.
+    File,
+}
+
+/// What becomes of an error (`-oe`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnError {
+    /// `p`: said on stderr, and the exit code.
+    Print,
+    /// `m`, `w`, `e`: mailed back, exit code 0.
+    Mail,
+    /// `q`: only the exit code.
+    Quiet,
+}
+
+/// What is done to the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderCare {
+    Complete,
+    /// `-G`: another system's message is passed on as it is.
+    Leave,
+}
+
+/// How a listing looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    Sendmail,
+    Postfix,
+    Json,
+}
+
+impl Options {
+    /// Reads argv; the name of the program decides the mode that `-b` may change.
+    ///
+    /// # Errors
+    /// Exit code 64.
+    pub(super) fn parse(
+        program: &str,
+        words: impl IntoIterator<Item = String>,
+    ) -> Result<Self, Failure> {
+        let mut options = Self::of_program(program);
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            if word == "--" {
+                options.words.extend(words);
+                break;
+            }
+            if let Some(name) = word.strip_prefix("--") {
+                options.long(name)?;
+            } else if let Some(cluster) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+                options.cluster(cluster, &mut words)?;
+            } else {
+                options.words.push(word);
+            }
+        }
+        Ok(options)
+    }
+
+    fn of_program(program: &str) -> Self {
+        let mode = match program {
+            "mailq" => Mode::List,
+            "newaliases" => letters::mode("i"),
+            "hoststat" => letters::mode("h"),
+            "purgestat" => letters::mode("H"),
+            "smtpd" => letters::mode("d"),
+            _ => Mode::Deliver,
+        };
+        Self {
+            mode,
+            words: Vec::new(),
+            from_header: false,
+            input_end: InputEnd::Dot,
+            reverse_path: None,
+            full_name: None,
+            on_error: OnError::Print,
+            verbose: false,
+            body: None,
+            notify: Notify::DEFAULT,
+            ret: None,
+            envid: None,
+            header: HeaderCare::Complete,
+            hops: 0,
+            selection: Selection::default(),
+            layout: Layout::Sendmail,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn long(&mut self, name: &str) -> Result<(), Failure> {
+        match name {
+            "help" => self.mode = Mode::Help,
+            "version" => self.mode = Mode::Version,
+            "json" => self.layout = Layout::Json,
+            "postfix" => self.layout = Layout::Postfix,
+            _ => return Err(usage(format!("unrecognized option '--{name}'"))),
+        }
+        Ok(())
+    }
+
+    /// `tifroot`: flags, and at last perhaps one that takes an argument.
+    fn cluster(
+        &mut self,
+        cluster: &str,
+        words: &mut impl Iterator<Item = String>,
+    ) -> Result<(), Failure> {
+        let mut rest = cluster.chars();
+        while let Some(letter) = rest.next() {
+            let glued = rest.as_str();
+            let argument = match letters::takes(letter) {
+                None => return Err(usage(format!("invalid option -- '{letter}'"))),
+                Some(letters::Takes::Nothing) => {
+                    self.flag(letter);
+                    continue;
+                }
+                Some(letters::Takes::Glued) => glued.to_owned(),
+                Some(letters::Takes::Word) if !glued.is_empty() => glued.to_owned(),
+                Some(letters::Takes::Word) => words
+                    .next()
+                    .ok_or_else(|| usage(format!("option requires an argument -- '{letter}'")))?,
+            };
+            return self.with_argument(letter, &argument);
+        }
+        Ok(())
+    }
+}
+
+/// Wrong use of the command: exit code 64.
+pub(crate) fn usage(text: String) -> Failure {
+    Failure::new(Exit::Usage, format!("{text}\nuse --help to see how it is called"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Where things are: below the root that `--root` or `PENNYPOST_ROOT` names, or at `/`.
+
+use std::path::{Path, PathBuf};
+
+use envelope::{Detail, Enhanced, Status};
+
+/// One installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    root: Option<PathBuf>,
+}
+
+/// Says where everything is, for `sendmail`, whose options are taken.
+const ROOT: &str = "PENNYPOST_ROOT";
+
+impl Site {
+    pub(crate) const fn new(root: Option<PathBuf>) -> Self {
+        Self { root }
+    }
+
+    /// What the environment says.
+    pub(crate) fn from_environment() -> Self {
+        let root = std::env::var_os(ROOT).filter(|root| !root.is_empty());
+        Self { root: root.map(PathBuf::from) }
+    }
+
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The socket that takes mail from everyone.
+    pub(crate) fn submit_socket(&self) -> PathBuf {
+        self.below("run/pennypost/submit")
+    }
+
+    /// The socket that answers `pennypost`.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.below("run/pennypost/control")
+    }
+
+    /// Where `sendmail` leaves messages when nobody answers.
+    pub(crate) fn drop_directory(&self) -> PathBuf {
+        self.below("var/spool/pennypost/drop")
+    }
+
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.below("etc/mail")
+    }
+
+    /// A user's home under `--root`.
+    pub(crate) fn home_of(&self, user: &str) -> PathBuf {
+        self.below("home").join(user)
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        self.root.as_deref().unwrap_or(Path::new("/")).join(path)
+    }
+}
+
+/// What `sendmail` needs to know of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) hostname: String,
+    /// Bytes of content.
+    pub(crate) message_size: u64,
+    /// Recipients of one transaction.
+    pub(crate) recipients: usize,
+    /// `Received` fields after which a message is a loop.
+    pub(crate) hops: usize,
+}
+
+impl Rules {
+    /// From the configuration; mail is taken even while that cannot be read, since it may be
+    /// broken at the moment and the caller cannot mend it.
+    pub(crate) fn read(site: &Site) -> Self {
+        match config::load(site.root(), None) {
+            Ok(config) => Self {
+                hostname: config.hostname,
+                message_size: config.limits.message_size,
+                recipients: config.limits.recipients,
+                hops: config.limits.hops,
+            },
+            Err(_) => Self {
+                hostname: machine_name(),
+                message_size: 50_000_000,
+                // RFC 5321 §4.5.3.1.8: every server takes 100.
+                recipients: 100,
+                hops: 100,
+            },
+        }
+    }
+
+    /// RFC 5321 §6.3: the refusal of a message that has been around too often.
+    pub(crate) fn loops(&self, content: &[u8], hops: usize) -> Option<Status> {
+        let all = hops.saturating_add(message::count(content, "Received"));
+        (all > self.hops).then(|| {
+            let text = format!("too many hops: {all} (the most is {})", self.hops);
+            Status::Failed(Detail::ours(Enhanced::LOOP, text))
+        })
+    }
+}
+
+fn machine_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
