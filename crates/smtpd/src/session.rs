@@ -63,7 +63,7 @@ impl Visit {
     /// Returns an error when the client is gone before the end.
     async fn converse(&mut self) -> io::Result<()> {
         let spoke_first = match self.session.peer() {
-            Peer::Network(_) => self.stream.has_input(),
+            Peer::Network(_) => self.stream.has_spoken(),
             Peer::User { .. } => false,
         };
         self.session.greet(spoke_first);

@@ -1,9 +1,7 @@
 //! The connection to a client.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 
-use nix::sys::socket::{MsgFlags, recv, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -15,11 +13,14 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Has the client sent something that is still unread? Asks the kernel, because the runtime
-    /// does not know of a connection's input before its next turn.
-    pub(crate) fn has_input(&self) -> bool {
-        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        recv(self.as_raw_fd(), &mut [0], peek).is_ok_and(|length| length > 0)
+    /// Takes what the client sent before anyone listened; is there anything? Asks the kernel: the
+    /// runtime takes a fresh connection to be ready until it has proved not to be.
+    pub(crate) fn has_spoken(&self) -> bool {
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut [0]),
+            Self::Unix(stream) => stream.try_read(&mut [0]),
+        };
+        read.is_ok_and(|length| length > 0)
     }
 
     /// Returns once there is input or an end. Cancel-safe.
@@ -45,11 +46,12 @@ impl Stream {
         }
     }
 
-    /// Writes what fits without waiting.
+    /// Writes what fits without waiting; the connection is about to end in any case.
     pub(crate) fn write_now(&self, output: &[u8]) {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        // The connection ends in any case.
-        let _ = send(self.as_raw_fd(), output, flags);
+        let _ = match self {
+            Self::Tcp(stream) => stream.try_write(output),
+            Self::Unix(stream) => stream.try_write(output),
+        };
     }
 
     /// Says that no more will come from us.
@@ -57,15 +59,6 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.shutdown().await,
             Self::Unix(stream) => stream.shutdown().await,
-        }
-    }
-}
-
-impl AsRawFd for Stream {
-    fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
         }
     }
 }

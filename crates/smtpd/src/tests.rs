@@ -5,10 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{
-    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
-    Role,
-};
+use config::{Config, Role};
 use envelope::{Envelope, QueueId};
 use ipc::policy::{Check, Client as Asker, Verdict, Verdicts};
 use ipc::submission::{Reply as Answer, Submit};
@@ -141,51 +138,9 @@ async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submissio
 }
 
 fn config(root: &Path) -> Config {
-    let second = Duration::from_secs(1);
-    Config {
-        hostname: "mx.test".to_owned(),
-        paths: Paths {
-            root: root.to_owned(),
-            file: root.join("pennypost.toml"),
-            tables: root.to_owned(),
-            queue: root.join("queue"),
-            drop: root.join("drop"),
-            run: root.join("run"),
-        },
-        listeners: Vec::new(),
-        relay: Relay { networks: Vec::new(), smarthost: None },
-        local: Local {
-            mailbox: Mailbox::Mbox("/var/mail/{user}".to_owned()),
-            detail: "+".to_owned(),
-            default_user: "nobody".to_owned(),
-            minimum_uid: 1000,
-        },
-        limits: Limits {
-            message_size: 1_000_000,
-            recipients: 100,
-            sessions: 10,
-            sessions_per_client: 2,
-            commands_in_error: 20,
-            hops: 100,
-        },
-        queue: Queue {
-            lifetime: second,
-            bounce_lifetime: second,
-            delay_warning: None,
-            first_retry: second,
-            max_retry: second,
-            min_free_space: 0,
-            host_status: second,
-        },
-        remote: Remote {
-            concurrency: 1,
-            connections: 1,
-            families: Families::Auto,
-            resolver: Resolver::System,
-            idle: second,
-        },
-        admins: Vec::new(),
-        log: LogTarget::Stderr,
-        rooted: true,
-    }
+    let file = root.join("pennypost.toml");
+    let text = "hostname = \"mx.test\"\n\
+                [limits]\nmessage_size = \"1MB\"\nsessions = 10\nsessions_per_client = 2\n";
+    std::fs::write(&file, text).unwrap();
+    config::load(Some(root), Some(&file)).unwrap()
 }

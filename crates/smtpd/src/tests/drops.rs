@@ -19,13 +19,13 @@ struct Dropped {
 impl Dropped {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("drop")).unwrap();
         let house = House::new(Role::Submission, root.path(), |_| ());
+        fs::create_dir_all(&house.room.config.paths.drop).unwrap();
         Self { house, root }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
-        self.root.path().join("drop").join(name)
+        self.house.room.config.paths.drop.join(name)
     }
 
     /// As `sendmail` does: written under another name, then renamed.
@@ -48,7 +48,7 @@ impl Dropped {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.path().join("drop")).unwrap();
+        let entries = fs::read_dir(&self.house.room.config.paths.drop).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
