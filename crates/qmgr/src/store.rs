@@ -359,3 +359,6 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
+
+#[cfg(test)]
+mod tests;

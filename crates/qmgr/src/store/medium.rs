@@ -6,7 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, DatabaseError};
+use redb::{Builder, Database};
 
 /// Bytes of pages that redb keeps in memory (its own default is 1 GiB).
 const CACHE: usize = 8 * 1024 * 1024;
@@ -22,6 +22,9 @@ pub trait Medium: Send + 'static {
 
     /// Bytes it occupies.
     fn size(&self) -> u64;
+
+    /// What to call it in messages.
+    fn path(&self) -> PathBuf;
 }
 
 /// The file `queue.redb` in the queue's directory.
@@ -36,10 +39,6 @@ impl DatabaseFile {
         Self { directory: directory.to_owned() }
     }
 
-    fn path(&self) -> PathBuf {
-        self.directory.join("queue.redb")
-    }
-
     /// A database under another name first, so that `queue.redb` is never half made.
     fn make(&self) -> Result<Database, OpenError> {
         let unborn = self.directory.join("queue.redb.new");
@@ -49,8 +48,8 @@ impl DatabaseFile {
             }
             Ok(()) | Err(_) => {}
         }
-        let database = Builder::new().set_cache_size(CACHE).create(&unborn);
-        let database = database.map_err(|error| OpenError::redb(&unborn, error))?;
+        let database =
+            unpanicked(&unborn, || Ok(Builder::new().set_cache_size(CACHE).create(&unborn)?))?;
         fs::rename(&unborn, self.path()).map_err(|error| OpenError::io(&unborn, error))?;
         let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| OpenError::io(&self.directory, error))?;
@@ -66,18 +65,28 @@ impl Medium for DatabaseFile {
             Ok(false) => return self.make(),
             Err(error) => return Err(OpenError::io(&path, error)),
         }
-        // redb may panic on a damaged file (its issue 620).
-        let opened =
-            catch_unwind(AssertUnwindSafe(|| Builder::new().set_cache_size(CACHE).open(&path)));
-        match opened {
-            Ok(Ok(database)) => Ok(database),
-            Ok(Err(error)) => Err(OpenError::redb(&path, error)),
-            Err(_) => Err(OpenError::NotAQueue { path, why: "it is damaged".to_owned() }),
-        }
+        unpanicked(&path, || Ok(Builder::new().set_cache_size(CACHE).open(&path)?))
     }
 
     fn size(&self) -> u64 {
         fs::metadata(self.path()).map_or(0, |metadata| metadata.len())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("queue.redb")
+    }
+}
+
+/// redb may panic on a damaged file (its issue 620): then that is what it is.
+pub(super) fn unpanicked<T>(
+    path: &Path,
+    open: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, OpenError> {
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| OpenError::redb(path, error)),
+        Err(_) => {
+            Err(OpenError::NotAQueue { path: path.to_owned(), why: "it is damaged".to_owned() })
+        }
     }
 }
 
@@ -100,9 +109,9 @@ impl OpenError {
     }
 
     /// What redb says of the file at `path`.
-    pub(super) fn redb(path: &Path, error: impl Into<redb::Error>) -> Self {
+    fn redb(path: &Path, error: redb::Error) -> Self {
         let path = path.to_owned();
-        match error.into() {
+        match error {
             redb::Error::DatabaseAlreadyOpen => Self::InUse(path),
             // redb's word for a file that is none of its own.
             redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
@@ -110,12 +119,6 @@ impl OpenError {
             }
             other => Self::NotAQueue { path, why: other.to_string() },
         }
-    }
-}
-
-impl From<DatabaseError> for OpenError {
-    fn from(error: DatabaseError) -> Self {
-        Self::redb(Path::new("queue.redb"), error)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
-use super::medium::Medium;
+use super::medium::{Medium, OpenError};
 use super::request::{Answer, EncodedChange, EncodedFate, Request};
 use super::writer::{Batch, Fault, Writer};
 use super::{StoreError, WAITING};
@@ -26,9 +26,32 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// What is kept until it is durable.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    changes: VecDeque<(Vec<EncodedChange>, Option<Answer<()>>)>,
+    changes: VecDeque<KeptChange>,
     /// Files of submissions that were answered no: removed when no record can name them.
     files: Vec<SpoolFile>,
+}
+
+/// Nobody waits for what the store wants itself.
+type KeptChange = (Vec<EncodedChange>, Option<Answer<()>>);
+
+impl Kept {
+    /// The store ends first: files that a durable record may name stay, and the next start looks.
+    pub(super) fn leave(mut self) {
+        self.give_up(&StoreError::Closed);
+        self.files.into_iter().for_each(SpoolFile::keep);
+    }
+
+    fn give_up(&mut self, error: &StoreError) {
+        give_up(self.changes.drain(..), error);
+    }
+}
+
+/// Answers no to changes that no waiting will make durable.
+fn give_up(changes: impl IntoIterator<Item = KeptChange>, error: &StoreError) {
+    for (changes, answer) in changes {
+        changes.into_iter().for_each(EncodedChange::keep_files);
+        drop(answer.map(|answer| answer.send(Err(error.clone()))));
+    }
 }
 
 impl<M: Medium> Writer<M> {
@@ -76,10 +99,7 @@ impl<M: Medium> Writer<M> {
         if self.database.is_none() {
             match self.medium.open() {
                 Ok(database) => self.database = Some(database),
-                Err(error) => {
-                    tracing::error!("the queue cannot be opened anew: {error}");
-                    return false;
-                }
+                Err(error) => return self.cannot_open(&error),
             }
         }
         while let Some(change) = self.kept.changes.pop_front() {
@@ -94,6 +114,15 @@ impl<M: Medium> Writer<M> {
         true
     }
 
+    fn cannot_open(&mut self, error: &OpenError) -> bool {
+        tracing::error!("the queue cannot be opened anew: {error}");
+        if matches!(error, OpenError::NotAQueue { .. }) {
+            // Waiting cannot help.
+            self.kept.give_up(&StoreError::Unavailable(error.to_string()));
+        }
+        false
+    }
+
     /// A change failed again: it stays first in line, unless waiting cannot help.
     fn postpone(&mut self, fault: Fault, batch: Batch) -> bool {
         self.close_failed(&fault);
@@ -101,12 +130,7 @@ impl<M: Medium> Writer<M> {
             Fault::Full | Fault::Disk(_) => {
                 batch.changes.into_iter().for_each(|change| self.kept.changes.push_front(change));
             }
-            Fault::Damaged(why) => {
-                let error = StoreError::Unavailable(why);
-                for answer in batch.changes.into_iter().filter_map(|(_, answer)| answer) {
-                    drop(answer.send(Err(error.clone())));
-                }
-            }
+            Fault::Damaged(why) => give_up(batch.changes, &StoreError::Unavailable(why)),
         }
         false
     }

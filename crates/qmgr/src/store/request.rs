@@ -103,6 +103,13 @@ pub(super) struct EncodedChange {
     pub(super) enqueue: Vec<Rows>,
 }
 
+impl EncodedChange {
+    /// The records that name the files are durable, or may be.
+    pub(super) fn keep_files(self) {
+        self.enqueue.into_iter().for_each(Rows::keep);
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum EncodedFate {
     Retired,

@@ -1,14 +1,12 @@
 //! Opening: makes the tables, takes back what can be read again, removes files of no message.
 
-use std::path::PathBuf;
-
 use envelope::QueueId;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
-use super::medium::{Medium, OpenError};
+use super::medium::{Medium, OpenError, unpanicked};
 use super::tables::{Tables, View};
 use super::writer::{Writer, begin};
-use super::{Counts, Opened};
+use super::Opened;
 use crate::spool::Spool;
 
 /// What a message takes in the database at most, but for many recipients: it tells without a
@@ -37,11 +35,12 @@ impl<M: Medium> Writer<M> {
 
     fn open_whole(&mut self) -> Result<Opened, OpenError> {
         let database = self.medium.open()?;
-        let failed = |error| OpenError::redb(&PathBuf::from("queue.redb"), error);
-        prepare(&database, &self.spool).map_err(failed)?;
-        let (last_id, counts, swept) = survey(&database, &self.spool).map_err(failed)?;
+        let opened = unpanicked(&self.medium.path(), || {
+            prepare(&database, &self.spool)?;
+            survey(&database, &self.spool)
+        })?;
         self.database = Some(database);
-        Ok(Opened { last_id, counts, swept })
+        Ok(opened)
     }
 }
 
@@ -57,7 +56,7 @@ fn prepare(database: &Database, spool: &Spool) -> Result<(), redb::Error> {
 }
 
 /// The largest id, the counts, and how many files were removed.
-fn survey(database: &Database, spool: &Spool) -> Result<(QueueId, Counts, u64), redb::Error> {
+fn survey(database: &Database, spool: &Spool) -> Result<Opened, redb::Error> {
     let view = View::open(&database.begin_read()?)?;
     let largest = [view.messages.last()?, view.damaged.last()?];
     let largest = largest.into_iter().flatten().map(|(key, _)| key.value()).max();
@@ -72,7 +71,7 @@ fn survey(database: &Database, spool: &Spool) -> Result<(QueueId, Counts, u64), 
             swept += 1;
         }
     }
-    Ok((last_id, view.counts()?, swept))
+    Ok(Opened { last_id, counts: view.counts()?, swept })
 }
 
 fn is_full(error: &std::io::Error) -> bool {

@@ -63,6 +63,9 @@ impl From<redb::Error> for Fault {
         match error {
             redb::Error::Io(error) => match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidData => {
+                    Self::Damaged(error.to_string())
+                }
                 _ => Self::Disk(error.to_string()),
             },
             redb::Error::PreviousIo => Self::Disk(error.to_string()),
@@ -97,15 +100,14 @@ impl<M: Medium> Writer<M> {
         if opened.send(start).is_err() || failed {
             return;
         }
-        while let Some(batch) = gather(&mut waiting) {
-            let close = self.serve(batch);
-            let close = close.or_else(|| self.recover(&mut waiting));
-            if let Some(answer) = close {
-                self.database = None;
-                drop(answer.send(Ok(())));
-                return;
-            }
+        let mut close = None;
+        while close.is_none() {
+            let Some(batch) = gather(&mut waiting) else { break };
+            close = self.serve(batch).or_else(|| self.recover(&mut waiting));
         }
+        self.kept.leave();
+        self.database = None;
+        drop(close.map(|answer| answer.send(Ok(()))));
     }
 
     /// Serves what waited; returns whom to tell that the store is closed.
@@ -166,10 +168,8 @@ impl<M: Medium> Writer<M> {
             drop(answer.send(Ok(())));
         }
         for (changes, answer) in changes {
-            changes.into_iter().flat_map(|change| change.enqueue).for_each(|rows| rows.keep());
-            if let Some(answer) = answer {
-                drop(answer.send(Ok(())));
-            }
+            changes.into_iter().for_each(EncodedChange::keep_files);
+            drop(answer.map(|answer| answer.send(Ok(()))));
         }
         for (_, _, answer) in meta {
             drop(answer.send(Ok(())));
