@@ -1,6 +1,7 @@
 //! The relay decision.
 
 use envelope::Address;
+use tables::split_detail;
 
 use crate::verdict::{Step, Verdict};
 use crate::{Client, Policy};
@@ -39,9 +40,9 @@ impl Policy {
     /// A recipient of a local domain: `a%b`, `a!b` and `"a@b"` are names like any other, and none
     /// of them says where to relay.
     pub(crate) fn known(&self, recipient: &Address, trace: &mut Vec<Step>) -> Ruling {
-        let local = recipient.local().to_lowercase();
-        let user = self.user_of(&local);
-        if let Some(alias) = self.aliases.get(&local).or_else(|| self.aliases.get(user)) {
+        let (user, _) = split_detail(recipient.local(), &self.detail);
+        let alias = self.aliases.get(recipient.local()).or_else(|| self.aliases.get(&user));
+        if let Some(alias) = alias {
             trace.push(Step::Alias(alias.line));
             return Ruling::Decided(Verdict::Accept);
         }
@@ -50,7 +51,7 @@ impl Policy {
             trace.push(Step::Postmaster);
             return Ruling::Decided(Verdict::Accept);
         }
-        Ruling::Depends(user.to_owned())
+        Ruling::Depends(user)
     }
 
     /// A recipient elsewhere.
@@ -60,27 +61,19 @@ impl Policy {
         recipient: &Address,
         trace: &mut Vec<Step>,
     ) -> Ruling {
-        let step = match client {
-            Client::User => Step::Submission,
+        let allowed = match client {
+            Client::User => Some(Step::Submission),
             Client::Network(address) => {
                 let address = address.to_canonical();
-                let network = self.networks.iter().find(|network| network.contains(&address));
-                network.map_or(Step::MayNotRelay, |network| Step::Network(*network))
+                let networks = self.networks.iter();
+                networks.copied().find(|network| network.contains(&address)).map(Step::Network)
             }
         };
-        trace.push(step);
-        Ruling::Decided(match step {
-            Step::MayNotRelay => Verdict::relaying_denied(recipient),
-            _ => Verdict::Accept,
+        trace.push(allowed.unwrap_or(Step::MayNotRelay));
+        Ruling::Decided(match allowed {
+            Some(_) => Verdict::Accept,
+            None => Verdict::relaying_denied(recipient),
         })
-    }
-
-    /// The name before the detail; one that begins with the separator has none.
-    fn user_of<'a>(&self, local: &'a str) -> &'a str {
-        match local.split_once(&self.detail) {
-            Some((user, _)) if !self.detail.is_empty() && !user.is_empty() => user,
-            Some(_) | None => local,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use daemon::House;
 use ipc::policy::{Check, Client, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
-use policy::{Known, Policy};
+use policy::{Policy, Ruling, conclude};
 use tables::{Aliases, LocalDomains, Names, Users};
 
 use directory::Directory;
@@ -65,7 +65,7 @@ impl Desk {
             detail: config.local.detail.clone(),
         };
         let directory = if config.rooted {
-            Directory::table(users)
+            Directory::Table(users)
         } else {
             Directory::system(config.local.minimum_uid)
         };
@@ -92,14 +92,18 @@ impl Desk {
     async fn decide(&self, client: policy::Client, check: &Check) -> Verdicts {
         let mut verdicts = Vec::with_capacity(check.recipients.len());
         for recipient in &check.recipients {
-            let known = match self.policy.asks_for(recipient) {
-                Some(user) => self.directory.find(&user).await,
-                None => Known::Unsure,
+            // Nobody reads the trace here; `pennypost explain` will.
+            let mut trace = Vec::new();
+            let verdict = match self.policy.recipient(client, recipient, &mut trace) {
+                Ruling::Decided(verdict) => verdict,
+                Ruling::Depends(user) => {
+                    let account = self.directory.find(&user).await;
+                    conclude(recipient, account, &mut trace)
+                }
             };
-            let decision = self.policy.recipient(client, recipient, known);
-            verdicts.push(match decision.verdict {
+            verdicts.push(match verdict {
                 policy::Verdict::Accept => Verdict::Accept,
-                policy::Verdict::Refuse(code, text) => Verdict::Refuse { code, text },
+                policy::Verdict::Refuse { code, text } => Verdict::Refuse { code, text },
             });
         }
         Verdicts(verdicts)
