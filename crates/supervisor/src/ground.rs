@@ -5,6 +5,8 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use config::Config;
 use nix::unistd::{User, geteuid};
@@ -12,6 +14,8 @@ use nix::unistd::{User, geteuid};
 use crate::plan::HOUSE;
 use crate::trouble::{self, Trouble};
 
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 const REMEDY: &str = "install etc/sysusers.d/pennypost.conf and run systemd-sysusers";
 
 /// Whom a process becomes.
@@ -79,6 +83,21 @@ fn make_directory(path: &Path, mode: u32, owner: Option<Identity>) -> Result<(),
     .map_err(|error| Trouble::system(path.display(), error))
 }
 
+/// Tries again for a while when something is `taken`: a supervisor that was just killed, and its
+/// daemons, need a moment to be gone.
+pub(crate) fn patiently<T, E>(
+    attempt: impl Fn() -> Result<T, E>,
+    taken: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Err(error) if taken(&error) && Instant::now() < deadline => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+}
+
 /// Held as long as the supervisor lives; the kernel lets it go, however the supervisor ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -95,7 +114,9 @@ impl Lock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(trouble)?;
-        match file.try_lock() {
+        let locked =
+            patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock));
+        match locked {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(trouble(error)),
             Err(TryLockError::WouldBlock) => {

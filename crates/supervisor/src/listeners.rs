@@ -7,17 +7,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use config::{Config, Role};
 use socket2::{Domain, Socket, Type};
 
+use crate::ground::patiently;
 use crate::trouble::{self, Trouble};
 
 const BACKLOG: i32 = 1024;
-/// The daemons of a supervisor that was killed hold its ports for another second.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// All of them.
 #[derive(Debug)]
@@ -57,13 +54,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         // `[::]` beside `0.0.0.0`, each for itself.
         socket.set_only_v6(true)?;
     }
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = socket.bind(&address.into()).and_then(|()| socket.listen(BACKLOG)) {
-        if error.kind() != io::ErrorKind::AddrInUse || Instant::now() >= deadline {
-            return Err(error);
-        }
-        std::thread::sleep(PAUSE);
-    }
+    let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    patiently(|| socket.bind(&address.into()).and_then(|()| socket.listen(BACKLOG)), taken)?;
     Ok(socket.into())
 }
 
