@@ -140,15 +140,15 @@ fn not_allowed() -> Failure {
 
 fn nobody_there(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            let text = format!(
-                "the mail system is not running (nobody answers on {path})\n\
-                 start it with \"pennypost start\", or name another root with --root or PENNYPOST_ROOT"
-            );
-            Failure::new(Exit::Unavailable, text)
-        }
-        io::ErrorKind::PermissionDenied => Failure::new(Exit::NoPerm, format!("{path}: {error}")),
-        _ => Failure::new(Exit::Unavailable, format!("{path}: {error}")),
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+        let text = format!(
+            "the mail system is not running (nobody answers on {path})\n\
+             start it with \"pennypost start\", or say where it lives with --root or PENNYPOST_ROOT"
+        );
+        return Failure::new(Exit::Unavailable, text);
     }
+    let denied = kind == io::ErrorKind::PermissionDenied;
+    let exit = if denied { Exit::NoPerm } else { Exit::Unavailable };
+    Failure::new(exit, format!("{path}: {error}"))
 }

@@ -47,7 +47,7 @@ enum Command {
     Stop,
     Status(status::StatusArgs),
     Check(check::Check),
-    Queue(queue::Queue),
+    Queue(Box<queue::Queue>),
     Demo(demo::Demo),
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn shown(message: &Message) -> Value {
     })
 }
 
-pub(super) const fn state(state: State) -> &'static str {
+const fn state(state: State) -> &'static str {
     match state {
         State::Waiting => "waiting",
         State::Active => "active",

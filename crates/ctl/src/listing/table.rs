@@ -6,7 +6,7 @@ use envelope::printable;
 use ipc::admin::{Message, State};
 use jiff::tz::TimeZone;
 
-use super::{clock, json, reason};
+use super::{clock, reason};
 
 /// Rows under headings. The last column is as long as it is.
 #[derive(Debug)]
@@ -74,7 +74,12 @@ pub(crate) fn show(
     writeln!(out, "  by       {}", printable(&message.origin))?;
     writeln!(out, "  arrived  {} ({} ago)", time(message.arrival), age(now - message.arrival))?;
     writeln!(out, "  size     {} bytes", message.size)?;
-    writeln!(out, "  state    {}, next attempt {}", json::state(message.state), due(message, now))?;
+    let state = match message.state {
+        State::Waiting => format!("waiting, next attempt {}", due(message, now)),
+        State::Active => "being delivered".to_owned(),
+        State::Held => "held until it is released".to_owned(),
+    };
+    writeln!(out, "  state    {state}")?;
     for recipient in &message.recipients {
         let address = format!("<{}>", recipient.address);
         writeln!(out, "  to       {}", printable(&address))?;

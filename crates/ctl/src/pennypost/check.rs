@@ -74,15 +74,12 @@ fn of_configuration(report: &config::Report) -> impl Iterator<Item = Finding> {
 
 /// A system that is not running is no fault.
 fn about_queue(failure: Failure) -> Finding {
-    match failure.exit {
-        Exit::TempFail => {
-            Finding::warning(format!("the queue: {}", failure.text), "look at the log of qmgr")
-        }
-        _ => Finding::notice(
-            "the queue was not looked at: the mail system does not answer",
-            "check again once it runs",
-        ),
+    if failure.exit == Exit::TempFail {
+        let problem = format!("the queue: {}", failure.text);
+        return Finding::warning(problem, "look at the log of qmgr");
     }
+    let problem = "the queue was not looked at: the mail system does not answer";
+    Finding::notice(problem, "check again once it runs")
 }
 
 /// Asks whether the queue can be read.

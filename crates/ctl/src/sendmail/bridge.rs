@@ -57,7 +57,7 @@ fn hand_back(
     content: &AtomicBool,
 ) -> io::Result<()> {
     let mut buffer = [0; PIECE];
-    let mut line_start = Vec::new();
+    let mut codes = GoAhead::default();
     loop {
         let length = match daemon.read(&mut buffer) {
             Ok(0) => return Ok(()),
@@ -65,19 +65,36 @@ fn hand_back(
             read => read?,
         };
         let replies = buffer.get(..length).unwrap_or_default();
-        for &byte in replies {
-            if byte == b'\n' {
-                line_start.clear();
-            } else if line_start.len() < 3 {
-                line_start.push(byte);
-                // Before the client can see the reply and begin.
-                if line_start == b"354" {
-                    content.store(true, Ordering::Release);
-                }
-            }
+        // Noticed before the client can see the reply and begin.
+        if codes.any_in(replies) {
+            content.store(true, Ordering::Release);
         }
         output.write_all(replies)?;
         output.flush()?;
+    }
+}
+
+/// Finds 354 at the start of a line.
+#[derive(Default)]
+struct GoAhead {
+    line_start: Vec<u8>,
+}
+
+impl GoAhead {
+    fn any_in(&mut self, replies: &[u8]) -> bool {
+        replies.iter().fold(false, |found, &byte| self.take(byte) || found)
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        if byte == b'\n' {
+            self.line_start.clear();
+            return false;
+        }
+        if self.line_start.len() >= 3 {
+            return false;
+        }
+        self.line_start.push(byte);
+        self.line_start == b"354"
     }
 }
 

@@ -8,54 +8,69 @@ fn sendmail(line: &str) -> Options {
     parse("sendmail", line).unwrap_or_else(|failure| panic!("{line}: {failure}"))
 }
 
-/// Every form in which the programs of sendmail-compat §5.4 call it.
+fn words(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn check<const N: usize>(cases: [(&str, Options); N]) {
+    for (line, expected) in cases {
+        assert_eq!(sendmail(line), expected, "{line}");
+    }
+}
+
+/// Programs of sendmail-compat §5.4 that send what they have to say on their own.
 #[test]
-fn callers() {
-    let base = sendmail("");
-    let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let some = |text: &str| Some(text.to_owned());
-    let file = InputEnd::File;
-    let cases = [
+fn daemons_and_cron() {
+    let base = Options { input_end: InputEnd::File, ..sendmail("") };
+    let cron = Options { full_name: some("CronDaemon"), on_error: OnError::Mail, ..base.clone() };
+    let from_header = Options { from_header: true, ..base.clone() };
+    let (user, root) = (words(&["user"]), some("root"));
+    check([
         (
             "-FCronDaemon -i -odi -oem -oi -t -f user",
-            Options {
-                full_name: some("CronDaemon"),
-                input_end: file,
-                on_error: OnError::Mail,
-                from_header: true,
-                reverse_path: some("user"),
-                ..base.clone()
-            },
+            Options { from_header: true, reverse_path: some("user"), ..cron.clone() },
         ),
         (
             "-FCronDaemon -i -B8BITMIME -oem user",
-            Options {
-                full_name: some("CronDaemon"),
-                input_end: file,
-                body: Some(Body::EightBitMime),
-                on_error: OnError::Mail,
-                words: words(&["user"]),
-                ..base.clone()
-            },
+            Options { body: Some(Body::EightBitMime), words: user.clone(), ..cron.clone() },
         ),
-        (
-            "-FCronDaemon -odi -oem -oi -t -or0s",
-            Options {
-                full_name: some("CronDaemon"),
-                input_end: file,
-                on_error: OnError::Mail,
-                from_header: true,
-                ..base.clone()
-            },
-        ),
+        ("-FCronDaemon -odi -oi -oem -t -or0s", Options { from_header: true, ..cron }),
+        ("-i user", Options { words: user.clone(), ..base.clone() }),
+        ("-oi -t", from_header.clone()),
+        ("-ti", from_header.clone()),
+        ("-t -i -froot", Options { reverse_path: root, ..from_header }),
+        ("-oi -odq -f owner-list", Options { reverse_path: some("owner-list"), ..base.clone() }),
+        ("-Am -oi user -f x", Options { words: user, reverse_path: some("x"), ..base.clone() }),
+        ("-bs -i", Options { mode: Mode::Smtp, ..base }),
+    ]);
+}
+
+/// Programs that people use.
+#[test]
+fn mail_readers() {
+    let base = sendmail("");
+    let user = words(&["user"]);
+    let file = InputEnd::File;
+    let failure = Notify { success: false, failure: true, delay: false, stated: true };
+    let mutt = Options { on_error: OnError::Mail, input_end: file, ..base.clone() };
+    check([
         (
             "-oem -oi -froot user",
+            Options { reverse_path: some("root"), words: user.clone(), ..mutt.clone() },
+        ),
+        (
+            "-oem -oi -f a@x -B8BITMIME -N failure -R hdrs -- b@x -t",
             Options {
-                input_end: file,
-                on_error: OnError::Mail,
-                reverse_path: some("root"),
-                words: words(&["user"]),
-                ..base.clone()
+                reverse_path: some("a@x"),
+                body: Some(Body::EightBitMime),
+                notify: failure,
+                ret: Some(Return::Headers),
+                words: words(&["b@x", "-t"]),
+                ..mutt
             },
         ),
         (
@@ -68,78 +83,36 @@ fn callers() {
                 ..base.clone()
             },
         ),
-        (
-            "-oem -oi -f a@x -B8BITMIME -N failure -R hdrs -- b@x -t",
-            Options {
-                on_error: OnError::Mail,
-                input_end: file,
-                reverse_path: some("a@x"),
-                body: Some(Body::EightBitMime),
-                notify: Notify { success: false, failure: true, delay: false, stated: true },
-                ret: Some(Return::Headers),
-                words: words(&["b@x", "-t"]),
-                ..base.clone()
-            },
-        ),
-        (
-            "-t -i -fweb@x",
-            Options {
-                from_header: true,
-                input_end: file,
-                reverse_path: some("web@x"),
-                ..base.clone()
-            },
-        ),
-        ("-ti", Options { from_header: true, input_end: file, ..base.clone() }),
-        ("-bs -i", Options { mode: Mode::Smtp, input_end: file, ..base.clone() }),
-        (
-            "-oi -odq -f owner-list",
-            Options { input_end: file, reverse_path: some("owner-list"), ..base.clone() },
-        ),
-        (
-            "-Am -oi user -f x",
-            Options {
-                input_end: file,
-                words: words(&["user"]),
-                reverse_path: some("x"),
-                ..base.clone()
-            },
-        ),
-        (
-            "-f <> user",
-            Options { reverse_path: some("<>"), words: words(&["user"]), ..base.clone() },
-        ),
-        ("-tfroot", Options { from_header: true, reverse_path: some("root"), ..base.clone() }),
-        (
-            "-O ErrorMode=q -O IgnoreDots=true user",
-            Options {
-                on_error: OnError::Quiet,
-                input_end: file,
-                words: words(&["user"]),
-                ..base.clone()
-            },
-        ),
-        (
-            "-L tag -p smtp:host -Mmvalue -x -E -T3d -c -s -U user",
-            Options { words: words(&["user"]), ..base.clone() },
-        ),
+        ("-f <> user", Options { reverse_path: some("<>"), words: user.clone(), ..base.clone() }),
+        ("-rroot user", Options { reverse_path: some("root"), words: user, ..base }),
+    ]);
+}
+
+/// Everything else that may stand in a command line.
+#[test]
+fn letters_of_four_decades() {
+    let base = Options { words: words(&["user"]), ..sendmail("") };
+    let notify = Notify { success: true, failure: false, delay: true, stated: true };
+    check([
+        ("-L tag -p smtp:host -Mmvalue -x -E -T3d -c -s -U -S -m user", base.clone()),
+        ("-om -oo -os -oT3d -or1h -o7 -o8 -oA/etc/aliases -odf -odqs user", base.clone()),
         (
             "-NSUCCESS,DELAY -RFULL -VQQ+2B1 user",
-            Options {
-                notify: Notify { success: true, failure: false, delay: true, stated: true },
-                ret: Some(Return::Full),
-                envid: some("QQ+1"),
-                words: words(&["user"]),
-                ..base.clone()
-            },
+            Options { notify, ret: Some(Return::Full), envid: some("QQ+1"), ..base.clone() },
         ),
-    ];
-    for (line, expected) in cases {
-        assert_eq!(sendmail(line), expected, "{line}");
-    }
-    assert_eq!(parse("sendmail", "-f").unwrap_err().exit, Exit::Usage, "an argument is missing");
+        (
+            "-O ErrorMode=q -O IgnoreDots=true user",
+            Options { on_error: OnError::Quiet, input_end: InputEnd::File, ..base.clone() },
+        ),
+        ("-tfroot user", Options { from_header: true, reverse_path: some("root"), ..base.clone() }),
+        (
+            "-ee -h 3 -G user",
+            Options { on_error: OnError::Mail, hops: 3, header: HeaderCare::Leave, ..base },
+        ),
+    ]);
     let empty = Options::parse("sendmail", ["-f", "", "user"].map(str::to_owned)).unwrap();
     assert_eq!((empty.reverse_path.as_deref(), empty.words.len()), (Some(""), 1));
+    assert_eq!(parse("sendmail", "-f").unwrap_err().exit, Exit::Usage);
 }
 
 #[test]
