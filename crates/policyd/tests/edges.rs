@@ -1,0 +1,155 @@
+//! `policyd` between both roles of `smtpd` and a supervisor, which this test plays.
+
+#![cfg(test)]
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use envelope::ReversePath;
+use ipc::control::{Push, Report};
+use ipc::policy::{Check, Client as Who, Verdict, Verdicts};
+use ipc::{Arrow, Client, Connection, Error};
+use tempfile::TempDir;
+
+const TIME: Duration = Duration::from_secs(60);
+const TABLES: [(&str, &str); 3] = [
+    ("aliases", "staff: alice, bob@far.test\nthis line is bad\n"),
+    ("local-host-names", "example.org\n"),
+    ("users", "alice\n"),
+];
+
+/// A running `policyd`, and what `smtpd` sees of it.
+struct Daemon {
+    child: Child,
+    control: Connection,
+    mx: Client,
+    submission: Client,
+    _root: TempDir,
+}
+
+impl Daemon {
+    async fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let tables = root.path().join("etc/mail");
+        std::fs::create_dir_all(&tables).unwrap();
+        let file = "hostname = \"mx.example.org\"\n[relay]\nnetworks = [\"10.0.0.0/8\"]\n";
+        std::fs::write(tables.join("pennypost.toml"), file).unwrap();
+        let config = config::load(Some(root.path()), None).unwrap();
+
+        let (mut control, theirs) = Connection::pair().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_policyd"));
+        let child = command.stdin(Stdio::from(theirs)).stderr(Stdio::piped()).spawn().unwrap();
+        let configuration = postcard::to_allocvec(&config).unwrap();
+        let push = Push::Configuration { generation: 1, last: true };
+        control.send(&push, &configuration, None).await.unwrap();
+        for (name, text) in TABLES {
+            std::fs::write(tables.join(name), text).unwrap();
+            let file = File::open(tables.join(name)).unwrap();
+            push_with(&mut control, Push::Table { name: name.to_owned() }, file.as_fd()).await;
+        }
+        let mx = edge(&mut control, Arrow::MxToPolicyd).await;
+        let submission = edge(&mut control, Arrow::SubmissionToPolicyd).await;
+        control.send(&Push::Start, b"", None).await.unwrap();
+        let ready = control.receive_within::<Report>(TIME).await.unwrap().head;
+        assert_eq!(ready, Report::Ready { generation: 1 });
+        Self { child, control, mx, submission, _root: root }
+    }
+
+    /// Has it drain, and waits for its end: what it logged.
+    async fn log(mut self) -> String {
+        self.control.send(&Push::Drain, b"", None).await.unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+async fn push_with(control: &mut Connection, push: Push, fd: BorrowedFd<'_>) {
+    control.send(&push, b"", Some(fd)).await.unwrap();
+}
+
+async fn edge(control: &mut Connection, arrow: Arrow) -> Client {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    push_with(control, Push::Answers(arrow), theirs.as_fd()).await;
+    let (client, renewal) = Client::new(arrow);
+    renewal.renew(Connection::from_fd(ours.into()).unwrap());
+    client
+}
+
+fn check(client: Who, recipients: &[&str]) -> Check {
+    let recipients = recipients.iter().map(|recipient| recipient.parse().unwrap()).collect();
+    Check { client, helo: "x".to_owned(), reverse_path: ReversePath::NULL, recipients }
+}
+
+fn network(address: &str) -> Who {
+    Who::Network(address.parse::<IpAddr>().unwrap())
+}
+
+/// The reply codes, 250 for accepted.
+async fn ask(edge: &Client, who: Who, recipients: &[&str]) -> Result<Vec<u16>, Error> {
+    let frame = edge.call::<_, Verdicts>(&check(who, recipients), b"", None, TIME).await?;
+    let code = |verdict: &Verdict| match verdict {
+        Verdict::Accept => 250,
+        Verdict::Refuse { code, .. } => *code,
+    };
+    Ok(frame.head.0.iter().map(code).collect())
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(TIME, test).await.unwrap() });
+}
+
+#[test]
+fn each_recipient_has_its_verdict_in_order() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let recipients = [
+            "alice@example.org",
+            "bob@example.org",
+            "bob@far.test",
+            "Staff+x@mx.example.org",
+            "postmaster@localhost",
+            "a%far.test@example.org",
+        ];
+        let strangers = ask(&daemon.mx, network("203.0.113.1"), &recipients).await.unwrap();
+        assert_eq!(strangers, [250, 550, 550, 250, 250, 550]);
+        let ours = ask(&daemon.mx, network("10.1.1.1"), &recipients).await.unwrap();
+        assert_eq!(ours, [250, 550, 250, 250, 250, 550]);
+        let user = ask(&daemon.submission, Who::User { uid: 0 }, &recipients).await.unwrap();
+        assert_eq!(user, ours);
+        let log = daemon.log().await;
+        assert!(log.contains("aliases:2: "), "{log}");
+    });
+}
+
+#[test]
+fn only_the_submission_edge_may_speak_for_users() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let claimed = ask(&daemon.mx, Who::User { uid: 0 }, &["bob@far.test"]).await;
+        assert!(matches!(claimed, Err(Error::PeerGone)), "{claimed:?}");
+        let honest = ask(&daemon.mx, network("203.0.113.1"), &["bob@far.test"]).await;
+        assert_eq!(honest.unwrap(), [550]);
+        let log = daemon.log().await;
+        assert!(log.contains("claims to speak for a local user"), "{log}");
+    });
+}
+
+#[test]
+fn a_malformed_request_ends_its_connection_only() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let mut lent = daemon.mx.open().await.unwrap();
+        lent.connection.send(&[0xff_u8; 32], b"", None).await.unwrap();
+        let end = lent.connection.receive::<Verdicts>().await;
+        assert!(matches!(end, Err(Error::PeerGone)), "{end:?}");
+        let next = ask(&daemon.mx, network("203.0.113.1"), &["alice@example.org"]).await;
+        assert_eq!(next.unwrap(), [250]);
+        daemon.log().await;
+    });
+}
