@@ -94,7 +94,12 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(live(name, story)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(live(name, story));
+            // A lookup that hangs in the name service holds no process back.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => Err(error.into()),
     };
     match ended {
