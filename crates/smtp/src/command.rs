@@ -105,7 +105,7 @@ impl fmt::Display for CommandError {
             Self::ReversePath(error) => write!(f, "Bad sender address: {error}"),
             Self::ForwardPath(error) => write!(f, "Bad recipient address: {error}"),
             Self::UnknownParameter(name) => write!(f, "Unknown parameter {name}"),
-            Self::BadParameter(name) => write!(f, "Bad value of {name}"),
+            Self::BadParameter(name) => write!(f, "Bad or repeated parameter {name}"),
         }
     }
 }
