@@ -1,6 +1,7 @@
 //! All daemons together: started, watched, drained.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::edges::Edges;
 use crate::ground::Accounts;
 use crate::keeper::{GENERATION, Gifts, Keeper, MAX_EDGES, Phase, State, now};
 use crate::listeners::Listeners;
-use crate::plan::{DRAIN, HOUSE, Room};
+use crate::plan::{HOUSE, LAST_DRAINED};
 use crate::trouble::{self, Trouble};
 
 /// How long daemons may take to finish what is under way; then the queue keeps it for next time.
@@ -34,7 +35,7 @@ pub(crate) struct House {
 
 #[derive(Debug)]
 struct Held {
-    room: Room,
+    drained: u8,
     phase: watch::Sender<Phase>,
     state: watch::Receiver<State>,
 }
@@ -75,7 +76,7 @@ impl House {
                 state,
             };
             tokio::spawn(keeper.keep());
-            house.rooms.push(Held { room: plan.room, phase, state: watched });
+            house.rooms.push(Held { drained: plan.drained, phase, state: watched });
         }
         Ok((house, to_qmgr, from_local))
     }
@@ -94,20 +95,20 @@ impl House {
     pub(crate) async fn drain(&self, hurry: impl Future<Output = ()>) {
         let drained = async {
             let deadline = Instant::now() + DRAIN_TIME;
-            for stage in DRAIN {
-                self.enter(Phase::Drain, stage, deadline).await;
+            for stage in 0..=LAST_DRAINED {
+                self.enter(Phase::Drain, stage..=stage, deadline).await;
             }
         };
         tokio::select! {
             () = drained => {}
             () = hurry => {}
         }
-        self.enter(Phase::Close, &DRAIN.concat(), Instant::now() + CLOSE_TIME).await;
+        self.enter(Phase::Close, 0..=LAST_DRAINED, Instant::now() + CLOSE_TIME).await;
     }
 
     /// Tells these what is wanted, and waits until they are gone.
-    async fn enter(&self, phase: Phase, stage: &[Room], deadline: Instant) {
-        let concerned = || self.rooms.iter().filter(|held| stage.contains(&held.room));
+    async fn enter(&self, phase: Phase, stages: RangeInclusive<u8>, deadline: Instant) {
+        let concerned = || self.rooms.iter().filter(|held| stages.contains(&held.drained));
         for held in concerned() {
             held.phase.send_replace(phase);
         }

@@ -158,9 +158,11 @@ fn find_programs() -> Result<PathBuf, Trouble> {
 /// What is wrong with the tables, unless it keeps us from starting: without a table that cannot
 /// be read mail would be refused or go astray.
 fn check_tables(config: &Config) -> Result<Vec<Finding>, Trouble> {
-    let findings = config::check_tables(config);
-    match findings.iter().find(|finding| finding.unsupported) {
-        Some(finding) => Err(Trouble(trouble::CONFIG, finding.to_string())),
-        None => Ok(findings),
+    let findings = config::check_tables(config).into_iter();
+    let (grave, others): (Vec<_>, Vec<_>) = findings.partition(|finding| finding.unsupported);
+    if grave.is_empty() {
+        return Ok(others);
     }
+    let lines: Vec<_> = grave.iter().map(ToString::to_string).collect();
+    Err(Trouble(trouble::CONFIG, lines.join("\n")))
 }
