@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Drain;
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::TcpNoDelay};
 use smtp::Reply;
 use smtp::server::{Peer, Refusal, Stage};
@@ -17,7 +18,7 @@ use crate::room::Room;
 use crate::session;
 use crate::stream::Stream;
 
-/// After an error of accept, which is a lack of descriptors or memory: others have to end first.
+/// After a lack of descriptors or memory: others have to end first.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// The listener for this runtime. Connections inherit its TCP_NODELAY: we write whole groups of
@@ -99,7 +100,13 @@ fn send_away(stream: &Stream, peer: &Peer, reply: &Reply) {
     stream.write_now(&text);
 }
 
+/// Other errors of accept are of the connection that was to come, and the next may be better
+/// (accept(2)).
 async fn pause(error: &io::Error) {
-    tracing::warn!("cannot accept a connection: {error}");
-    tokio::time::sleep(BREATH).await;
+    const LACKING: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    if LACKING.contains(&errno) {
+        tracing::warn!("cannot accept a connection: {error}");
+        tokio::time::sleep(BREATH).await;
+    }
 }

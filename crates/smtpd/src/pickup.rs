@@ -27,7 +27,7 @@ use file::Outcome;
 const MINUTE: Duration = Duration::from_secs(60);
 /// An unfinished file of this age will never be finished.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Files seen in one look.
+/// Finished files taken in one look; the unfinished ones of a busy or bad user hide none.
 const MAX_LISTED: usize = 10_000;
 /// Bytes of events read at a time; what they say does not matter.
 const EVENTS: usize = 4096;
@@ -89,7 +89,10 @@ async fn sweep(room: &Room) -> io::Result<()> {
 /// Finished files, oldest first. Removes old unfinished ones.
 fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)?.take(MAX_LISTED) {
+    for entry in std::fs::read_dir(directory)? {
+        if files.len() >= MAX_LISTED {
+            break;
+        }
         let entry = entry?;
         let name = entry.file_name();
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
