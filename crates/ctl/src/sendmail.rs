@@ -73,11 +73,12 @@ fn deliver(options: &Options, site: &Site) -> Result<Exit, Failure> {
     if options.verbose {
         outcome.show(&mut io::stdout().lock())?;
     }
-    for refusal in outcome.refusals().chain(letter.misspelt.iter().cloned()) {
-        // Mailed errors have a reader; what is no address cannot be told in a notification.
-        if options.on_error == OnError::Print {
-            eprintln!("sendmail: {refusal}");
-        }
+    if options.on_error == OnError::Print {
+        outcome.refusals().for_each(|refusal| eprintln!("sendmail: {refusal}"));
+    }
+    if options.on_error != OnError::Quiet {
+        // What is no address cannot be told in a notification either.
+        letter.misspelt.iter().for_each(|refusal| eprintln!("sendmail: {refusal}"));
     }
     if let Some(why) = outcome.lost() {
         return Err(save(options, &caller, &letter, date, why));

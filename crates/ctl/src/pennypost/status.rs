@@ -86,7 +86,7 @@ fn write_table(
     writeln!(out, "\nLISTENER")?;
     system.listeners.iter().try_for_each(|listener| writeln!(out, "{listener}"))?;
     match count {
-        Ok((messages, held)) => writeln!(out, "\nQUEUE\n{messages} messages, {held} of them held"),
+        Ok((messages, held)) => writeln!(out, "\nQUEUE\nmessages: {messages}, held: {held}"),
         Err(failure) => writeln!(out, "\nQUEUE\nnot known: {failure}"),
     }
 }
@@ -145,7 +145,7 @@ mod tests {
              qmgr     4711        1h 0m  0\n\
              remote   restarting  40s    2\n\n\
              LISTENER\n127.0.0.1:25 (mx)\n\n\
-             QUEUE\n12 messages, 1 of them held\n"
+             QUEUE\nmessages: 12, held: 1\n"
         );
     }
 

@@ -44,7 +44,7 @@ pub(super) fn dial(path: &Path) -> std::io::Result<UnixStream> {
     Ok(UnixStream::from(fd))
 }
 
-/// One transaction.
+/// One transaction. The daemon goes by the name of this host, as its client does.
 pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8]) -> Posted {
     let mut stream = match dial(path) {
         Ok(stream) => stream,
@@ -53,7 +53,7 @@ pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8])
             return Posted::NoAnswer(Detail::ours(Enhanced::SYSTEM, text));
         }
     };
-    let mut session = Session::new(our_name, "the mail system");
+    let mut session = Session::new(our_name, our_name);
     let end = talk(&mut stream, &mut session, mail, content);
     // All is said; whether the daemon hears the goodbye does not matter.
     let _ = stream.write_all(&session.farewell());

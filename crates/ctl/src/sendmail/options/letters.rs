@@ -44,7 +44,7 @@ pub(super) fn mode(name: &str) -> Mode {
         "d" | "D" | "l" => "start the system with \"pennypost start\"",
         "C" => "use \"pennypost check\"",
         "i" => "aliases are read as text, there is no database to rebuild",
-        _ => "there is nothing in its place",
+        _ => return Mode::NotYet(format!("-b{name} is not supported yet")),
     };
     Mode::NotYet(format!("-b{name} is not supported yet: {instead}"))
 }
