@@ -180,18 +180,21 @@ impl Active {
         self.start(Arrived { message, content: None });
     }
 
+    /// Starts a round, unless one is in progress.
     fn start(&mut self, mut arrived: Arrived) {
+        if !lock(&self.shared.active).insert(arrived.message.id) {
+            return;
+        }
         let size = arrived.content.as_ref().map_or(0, Bytes::len);
         if self.bytes + size > ACTIVE_BYTES {
             arrived.content = None;
         }
         self.bytes += arrived.content.as_ref().map_or(0, Bytes::len);
-        lock(&self.shared.active).insert(arrived.message.id);
         self.rounds.spawn(round::run(Arc::clone(&self.shared), arrived));
     }
 
     fn ended(&mut self, ended: Result<Report, JoinError>) {
-        let Report { id, next, born, held } = match ended {
+        let Report { id, next, held } = match ended {
             Ok(report) => report,
             // Rounds are aborted only with this task, so it panicked; that ends the process.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -203,9 +206,6 @@ impl Active {
             Next::Waits(row) => self.note(row),
             Next::Parks(destination) => self.park(id, &destination),
             Next::Left => self.left_some = true,
-        }
-        for arrived in born {
-            self.arrived(arrived);
         }
     }
 

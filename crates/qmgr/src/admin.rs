@@ -15,7 +15,6 @@ use daemon::Drain;
 use envelope::QueueId;
 use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Welcome};
 use ipc::{Connection, Error, Incoming};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::record::Queued;
@@ -29,17 +28,12 @@ const CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Serves everyone whom the supervisor hands on, until the process drains.
-pub async fn serve(
-    shared: &Arc<Shared>,
-    mut incoming: Incoming,
-    wakes: &mpsc::Sender<Wake>,
-    mut drain: Drain,
-) {
+pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drain) {
     let mut visits = JoinSet::new();
     loop {
         tokio::select! {
             connection = incoming.next(), if visits.len() < CONNECTIONS => {
-                visits.spawn(visit(Arc::clone(shared), connection, wakes.clone()));
+                visits.spawn(visit(Arc::clone(shared), connection));
             }
             Some(ended) = visits.join_next() => match ended {
                 Ok(Ok(()) | Err(Error::PeerGone | Error::TimedOut)) => {}
@@ -51,13 +45,9 @@ pub async fn serve(
     }
 }
 
-async fn visit(
-    shared: Arc<Shared>,
-    mut connection: Connection,
-    wakes: mpsc::Sender<Wake>,
-) -> Result<(), Error> {
+async fn visit(shared: Arc<Shared>, mut connection: Connection) -> Result<(), Error> {
     let authority = Authority::of(connection.peer()?.uid(), &shared.config);
-    let desk = Desk { shared, authority, wakes };
+    let desk = Desk { shared, authority };
     let welcome = Welcome::Yes { admin: authority == Authority::All };
     connection.send(&welcome, b"", None).await?;
     loop {
@@ -72,7 +62,6 @@ async fn visit(
 struct Desk {
     shared: Arc<Shared>,
     authority: Authority,
-    wakes: mpsc::Sender<Wake>,
 }
 
 /// Queued messages that a filter lets through.
@@ -184,8 +173,7 @@ impl Desk {
         match action {
             Action::Retry | Action::Release => {
                 self.shared.hops.revive();
-                // The task that takes messages up ends only with the process.
-                let _ = self.wakes.send(Wake::Due(from)).await;
+                self.shared.wake(Wake::Due(from)).await;
             }
             Action::Hold | Action::Delete => {}
         }

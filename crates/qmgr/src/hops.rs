@@ -293,3 +293,121 @@ fn key(destination: &Destination) -> Destination {
         Destination::Local { user, .. } => Destination::Local { user: user.clone(), detail: None },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use config::{Families, Queue, Remote, Resolver};
+    use envelope::{Detail, Enhanced, NextHop, QueueId};
+    use ipc::delivery::Destination;
+    use tokio::sync::mpsc;
+
+    use super::{Claim, Entrance, Hops, Parked, SHARE, Turn};
+
+    fn hops() -> (Arc<Hops>, mpsc::UnboundedReceiver<QueueId>) {
+        let minute = Duration::from_secs(60);
+        let retry = Queue {
+            lifetime: minute,
+            bounce_lifetime: minute,
+            delay_warning: None,
+            first_retry: minute,
+            max_retry: minute,
+            min_free_space: 0,
+            host_status: 4 * minute,
+        };
+        let remote = Remote {
+            concurrency: 2,
+            connections: 3,
+            families: Families::Auto,
+            resolver: Resolver::System,
+            idle: minute,
+        };
+        let (called_back, ids) = mpsc::unbounded_channel();
+        (Hops::new(&retry, &remote, called_back), ids)
+    }
+
+    fn to(domain: &str) -> Destination {
+        Destination::Remote(NextHop::parse(domain).unwrap())
+    }
+
+    fn claim(hops: &Arc<Hops>, domain: &str) -> Claim {
+        match hops.claim(&to(domain), 0) {
+            Entrance::Claim(claim) => claim,
+            other @ (Entrance::Full | Entrance::Alone(_)) => panic!("{other:?}"),
+        }
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test);
+    }
+
+    /// Would the claim get its turn at once?
+    async fn is_its_turn(claim: &Claim, now: u64) -> Option<Turn> {
+        tokio::select! {
+            biased;
+            turn = claim.turn(|| now) => Some(turn),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[test]
+    fn attempts_are_bounded_for_each_and_for_all() {
+        run(async {
+            let (hops, _ids) = hops();
+            let claims = ["a", "a", "a", "b", "b"].map(|domain| claim(&hops, domain));
+            let mut slots = Vec::new();
+            for claim in &claims {
+                slots.extend(is_its_turn(claim, 0).await);
+            }
+            assert_eq!(slots.len(), 3, "two of a, one of b: three in all");
+            slots.clear();
+            assert!(matches!(is_its_turn(&claims[4], 0).await, Some(Turn::Go(_))));
+            hops.close();
+            assert!(matches!(is_its_turn(&claims[4], 0).await, Some(Turn::Closing)));
+        });
+    }
+
+    #[test]
+    fn beyond_its_share_mail_is_parked_and_called_back() {
+        let (hops, mut ids) = hops();
+        let mut claims: Vec<_> = (0..SHARE).map(|_| claim(&hops, "a")).collect();
+        assert!(matches!(hops.claim(&to("a"), 0), Entrance::Full));
+        let id = QueueId::new(7).unwrap();
+        assert_eq!(hops.park(&to("a"), id), Parked::Yes);
+        assert_eq!(hops.park(&to("b"), id), Parked::GoAgain);
+        claims.truncate(SHARE / 2 + 1);
+        assert!(ids.try_recv().is_err());
+        claims.pop();
+        assert_eq!(ids.try_recv(), Ok(id));
+    }
+
+    #[test]
+    fn the_dead_are_left_alone_for_a_growing_time() {
+        run(async {
+            let (hops, mut ids) = hops();
+            let detail = || Detail::ours(Enhanced::NO_ANSWER, "no route to host");
+            let claims: Vec<_> = (0..SHARE).map(|_| claim(&hops, "a")).collect();
+            let id = QueueId::new(7).unwrap();
+            hops.park(&to("a"), id);
+            let first = claims[0].unreachable(detail(), 1000).until;
+            assert!((61_000..=69_000).contains(&first));
+            assert_eq!(ids.try_recv(), Ok(id), "they learn of it");
+            assert_eq!(claims[1].unreachable(detail(), 2000).until, first, "counts once");
+            assert!(matches!(is_its_turn(&claims[2], 2000).await, Some(Turn::Alone(_))));
+            assert!(matches!(hops.claim(&to("a"), first - 1), Entrance::Alone(_)));
+            let second = claims[0].unreachable(detail(), first).until;
+            assert!((120_000..=136_000).contains(&(second - first)));
+            claims[0].reached();
+            assert!(matches!(is_its_turn(&claims[2], first).await, Some(Turn::Go(_))));
+        });
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let (hops, _ids) = hops();
+        drop(claim(&hops, "a"));
+        assert!(hops.lock().is_empty());
+    }
+}

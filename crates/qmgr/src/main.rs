@@ -19,16 +19,16 @@ fn main() -> ExitCode {
 async fn queue(mut house: House) -> Result<(), Error> {
     let (wake, wakes) = mpsc::channel(Inbox::WAKES);
     let (call_back, called_back) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::open(&mut house, call_back).await?);
+    let shared = Arc::new(Shared::open(&mut house, wake, call_back).await?);
 
     let mx = house.answers(Arrow::MxToQmgr)?;
     let submission = house.answers(Arrow::SubmissionToQmgr)?;
     let administrators = house.answers(Arrow::SupervisorToQmgr)?;
     let inbox = Inbox { wakes, called_back };
     tokio::join!(
-        submission::serve(&shared, Arrow::MxToQmgr, mx, &wake, house.drain()),
-        submission::serve(&shared, Arrow::SubmissionToQmgr, submission, &wake, house.drain()),
-        admin::serve(&shared, administrators, &wake, house.drain()),
+        submission::serve(&shared, Arrow::MxToQmgr, mx, house.drain()),
+        submission::serve(&shared, Arrow::SubmissionToQmgr, submission, house.drain()),
+        admin::serve(&shared, administrators, house.drain()),
         Active::new(Arc::clone(&shared)).run(inbox, house.drain()),
     );
     shared.close().await?;

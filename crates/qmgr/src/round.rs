@@ -2,7 +2,8 @@
 //! once, and what comes back is made durable as it comes.
 //!
 //! **Invariant:** until a round has ended, its message stays due in the store: should the process
-//! die, all that has not come back is tried again.
+//! die, all that has not come back is tried again. What was deferred waits for the end of the
+//! round too.
 
 mod attempt;
 mod plan;
@@ -32,8 +33,6 @@ pub struct Report {
     pub next: Next,
     /// Bytes of content that it was given.
     pub held: usize,
-    /// Bounces and warnings that were queued in the round, and are due.
-    pub born: Vec<Arrived>,
 }
 
 /// What becomes of the message.
@@ -59,7 +58,6 @@ struct Round {
     again: Option<Millis>,
     full: Option<Destination>,
     left: bool,
-    born: Vec<Arrived>,
 }
 
 /// What came back for one recipient.
@@ -79,21 +77,13 @@ pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
     let Arrived { message, content } = arrived;
     let id = message.id;
     let held = content.as_ref().map_or(0, Bytes::len);
-    let mut round = Round {
-        shared,
-        message,
-        content,
-        back: Vec::new(),
-        again: None,
-        full: None,
-        left: false,
-        born: Vec::new(),
-    };
+    let mut round =
+        Round { shared, message, content, back: Vec::new(), again: None, full: None, left: false };
     if let Err(error) = round.run().await {
         tracing::error!("{id}: what came of its attempts is not stored: {error}");
         round.left = true;
     }
-    Report { id, next: round.next(), held, born: round.born }
+    Report { id, next: round.next(), held }
 }
 
 impl Round {

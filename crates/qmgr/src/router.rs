@@ -1,20 +1,17 @@
 //! The routing tables, from the files that the supervisor opened.
 
-use std::fs::File;
-use std::io;
-
-use daemon::House;
+use daemon::{Error, House};
 use routing::Router;
-use tables::{Aliases, LocalDomains, Mailertable, Names, Read};
+use tables::{Aliases, LocalDomains, Mailertable, Names};
 
-/// Reads the tables; a missing file is an empty table, and a bad line is logged and skipped.
+/// Reads the tables.
 ///
 /// # Errors
 /// A file cannot be read.
-pub(crate) fn read(house: &mut House) -> io::Result<Router> {
-    let names = table(house, "local-host-names", Names::read)?;
-    let aliases = table(house, "aliases", Aliases::read)?;
-    let mailertable = table(house, "mailertable", Mailertable::read)?;
+pub(crate) fn read(house: &mut House) -> Result<Router, Error> {
+    let names = house.table("local-host-names", Names::read)?;
+    let aliases = house.table("aliases", Aliases::read)?;
+    let mailertable = house.table("mailertable", Mailertable::read)?;
     let config = &house.config;
     Ok(Router {
         local: LocalDomains {
@@ -27,19 +24,4 @@ pub(crate) fn read(house: &mut House) -> io::Result<Router> {
         smarthost: config.relay.smarthost.clone(),
         detail: config.local.detail.clone(),
     })
-}
-
-fn table<T: Default>(
-    house: &mut House,
-    name: &'static str,
-    read: impl FnOnce(&'static str, File) -> io::Result<Read<T>>,
-) -> io::Result<T> {
-    let Some(file) = house.tables.remove(name) else {
-        return Ok(T::default());
-    };
-    let Read { table, findings } = read(name, file)?;
-    for finding in findings {
-        tracing::warn!("{finding}");
-    }
-    Ok(table)
 }

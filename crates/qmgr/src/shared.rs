@@ -29,6 +29,7 @@ pub struct Shared {
     pub hops: Arc<Hops>,
     pub remote: Client,
     pub local: Client,
+    wakes: mpsc::Sender<Wake>,
     /// The newest id.
     pub last_id: Mutex<QueueId>,
     /// Messages in a round of attempts; the task of [`crate::active`] writes, others look.
@@ -53,12 +54,14 @@ pub struct Arrived {
 }
 
 impl Shared {
-    /// Opens the queue of this house. `call_back` gets parked messages, one by one.
+    /// Opens the queue of this house. [`crate::active`] listens to `wakes` and `call_back`, which
+    /// gets parked messages.
     ///
     /// # Errors
     /// The queue or the tables cannot be read, or an edge is missing.
     pub async fn open(
         house: &mut House,
+        wakes: mpsc::Sender<Wake>,
         call_back: mpsc::UnboundedSender<QueueId>,
     ) -> Result<Self, daemon::Error> {
         let config = Arc::clone(&house.config);
@@ -75,6 +78,7 @@ impl Shared {
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
             local: house.asks(Arrow::QmgrToLocal)?,
+            wakes,
             last_id: Mutex::new(last_id),
             active: Mutex::default(),
             store,
@@ -110,6 +114,11 @@ impl Shared {
         self.store.set_meta(Meta::LastSeen, last_seen).await
     }
 
+    /// Tells [`crate::active`], which ends only with the process: then all is still in the store.
+    pub async fn wake(&self, wake: Wake) {
+        let _ = self.wakes.send(wake).await;
+    }
+
     /// Is the message in a round of attempts?
     pub fn is_active(&self, id: QueueId) -> bool {
         lock(&self.active).contains(&id)
@@ -125,13 +134,15 @@ impl Shared {
 }
 
 impl Arrived {
-    /// The record of a message that arrives now, without content.
+    /// The record of a message that arrives now, without content. A recipient that was named twice
+    /// counts once.
     #[must_use]
     pub fn new(shared: &Shared, id: QueueId, envelope: Envelope) -> Self {
         let record = MessageRecord::arrived(&envelope, shared.clock.now());
         let Envelope { reverse_path, recipients, .. } = envelope;
+        let mut known = HashSet::new();
         let recipients = (0..)
-            .zip(recipients)
+            .zip(recipients.into_iter().filter(|to| known.insert(to.address.clone())))
             .map(|(number, to)| (number, RecipientRecord::fresh(to, reverse_path.clone())))
             .collect();
         Self { message: Queued { id, record, recipients }, content: None }

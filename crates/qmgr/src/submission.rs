@@ -11,7 +11,6 @@ use daemon::Drain;
 use envelope::{Envelope, Origin, QueueId};
 use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::shared::{Arrived, Shared, Wake};
@@ -28,13 +27,7 @@ const LAST_MESSAGES: Duration = Duration::from_secs(30);
 const OUR_FIELDS: u64 = 32 * 1024;
 
 /// Serves everyone who comes through one door, until the process drains.
-pub async fn serve(
-    shared: &Arc<Shared>,
-    arrow: Arrow,
-    mut incoming: Incoming,
-    wakes: &mpsc::Sender<Wake>,
-    mut drain: Drain,
-) {
+pub async fn serve(shared: &Arc<Shared>, arrow: Arrow, mut incoming: Incoming, mut drain: Drain) {
     let mut submitters = JoinSet::new();
     loop {
         tokio::select! {
@@ -43,7 +36,6 @@ pub async fn serve(
                     shared: Arc::clone(shared),
                     arrow,
                     connection,
-                    wakes: wakes.clone(),
                 };
                 submitters.spawn(submitter.serve(drain.clone()));
             }
@@ -65,7 +57,6 @@ struct Submitter {
     shared: Arc<Shared>,
     arrow: Arrow,
     connection: Connection,
-    wakes: mpsc::Sender<Wake>,
 }
 
 impl Submitter {
@@ -161,8 +152,7 @@ impl Submitter {
             return self.refuse(&error).await;
         }
         let told = self.connection.send(&Reply::Queued(id), b"", None).await;
-        // The task that takes messages up ends only with the process.
-        let _ = self.wakes.send(Wake::Arrived(arrived)).await;
+        self.shared.wake(Wake::Arrived(arrived)).await;
         told
     }
 

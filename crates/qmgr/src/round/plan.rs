@@ -135,16 +135,17 @@ impl Round {
             let Some(list) = self.recipient(number) else {
                 continue;
             };
-            let ending = if known.len() + members.len() > MAX_EXPANDED {
-                // RFC 3463 §3.6: X.5.3, too many recipients.
-                let detail = Detail::ours(Enhanced(5, 3), "the list is too long");
-                Ending::Answered(Outcome::Status(Status::Failed(detail)))
-            } else {
-                let way = way(list, &address);
-                let members = members.into_iter().filter(|it| known.insert(it.address.clone()));
-                new.extend(members.map(|member| child(list, &way, member)));
-                let words = format!("expanded, {} recipients by now", known.len());
-                Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
+            let ending = match refusal(list, &members, known.len()) {
+                Some(status) => Ending::Answered(Outcome::Status(status)),
+                None => {
+                    let way = way(list, &address);
+                    let members = members
+                        .into_iter()
+                        .filter(|it| !is_circle(list, it) && known.insert(it.address.clone()));
+                    new.extend(members.map(|member| child(list, &way, member)));
+                    let words = format!("expanded, {} recipients by now", known.len());
+                    Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
+                }
             };
             self.back.push(Back { number, address, ending });
         }
@@ -192,6 +193,22 @@ impl Groups {
         }
         Plan { groups }
     }
+}
+
+/// Why a list may not be expanded.
+fn refusal(list: &RecipientRecord, members: &[Member], known: usize) -> Option<Status> {
+    if members.iter().all(|member| is_circle(list, member)) {
+        let detail = Detail::ours(Enhanced::LOOP, "the list leads to nobody but itself");
+        return Some(Status::Failed(detail));
+    }
+    // RFC 3463 §3.6: X.5.3, too many recipients.
+    let too_many = || Status::Failed(Detail::ours(Enhanced(5, 3), "the list is too long"));
+    (known + members.len() > MAX_EXPANDED).then(too_many)
+}
+
+/// Is the member a list that this list came from? All of its members have been taken already.
+fn is_circle(list: &RecipientRecord, member: &Member) -> bool {
+    !member.verbatim && list.expanded_from.contains(&member.address)
 }
 
 /// The addresses that led to the members of a list.

@@ -10,7 +10,7 @@ use super::{Back, Round};
 use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
 use crate::record::{LastAttempt, Millis, RecipientRecord};
-use crate::shared::Arrived;
+use crate::shared::{Arrived, Wake};
 use crate::store::{self, Change, NewMessage, StoreError, Update};
 
 /// What is to be changed together.
@@ -54,7 +54,9 @@ impl Round {
             store::Fate::Stays(update)
         };
         self.shared.store.change(vec![Change { id: self.message.id, fate, enqueue }]).await?;
-        self.born.extend(born);
+        for arrived in born {
+            self.shared.wake(Wake::Arrived(arrived)).await;
+        }
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use config::{
     Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
 };
 use envelope::{Body, Detail, Enhanced, Envelope, Origin, QueueId, Recipient, ReversePath, Status};
-use ipc::admin::{Filter, Message, QueueReply, QueueRequest, Welcome};
+use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Welcome};
 use ipc::control::{Push, Report};
 use ipc::delivery::{Attempt, Outcome, Outcomes};
 use ipc::submission::{Reply, Submit};
@@ -239,6 +239,16 @@ impl House {
     pub(crate) async fn ask(&self, request: &QueueRequest) -> QueueReply {
         let (mut lent, _) = self.visit().await;
         lent.connection.call(request, b"", None, PATIENCE).await.unwrap().head
+    }
+
+    /// Does something to all messages, and says to how many.
+    pub(crate) async fn change(&self, action: Action) -> usize {
+        let filter = Filter::default();
+        let request = QueueRequest::Change { action, filter, after: None, dry_run: false };
+        match self.ask(&request).await {
+            QueueReply::Changed { ids, next: None } => ids.len(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) async fn list(&self) -> Vec<Message> {

@@ -1,12 +1,13 @@
 //! The life of messages in the real `qmgr` process, with agents that the test answers for.
 
+#[cfg(test)]
 mod house;
 
 use std::os::unix::fs::FileExt as _;
 
 use envelope::{Notify, Origin, Return, Status};
-use house::{Ground, House, PATIENCE, envelope, run};
-use ipc::admin::{Action, Filter, QueueReply, QueueRequest, State};
+use house::{Ground, PATIENCE, envelope, run};
+use ipc::admin::{Action, QueueReply, QueueRequest, State};
 use ipc::delivery::Destination;
 use ipc::submission::{Reply, Submit};
 
@@ -16,7 +17,8 @@ const CONTENT: &[u8] = b"Subject: x\r\n\r\ntext\r\n";
 fn what_is_delivered_is_gone() {
     run(async {
         let mut house = Ground::new().build().await;
-        let mut envelope = envelope("ann@from.test", &["bob@to.test", "cid@to.test"]);
+        let mut envelope =
+            envelope("ann@from.test", &["bob@to.test", "cid@to.test", "bob@to.test"]);
         envelope.envid = Some("e1".into());
         envelope.ret = Some(Return::Headers);
         let request = Submit::Whole { envelope, id_at: Some(3) };
@@ -66,10 +68,31 @@ fn the_bounce_of_a_bounce_goes_to_the_postmaster_and_no_further() {
         assert_eq!(bounce.to(), ["ann@from.test"]);
         bounce.failed();
         let copy = house.local.asked().await;
-        assert_eq!(copy.to(), ["postmaster@here.test"]);
+        assert_eq!(copy.to(), ["root@here.test"]);
         assert_eq!(copy.attempt.recipients[0].notify, Notify::NEVER);
         copy.failed();
         house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_delay_is_told_once() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.config.queue.delay_warning = Some(std::time::Duration::ZERO);
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@to.test", "cid@to.test"]), CONTENT).await;
+        house.remote.asked().await.deferred();
+        let mut asked = [house.remote.asked().await, house.remote.asked().await];
+        asked.sort_by_key(|asked| asked.to());
+        let [warning, again] = asked;
+        let text = warning.text();
+        assert_eq!(text.matches("Action: delayed").count(), 2, "{text}");
+        warning.delivered();
+        again.deferred();
+        house.remote.asked().await.delivered();
+        house.until_empty().await;
+        assert!(house.remote.is_idle());
     });
 }
 
@@ -142,27 +165,13 @@ fn draining_ends_cleanly_and_leaves_the_rest_in_the_queue() {
         house.until_empty().await;
         let second = house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
         assert!(second > first);
-        hold_all(&house).await;
+        assert_eq!(house.change(Action::Hold).await, 1);
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Held).await;
         house.drain().await;
         let house = ground.build().await;
         assert_eq!(house.list().await[0].id, second);
     });
-}
-
-async fn hold_all(house: &House) {
-    let changed = change(house, Action::Hold).await;
-    assert_eq!(changed, 1);
-}
-
-async fn change(house: &House, action: Action) -> usize {
-    let filter = Filter::default();
-    let request = QueueRequest::Change { action, filter, after: None, dry_run: false };
-    match house.ask(&request).await {
-        QueueReply::Changed { ids, next: None } => ids.len(),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -269,7 +278,7 @@ fn a_dead_next_hop_is_left_alone() {
         assert!(house.remote.is_idle());
         let last = house.list().await[1].recipients[0].last.clone().unwrap();
         assert_eq!(last.detail().text, "connection timed out");
-        assert_eq!(change(&house, Action::Retry).await, 2);
+        assert_eq!(house.change(Action::Retry).await, 2);
         house.remote.asked().await.delivered();
         house.remote.asked().await.delivered();
         house.until_empty().await;
@@ -287,11 +296,11 @@ fn held_mail_waits_for_its_release() {
         house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Waiting).await;
-        hold_all(&house).await;
-        assert_eq!(change(&house, Action::Retry).await, 0);
+        assert_eq!(house.change(Action::Hold).await, 1);
+        assert_eq!(house.change(Action::Retry).await, 0);
         let counts = house.ask(&QueueRequest::Count).await;
         assert_eq!(counts, QueueReply::Count { messages: 1, held: 1 });
-        assert_eq!(change(&house, Action::Release).await, 1);
+        assert_eq!(house.change(Action::Release).await, 1);
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Waiting).await;
         let message = house.list().await.remove(0);
@@ -300,9 +309,59 @@ fn held_mail_waits_for_its_release() {
         assert_eq!(message.origin, "192.0.2.1 (helo client.test)");
         let shown = house.ask(&QueueRequest::Show(message.id)).await;
         assert_eq!(shown, QueueReply::Message(Some(Box::new(message))));
-        assert_eq!(change(&house, Action::Delete).await, 1);
+        assert_eq!(house.change(Action::Delete).await, 1);
         assert!(house.list().await.is_empty());
         assert!(house.remote.is_idle());
+    });
+}
+
+#[test]
+fn aliases_are_expanded_once_and_durably() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.aliases = Some(
+            "team: bob, cid@to.test, others\n\
+             others: team, dan@to.test, cid@to.test\n\
+             bob: \\bob, eve@to.test\n\
+             one: two\n\
+             two: fay@to.test\n",
+        );
+        let mut house = ground.build().await;
+        let mut envelope = envelope("ann@from.test", &["team@here.test", "one@here.test"]);
+        envelope.recipients[0].notify = Notify { success: true, ..Notify::DEFAULT };
+        house.submit(envelope, CONTENT).await;
+        let mut asked = [house.remote.asked().await, house.remote.asked().await];
+        asked.sort_by_key(|asked| asked.to().len());
+        let [report, members] = asked;
+        assert!(report.text().contains("Action: expanded"), "{}", report.text());
+        let to = ["cid@to.test", "dan@to.test", "eve@to.test", "fay@to.test"];
+        assert_eq!(members.to(), to);
+        assert!(members.attempt.recipients.iter().all(|recipient| !recipient.notify.success));
+        let bob = house.local.asked().await;
+        assert_eq!(bob.to(), ["bob@here.test"]);
+        house.kill();
+        ground.aliases = None;
+        let mut house = ground.build().await;
+        house.remote.asked().await.delivered();
+        house.remote.asked().await.delivered();
+        house.local.asked().await.delivered();
+        // Without aliases `one` is a user.
+        house.local.asked().await.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn aliases_that_go_round_in_a_circle_bounce() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.aliases = Some("round: circle\ncircle: round\n");
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["round@here.test"]), CONTENT).await;
+        let bounce = house.remote.asked().await;
+        assert!(bounce.text().contains("Status: 5.4.6"), "{}", bounce.text());
+        bounce.delivered();
+        house.until_empty().await;
     });
 }
 
@@ -321,11 +380,15 @@ fn recipients_are_grouped_by_where_they_go() {
         let (one, two) = (house.remote.asked().await, house.remote.asked().await);
         assert_eq!(one.to().len() + two.to().len(), 150);
         assert_eq!(one.to().len().max(two.to().len()), 100);
+        let deferred = one.to();
         one.deferred();
         two.delivered();
-        house.remote.asked().await.delivered();
-        house.until(|messages| messages[0].recipients.len() == 1).await;
+        house.until(|messages| messages[0].recipients.len() == deferred.len() + 1).await;
+        assert!(house.remote.is_idle(), "the round has not ended");
         local.delivered();
+        let again = house.remote.asked().await;
+        assert_eq!(again.to(), deferred);
+        again.delivered();
         house.until_empty().await;
     });
 }
