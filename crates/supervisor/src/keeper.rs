@@ -104,7 +104,7 @@ impl Keeper {
             });
             delay = next_delay(delay, began.elapsed());
             if *self.phase.borrow() == Phase::Run {
-                tracing::error!("{} ended ({end}), starts again in {delay:?}", self.plan.name);
+                tracing::error!("{} ended ({end}), restarts after {delay:.1?}", self.plan.name);
             }
             let over = self.phase.wait_for(|phase| *phase != Phase::Run);
             if timeout(delay, over).await.is_ok() {
