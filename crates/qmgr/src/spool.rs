@@ -82,7 +82,7 @@ impl Spool {
 
     /// Removes a file; for the start, when nobody waits.
     pub(crate) fn remove_now(&self, id: QueueId) -> io::Result<()> {
-        fs::remove_file(self.path(id))
+        remove(&self.path(id))
     }
 
     /// The files that are there, in no order. Other names are none of ours and are left alone.
@@ -218,12 +218,17 @@ fn open_directory(queue: &Path, path: &Path) -> io::Result<File> {
 /// Removes files until the spool is gone.
 fn sweep(place: &Path, to_remove: &Receiver<QueueId>) {
     for id in to_remove {
-        match fs::remove_file(place.join(id.to_string())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("{id}: the content file cannot be removed: {error}");
-            }
-            Ok(()) | Err(_) => {}
+        if let Err(error) = remove(&place.join(id.to_string())) {
+            tracing::warn!("{id}: the content file cannot be removed: {error}");
         }
+    }
+}
+
+/// A file that is not there is removed.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -22,7 +22,6 @@ mod writer;
 
 use std::fmt;
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -211,10 +210,7 @@ impl std::error::Error for StoreError {}
 
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Unavailable(error.to_string()),
-        }
+        if reserve::is_full(&error) { Self::Full } else { Self::Unavailable(error.to_string()) }
     }
 }
 

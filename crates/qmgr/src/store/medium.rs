@@ -111,14 +111,17 @@ impl OpenError {
     /// What redb says of the file at `path`.
     fn redb(path: &Path, error: redb::Error) -> Self {
         let path = path.to_owned();
-        match error {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse(path),
-            // redb's word for a file that is none of its own.
-            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
-                Self::Io { path, error }
-            }
-            other => Self::NotAQueue { path, why: other.to_string() },
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            return Self::InUse(path);
         }
+        let why = error.to_string();
+        if let redb::Error::Io(error) = error
+            // redb's words for a file that is none of its own, and for one that was cut off.
+            && !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        {
+            return Self::Io { path, error };
+        }
+        Self::NotAQueue { path, why }
     }
 }
 

@@ -86,6 +86,9 @@ impl Reserve {
 
 /// Real blocks, not a hole.
 fn allocate(file: &File) -> io::Result<()> {
+    if file.metadata()?.len() == SIZE {
+        return Ok(());
+    }
     let size = i64::try_from(SIZE).map_err(io::Error::other)?;
     posix_fallocate(file, 0, size)?;
     file.sync_all()
@@ -95,4 +98,9 @@ fn allocate(file: &File) -> io::Result<()> {
 pub(crate) fn available(directory: &Path) -> io::Result<u64> {
     let disk = statvfs(directory)?;
     Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
+/// The disk or the quota is used up.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -3,10 +3,11 @@
 use envelope::QueueId;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
+use super::Opened;
 use super::medium::{Medium, OpenError, unpanicked};
+use super::reserve::is_full;
 use super::tables::{Tables, View};
 use super::writer::{Writer, begin};
-use super::Opened;
 use crate::spool::Spool;
 
 /// What a message takes in the database at most, but for many recipients: it tells without a
@@ -72,8 +73,4 @@ fn survey(database: &Database, spool: &Spool) -> Result<Opened, redb::Error> {
         }
     }
     Ok(Opened { last_id, counts: view.counts()?, swept })
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

@@ -1,6 +1,6 @@
 //! The thread that owns the database.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::medium::{Medium, OpenError};
 use super::read::Reader;
 use super::recovery::Kept;
 use super::request::{Answer, EncodedChange, EncodedFate, Read, Request, Rows};
-use super::reserve::Reserve;
+use super::reserve::{Reserve, is_full};
 use super::tables::{Tables, View};
 use super::{Meta, Opened, Options, StoreError, WAITING};
 use crate::spool::Spool;
@@ -60,17 +60,22 @@ pub(super) enum Fault {
 
 impl From<redb::Error> for Fault {
     fn from(error: redb::Error) -> Self {
-        match error {
-            redb::Error::Io(error) => match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
-                ErrorKind::UnexpectedEof | ErrorKind::InvalidData => {
-                    Self::Damaged(error.to_string())
-                }
-                _ => Self::Disk(error.to_string()),
-            },
-            redb::Error::PreviousIo => Self::Disk(error.to_string()),
-            other => Self::Damaged(other.to_string()),
+        let why = error.to_string();
+        if let redb::Error::Io(error) = error {
+            return Self::io(&error, why);
         }
+        if matches!(error, redb::Error::PreviousIo) { Self::Disk(why) } else { Self::Damaged(why) }
+    }
+}
+
+impl Fault {
+    fn io(error: &io::Error, why: String) -> Self {
+        if is_full(error) {
+            return Self::Full;
+        }
+        // The disk works, but what it holds is not what was written.
+        let damage = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData);
+        if damage { Self::Damaged(why) } else { Self::Disk(why) }
     }
 }
 

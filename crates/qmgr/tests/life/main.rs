@@ -366,6 +366,25 @@ fn aliases_that_go_round_in_a_circle_bounce() {
 }
 
 #[test]
+fn what_is_deleted_is_not_begun() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.config.remote.concurrency = 1;
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+        let under_way = house.remote.asked().await;
+        house.submit(envelope("ann@from.test", &["cid@to.test"]), CONTENT).await;
+        assert_eq!(house.change(Action::Delete).await, 2);
+        house.submit(envelope("ann@from.test", &["dan@to.test"]), CONTENT).await;
+        under_way.deferred();
+        let last = house.remote.asked().await;
+        assert_eq!(last.to(), ["dan@to.test"]);
+        last.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
 fn recipients_are_grouped_by_where_they_go() {
     run(async {
         let mut house = Ground::new().build().await;
