@@ -23,7 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use crate::hops::Parked;
 use crate::record::{Millis, Queued};
 use crate::round::{self, Next, Report};
-use crate::shared::{Arrived, Shared, Wake, lock};
+use crate::shared::{Arrived, Shared, Wake, rethrow};
 use crate::store::{Due, LOAD, StoreError};
 
 /// Messages in a round of attempts.
@@ -32,8 +32,10 @@ const ACTIVE: usize = 2000;
 const ACTIVE_BYTES: usize = 32 << 20;
 /// Rows of the due index read at a time.
 const ROWS: usize = 512;
-/// How often destinations are looked after and the time is saved.
+/// How often destinations are looked after.
 const MINUTE: Duration = Duration::from_secs(60);
+/// How often the time is saved: well below the steps that matter.
+const SAVE: Millis = 10 * 60 * 1000;
 /// The longest sleep: a step of the clock is noticed by then.
 const NAP: Duration = MINUTE;
 /// How long attempts under way may take once the process is to end.
@@ -58,6 +60,8 @@ pub struct Active {
     horizon: Millis,
     /// Rows were passed by that are still due: go back once a minute.
     left_some: bool,
+    /// When the time was saved.
+    saved: Millis,
 }
 
 /// What the task listens to.
@@ -85,6 +89,7 @@ impl Active {
             cursor: None,
             horizon: 0,
             left_some: false,
+            saved: 0,
         }
     }
 
@@ -144,7 +149,7 @@ impl Active {
             let mut ids: Vec<_> = self.called_back.drain(..room).collect();
             let room = self.rows.len().min(LOAD - ids.len());
             ids.extend(self.rows.drain(..room).map(|row| row.id));
-            ids.retain(|id| !self.shared.is_active(*id) && !self.parked.contains(id));
+            ids.retain(|id| self.shared.course(*id).is_none() && !self.parked.contains(id));
             let now = self.shared.clock.now();
             if !ids.is_empty() || (self.rows.is_empty() && now < self.horizon) {
                 return Ok(ids);
@@ -182,7 +187,7 @@ impl Active {
 
     /// Starts a round, unless one is in progress.
     fn start(&mut self, mut arrived: Arrived) {
-        if !lock(&self.shared.active).insert(arrived.message.id) {
+        if !self.shared.begin(arrived.message.id) {
             return;
         }
         let size = arrived.content.as_ref().map_or(0, Bytes::len);
@@ -196,11 +201,10 @@ impl Active {
     fn ended(&mut self, ended: Result<Report, JoinError>) {
         let Report { id, next, held } = match ended {
             Ok(report) => report,
-            // Rounds are aborted only with this task, so it panicked; that ends the process.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => return rethrow(error),
         };
         self.bytes -= held;
-        lock(&self.shared.active).remove(&id);
+        self.shared.end(id);
         match next {
             Next::Gone => {}
             Next::Waits(row) => self.note(row),
@@ -262,6 +266,11 @@ impl Active {
             self.cursor = None;
             self.horizon = 0;
         }
+        let now = self.shared.clock.now();
+        if now.abs_diff(self.saved) < SAVE {
+            return;
+        }
+        self.saved = now;
         if let Err(error) = self.shared.save_clock().await {
             tracing::warn!("the time cannot be saved: {error}");
         }

@@ -1,8 +1,8 @@
 //! Administrators look at the queue and change it; others do so with their own mail.
 //!
-//! Changes go straight to the store. A message whose attempts are under way is changed at once as
-//! well, but the attempts are not called back: what they deliver is delivered, and a hold or a
-//! release takes effect after them.
+//! Changes go straight to the store. When a message in a round of attempts is held or deleted, no
+//! further attempt of the round is begun; those under way cannot be called back, and what they
+//! deliver is delivered.
 
 pub mod authority;
 mod filter;
@@ -18,7 +18,7 @@ use ipc::{Connection, Error, Incoming};
 use tokio::task::JoinSet;
 
 use crate::record::Queued;
-use crate::shared::{Shared, Wake};
+use crate::shared::{Shared, Wake, rethrow};
 use crate::store::{Change, Due, Fate, LOAD, Page, StoreError, Update};
 use authority::Authority;
 
@@ -38,7 +38,7 @@ pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drai
             Some(ended) = visits.join_next() => match ended {
                 Ok(Ok(()) | Err(Error::PeerGone | Error::TimedOut)) => {}
                 Ok(Err(error)) => tracing::warn!("an administrator's connection: {error}"),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Err(error) => rethrow(error),
             },
             () = drain.begun() => return,
         }
@@ -162,20 +162,21 @@ impl Desk {
             let now = self.shared.clock.now();
             let change = |&id| Change { id, fate: fate(action, now), enqueue: Vec::new() };
             self.shared.store.change(ids.iter().map(change).collect()).await?;
-            self.follow_up(action, Due { at: now, id: first }).await;
+            self.follow_up(action, &ids, Due { at: now, id: first }).await;
             tracing::info!("{action:?} of {} messages by {:?}", ids.len(), self.authority);
         }
         Ok(QueueReply::Changed { ids, next })
     }
 
-    /// What was made due is to be looked at, and its next hops are to be tried.
-    async fn follow_up(&self, action: Action, from: Due) {
+    /// What was made due is to be looked at, and its next hops are to be tried; of what was taken
+    /// away no further attempt is to be begun.
+    async fn follow_up(&self, action: Action, ids: &[QueueId], from: Due) {
         match action {
             Action::Retry | Action::Release => {
                 self.shared.hops.revive();
                 self.shared.wake(Wake::Due(from)).await;
             }
-            Action::Hold | Action::Delete => {}
+            Action::Hold | Action::Delete => self.shared.recall(ids),
         }
     }
 }

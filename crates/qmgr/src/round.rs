@@ -22,7 +22,7 @@ use crate::bounce::RETURNED;
 use crate::hops::Entrance;
 use crate::outcome::Ending;
 use crate::record::{Millis, Queued, RecipientRecord};
-use crate::shared::{Arrived, Shared};
+use crate::shared::{Arrived, Shared, rethrow};
 use crate::store::{Content, Due, StoreError};
 use plan::Plan;
 
@@ -128,8 +128,7 @@ impl Round {
                 self.left |= back.is_empty();
                 self.back.extend(back);
             }
-            // Nobody aborts attempts, so it panicked; that ends the process.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => rethrow(error),
         }
     }
 

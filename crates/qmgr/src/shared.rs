@@ -1,6 +1,6 @@
 //! What the tasks of this process share. None of it decides anything: that is theirs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -10,6 +10,8 @@ use envelope::{Envelope, QueueId};
 use ipc::delivery::Destination;
 use ipc::{Arrow, Client};
 use routing::Router;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::clock::{Saved, Timepiece};
 use crate::hops::Hops;
@@ -17,7 +19,6 @@ use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
 use crate::router;
 use crate::spool::SpoolFile;
 use crate::store::{Counts, Due, Meta, NewMessage, Opened, Options, Store, StoreError};
-use tokio::sync::mpsc;
 
 /// See the fields.
 #[derive(Debug)]
@@ -31,9 +32,17 @@ pub struct Shared {
     pub local: Client,
     wakes: mpsc::Sender<Wake>,
     /// The newest id.
-    pub last_id: Mutex<QueueId>,
-    /// Messages in a round of attempts; the task of [`crate::active`] writes, others look.
-    pub active: Mutex<HashSet<QueueId>>,
+    last_id: Mutex<QueueId>,
+    /// Messages in a round of attempts.
+    active: Mutex<HashMap<QueueId, Course>>,
+}
+
+/// Whether a round goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    On,
+    /// The message was held or deleted: no further attempt is begun.
+    Recalled,
 }
 
 /// What [`crate::active`] is told.
@@ -119,9 +128,30 @@ impl Shared {
         let _ = self.wakes.send(wake).await;
     }
 
-    /// Is the message in a round of attempts?
-    pub fn is_active(&self, id: QueueId) -> bool {
-        lock(&self.active).contains(&id)
+    /// Is the message in a round of attempts, and does it go on?
+    pub fn course(&self, id: QueueId) -> Option<Course> {
+        lock(&self.active).get(&id).copied()
+    }
+
+    /// A round begins. False: one is in progress.
+    pub fn begin(&self, id: QueueId) -> bool {
+        let mut active = lock(&self.active);
+        let fresh = !active.contains_key(&id);
+        active.entry(id).or_insert(Course::On);
+        fresh
+    }
+
+    /// A round has ended.
+    pub fn end(&self, id: QueueId) {
+        lock(&self.active).remove(&id);
+    }
+
+    /// Those of the messages that are in a round are to begin no further attempt.
+    pub fn recall(&self, ids: &[QueueId]) {
+        let mut active = lock(&self.active);
+        for id in ids {
+            active.entry(*id).and_modify(|course| *course = Course::Recalled);
+        }
     }
 
     /// Who delivers there.
@@ -180,7 +210,15 @@ async fn saved(store: &Store) -> Result<Saved, StoreError> {
     Ok(Saved { correction, last_seen })
 }
 
+/// Passes the panic of a task on: in this process a panic ends everything, and what is in the store
+/// is taken up by the next.
+pub fn rethrow(error: JoinError) {
+    if let Ok(panic) = error.try_into_panic() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Nothing is left half done under these locks, so a panic elsewhere does not spoil them.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

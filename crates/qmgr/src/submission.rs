@@ -13,7 +13,7 @@ use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
 use tokio::task::JoinSet;
 
-use crate::shared::{Arrived, Shared, Wake};
+use crate::shared::{Arrived, Shared, Wake, rethrow};
 use crate::store::{NewMessage, StoreError};
 
 /// Connections of one role: each session has one at most.
@@ -41,7 +41,7 @@ pub async fn serve(shared: &Arc<Shared>, arrow: Arrow, mut incoming: Incoming, m
             }
             Some(ended) = submitters.join_next() => {
                 if let Err(error) = ended {
-                    std::panic::resume_unwind(error.into_panic());
+                    rethrow(error);
                 }
             }
             () = drain.begun() => break,

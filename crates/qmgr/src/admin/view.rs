@@ -4,7 +4,7 @@ use envelope::{Detail, Origin, QueueId, ReversePath, Status};
 use ipc::admin::{Message, Recipient, State};
 
 use crate::record::{Queued, RecipientRecord};
-use crate::shared::Shared;
+use crate::shared::{Course, Shared};
 
 /// Bytes of the messages in one reply, estimated: a frame's head holds twice as many.
 pub(super) const MAX_WEIGHT: usize = ipc::MAX_HEAD / 2;
@@ -46,7 +46,7 @@ pub(super) fn weight(message: &Message) -> usize {
 }
 
 fn state(shared: &Shared, id: QueueId, held: bool) -> State {
-    if shared.is_active(id) {
+    if shared.course(id) == Some(Course::On) {
         State::Active
     } else if held {
         State::Held

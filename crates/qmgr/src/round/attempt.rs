@@ -10,7 +10,7 @@ use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 
 use crate::hops::{Claim, Turn};
 use crate::outcome::Ending;
-use crate::shared::Shared;
+use crate::shared::{Course, Shared};
 use crate::store::{Content, StoreError};
 
 /// `remote` tries several hosts, each with minutes of patience for each phase (RFC 5321
@@ -20,7 +20,7 @@ const REMOTE: Duration = Duration::from_secs(4 * 3600);
 const LOCAL: Duration = Duration::from_secs(3600);
 
 /// Makes the attempt, and says how it ended for each of its recipients, in order. Empty: it was
-/// not made, because the message or this process is going.
+/// not made, because the message was held or deleted, or this process is ending.
 pub(super) async fn make(
     shared: Arc<Shared>,
     claim: Claim,
@@ -33,6 +33,9 @@ pub(super) async fn make(
         Turn::Alone(alone) => return all(Ending::Alone(alone)),
         Turn::Closing => return Vec::new(),
     };
+    if shared.course(request.id) == Some(Course::Recalled) {
+        return Vec::new();
+    }
     let content = match content {
         Some(content) => Content::Inline(content),
         None => match read(&shared, &request).await {

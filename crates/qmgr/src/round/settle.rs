@@ -10,8 +10,8 @@ use super::{Back, Round};
 use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
 use crate::record::{LastAttempt, Millis, RecipientRecord};
-use crate::shared::{Arrived, Wake};
-use crate::store::{self, Change, NewMessage, StoreError, Update};
+use crate::shared::{Arrived, Course, Wake};
+use crate::store::{self, Change, Due, NewMessage, StoreError, Update};
 
 /// What is to be changed together.
 #[derive(Default)]
@@ -54,8 +54,12 @@ impl Round {
             store::Fate::Stays(update)
         };
         self.shared.store.change(vec![Change { id: self.message.id, fate, enqueue }]).await?;
+        // Of a message that was deleted meanwhile nothing is told; the store knows.
+        let recalled = self.shared.course(self.message.id) == Some(Course::Recalled);
         for arrived in born {
-            self.shared.wake(Wake::Arrived(arrived)).await;
+            let row = Due { at: arrived.message.record.due, id: arrived.message.id };
+            let wake = if recalled { Wake::Due(row) } else { Wake::Arrived(arrived) };
+            self.shared.wake(wake).await;
         }
         Ok(())
     }

@@ -245,18 +245,16 @@ impl House {
     pub(crate) async fn change(&self, action: Action) -> usize {
         let filter = Filter::default();
         let request = QueueRequest::Change { action, filter, after: None, dry_run: false };
-        match self.ask(&request).await {
-            QueueReply::Changed { ids, next: None } => ids.len(),
-            other => panic!("{other:?}"),
-        }
+        let reply = self.ask(&request).await;
+        let QueueReply::Changed { ids, next: None } = reply else { panic!("{reply:?}") };
+        ids.len()
     }
 
     pub(crate) async fn list(&self) -> Vec<Message> {
         let request = QueueRequest::List { filter: Filter::default(), after: None };
-        match self.ask(&request).await {
-            QueueReply::Messages { messages, next: None } => messages,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.ask(&request).await;
+        let QueueReply::Messages { messages, next: None } = reply else { panic!("{reply:?}") };
+        messages
     }
 
     /// Asks until the listing is as it is to become.
