@@ -262,6 +262,24 @@ fn a_slow_destination_does_not_starve_the_others() {
 }
 
 #[test]
+fn what_finds_no_room_is_taken_up_later() {
+    run(async {
+        // More than are active at a time.
+        const MESSAGES: usize = 2300;
+        let mut house = Ground::new().build().await;
+        for i in 0..MESSAGES {
+            let to = format!("bob@to{i}.test");
+            house.submit(envelope("ann@from.test", &[&to]), CONTENT).await;
+        }
+        for _ in 0..MESSAGES {
+            house.remote.asked().await.delivered();
+        }
+        house.until_empty().await;
+        assert!(house.remote.is_idle());
+    });
+}
+
+#[test]
 fn a_dead_next_hop_is_left_alone() {
     run(async {
         let mut ground = Ground::new();
