@@ -14,6 +14,7 @@ use clap::Args;
 use envelope::{QueueId, printable};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::start::find;
 use crate::control::wait;
 use crate::{Exit, Failure};
 use ground::Ground;
@@ -137,9 +138,8 @@ fn readable(path: &Path) -> Result<String, Failure> {
 
 fn how_to_send_more(ground: &Ground) -> Result<String, Failure> {
     let root = ground.root().display();
-    let sendmail = super::start::find("sendmail")?;
-    let (sendmail, mx) = (sendmail.display(), ground.mx);
-    let pennypost = sendmail.to_string().replace("sendmail", "pennypost");
+    let (sendmail, pennypost) = (find("sendmail")?, find("pennypost")?);
+    let (sendmail, pennypost, mx) = (sendmail.display(), pennypost.display(), ground.mx);
     let (user, domain) = (ground::USER, ground::HOSTNAME);
     Ok(format!(
         "\nIt goes on until Ctrl-C; the log follows below. From another terminal:\n\n\
