@@ -1,6 +1,10 @@
 //! Fills in the configuration: what the file says, or else the default.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod host;
+mod listeners;
+mod local;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +12,10 @@ use envelope::NextHop;
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
-use crate::{
-    Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote,
-    Resolver, Role,
-};
+use crate::{Config, Families, Limits, LogTarget, Paths, Queue, Relay, Remote, Resolver};
+use host::{hostname, machine_name, own_addresses};
+use listeners::listeners;
+use local::local;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -57,15 +61,13 @@ pub(crate) fn config<'a>(
     path: &Path,
 ) -> Config {
     let below = root.unwrap_or(Path::new("/"));
+    let stated = file.contains_key("hostname");
     let hostname = Section { reader, table: Some(file) }.get("hostname", None, hostname);
-    let hostname = hostname.or_else(|| {
-        let name = machine_name();
-        if name.is_none() {
-            let problem = "`hostname` is missing, and this machine has no full name of its own";
-            reader.find(0..0, problem, "write hostname = \"mail.example.org\" as the first line");
-        }
-        name
-    });
+    let hostname = hostname.or_else(|| machine_name().filter(|_| !stated));
+    if hostname.is_none() && !stated {
+        let problem = "`hostname` is missing, and this machine has no full name of its own";
+        reader.find(0..0, problem, "write hostname = \"mail.example.org\" as the first line");
+    }
     Config {
         hostname: hostname.unwrap_or_default(),
         paths: paths(&mut Section::of(reader, file, "tables"), below, path),
@@ -84,34 +86,6 @@ pub(crate) fn config<'a>(
         addresses: own_addresses(),
         rooted: root.is_some(),
     }
-}
-
-fn hostname(reader: &mut Reader, value: &Value<'_>) -> Option<Option<String>> {
-    let read = |name: &str| {
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let fits = envelope::Address::new("x", &name).is_ok() && !name.starts_with('[');
-        (fits && name.is_ascii()).then_some(Some(name))
-    };
-    let remedy = "write the full name of this machine, such as mail.example.org";
-    reader.parsed(value, read, "this is not a host name", remedy)
-}
-
-/// The machine's name, if it is a full one.
-fn machine_name() -> Option<String> {
-    let name = nix::unistd::gethostname().ok()?.into_string().ok()?.to_ascii_lowercase();
-    let fits = envelope::Address::new("x", &name).is_ok() && !name.starts_with('[');
-    fits.then_some(name)
-}
-
-/// The addresses of this machine's interfaces.
-fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    let address = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let four = address.as_sockaddr_in().map(|four| IpAddr::V4(four.ip()));
-        four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::V6(six.ip())))
-    };
-    interfaces.filter_map(address).filter(|address| !address.is_loopback()).collect()
 }
 
 /// A path of the file, which lies below the root if it is absolute.
@@ -160,53 +134,6 @@ fn network(text: &str) -> Option<ipnet::IpNet> {
     plain.parse::<ipnet::IpNet>().ok().map(|net| net.trunc()).or_else(one)
 }
 
-fn local(section: &mut Section<'_, '_>, root: Option<&Path>) -> Local {
-    let place = |path: &str| match root {
-        Some(root) if path.starts_with('/') => below(root, path).display().to_string(),
-        _ => path.to_owned(),
-    };
-    let default = Mailbox::Mbox(place("/var/mail/{user}"));
-    Local {
-        mailbox: section.get("mailbox", default, |reader, value| {
-            if value.get_ref().as_str().is_some_and(|text| text.starts_with("lmtp:")) {
-                let remedy = "use maildir:, mbox: or command: for now";
-                reader.find(value.span(), "LMTP is not yet supported", remedy);
-                return None;
-            }
-            let remedy = "write \"maildir:{home}/Maildir\", \"mbox:/var/mail/{user}\" or \
-                          \"command:procmail -d {user}\"; {user}, {home} and {detail} are filled in";
-            reader.parsed(value, |text| mailbox(text, place), "this is not a mailbox", remedy)
-        }),
-        detail: section.get("detail", "+".to_owned(), |reader, value| {
-            let read = |text: &str| (text.len() <= 1 && text.is_ascii()).then(|| text.to_owned());
-            reader.parsed(value, read, "the detail is separated by one character", "write \"+\"")
-        }),
-        default_user: section
-            .get("default_user", "nobody".to_owned(), |r, v| r.text(v).map(str::to_owned)),
-        minimum_uid: section
-            .get("minimum_uid", 1000, |r, v| r.number(v, 1, "root is always known")),
-    }
-}
-
-fn mailbox(text: &str, place: impl Fn(&str) -> String) -> Option<Mailbox> {
-    let (kind, what) = text.split_once(':')?;
-    let known = ["{user}", "{home}", "{detail}"];
-    let plain = known.iter().fold(what.to_owned(), |text, name| text.replace(name, ""));
-    if plain.contains(['{', '}']) {
-        return None;
-    }
-    let path = what.starts_with('/') || what.starts_with("{home}/");
-    match kind {
-        "mbox" if path => Some(Mailbox::Mbox(place(what))),
-        "maildir" if path => Some(Mailbox::Maildir(place(what))),
-        "command" => {
-            let argv: Vec<_> = what.split_whitespace().map(str::to_owned).collect();
-            (!argv.is_empty()).then_some(Mailbox::Command(argv))
-        }
-        _ => None,
-    }
-}
-
 fn limits(section: &mut Section<'_, '_>) -> Limits {
     const LEAST_SIZE: u64 = 64 << 10;
     let some = "nothing would work with less";
@@ -244,7 +171,7 @@ fn queue(section: &mut Section<'_, '_>) -> Queue {
                 _ => reader.duration(value).map(Some),
             },
         ),
-        first_retry: section.duration("first_retry", 5 * MINUTE),
+        first_retry: section.get("first_retry", Duration::from_secs(5 * MINUTE), first_retry),
         max_retry: section.duration("max_retry", 4 * HOUR),
         min_free_space: section.get("min_free_space", 100_000_000, Reader::size),
         host_status: section.duration("host_status", 30 * MINUTE),
@@ -257,6 +184,15 @@ fn queue(section: &mut Section<'_, '_>) -> Queue {
         section.reader.find(value.span(), "`first_retry` is longer than `max_retry`", remedy);
     }
     queue
+}
+
+/// Without any wait a message would be tried for ever and at once.
+fn first_retry(reader: &mut Reader, value: &Value<'_>) -> Option<Duration> {
+    let wait = reader.duration(value)?;
+    if wait.is_zero() {
+        reader.find(value.span(), "a wait is wanted here", "write \"5m\"");
+    }
+    Some(wait)
 }
 
 fn remote(section: &mut Section<'_, '_>) -> Remote {
@@ -308,46 +244,4 @@ fn log(section: &mut Section<'_, '_>, rooted: bool) -> LogTarget {
         let remedy = "write \"journal\" or \"stderr\"";
         reader.parsed(value, read, "this is not yet supported", remedy)
     })
-}
-
-fn listeners<'a>(reader: &mut Reader, file: &'a DeTable<'a>) -> Vec<Listener> {
-    let Some(value) = file.get("listener") else {
-        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let addresses = any.map(|ip| SocketAddr::new(ip, NextHop::SMTP)).to_vec();
-        return vec![Listener { role: Role::Mx, addresses }];
-    };
-    let items = value.get_ref().as_array();
-    let mut seen = Vec::new();
-    items.into_iter().flatten().filter_map(|item| listener(reader, item, &mut seen)).collect()
-}
-
-fn listener(reader: &mut Reader, item: &Value<'_>, seen: &mut Vec<SocketAddr>) -> Option<Listener> {
-    let table = item.get_ref().as_table()?;
-    for key in ["role", "address"] {
-        if table.get(key).is_none() {
-            let remedy = "role = \"mx\"  address = [\"0.0.0.0:25\", \"[::]:25\"]";
-            reader.find(item.span(), format!("a listener needs `{key}`"), remedy);
-        }
-    }
-    if let Some(tls) = table.get("tls").filter(|tls| tls.get_ref().as_str() != Some("none")) {
-        reader.find(tls.span(), "TLS is not yet supported", "write \"none\" or remove the line");
-    }
-    let role = |text: &str| match text {
-        "mx" => Some(Role::Mx),
-        "submission" => Some(Role::Submission),
-        _ => None,
-    };
-    let problem = "the role is \"mx\" or \"submission\"";
-    let remedy = "mx: from other systems; submission: from our own users";
-    let role = table.get("role").and_then(|value| reader.parsed(value, role, problem, remedy));
-    let value = table.get("address")?;
-    let remedy = "write \"0.0.0.0:25\" or \"[::]:25\"";
-    let addresses =
-        reader.list(value, |text| text.parse().ok(), "this is not an address", remedy)?;
-    if addresses.iter().any(|address: &SocketAddr| address.port() != 0 && seen.contains(address)) {
-        let remedy = "each address has one listener";
-        reader.find(value.span(), "this address is used above already", remedy);
-    }
-    seen.extend(&addresses);
-    Some(Listener { role: role?, addresses })
 }

@@ -102,16 +102,16 @@ mod tests {
 
     #[test]
     fn several_findings_at_once_in_the_order_of_the_file() {
-        let text = "hostnam = 1\n\n[queue]\nlifetime = \"5 parsecs\"\nmax_retry = 3\n\n[tls]\nkey = \"x\"\n\n[limits]\nrecipients = 5\nmessage_size = \"1KiB\"\n";
+        let text = "hostname = \"x.test\"\nhostnam = 1\n\n[queue]\nlifetime = \"5 parsecs\"\nmax_retry = 3\n\n[tls]\nkey = \"x\"\n\n[limits]\nrecipients = 5\nmessage_size = \"1KiB\"\n";
         assert_eq!(
             wrong(text),
             [
-                "1:1: unknown key `hostnam` (did you mean `hostname`?)",
-                "4:12: this is not a duration (write a number with s, m, h, d or w: \"90s\" \"30m\" \"4h\" \"5d\")",
-                "5:13: a string is wanted here, not integer (put it in quotes)",
-                "7:2: `tls` is not yet supported (remove it; a later version will read it)",
-                "11:14: a whole number of at least 100 is wanted here (RFC 5321 §4.5.3.1.8 asks for 100 recipients)",
-                "12:16: this is less than 64KiB (RFC 5321 §4.5.3.1.7 asks for 64 KiB)",
+                "2:1: unknown key `hostnam` (did you mean `hostname`?)",
+                "5:12: this is not a duration (write a number with s, m, h, d or w: \"90s\" \"30m\" \"4h\" \"5d\")",
+                "6:13: a string is wanted here, not integer (put it in quotes)",
+                "8:2: `tls` is not yet supported (remove it; a later version will read it)",
+                "12:14: a whole number of at least 100 is wanted here (RFC 5321 §4.5.3.1.8 asks for 100 recipients)",
+                "13:16: this is less than 64KiB (RFC 5321 §4.5.3.1.7 asks for 64 KiB)",
             ]
         );
     }
@@ -150,11 +150,26 @@ mod tests {
             ("[remote]\nfamilies = \"ipx\"", "2:12: the families are"),
             ("[remote]\nresolver = \"dns\"", "2:12: this is not a resolver"),
             ("[queue]\nfirst_retry = \"1d\"", "2:15: `first_retry` is longer than `max_retry`"),
+            ("[queue]\nfirst_retry = \"0s\"", "2:15: a wait is wanted here"),
+            ("[local]\ndefault_user = \"\"", "2:16: a user is wanted here"),
+            (
+                "[[listener]]\nrole = \"mx\"\naddress = [\"127.0.0.1:25\", \"127.0.0.1:25\"]",
+                "3:11: an address is used above already",
+            ),
+            ("[limits]\nhops = 1.5", "2:8: a whole number"),
+            ("\"a\\u001b\" = 1", "1:1: unknown key `a\\u{1b}`"),
             ("[access]\nx = 1", "1:2: unknown key `access`"),
         ] {
             let found = wrong(text);
             assert!(found.iter().any(|found| found.starts_with(start)), "{text}: {found:#?}");
         }
+    }
+
+    #[test]
+    fn numbers_are_read_as_toml_has_them() {
+        let text = "hostname = \"x.test\"\n[limits]\nrecipients = 1_000\nhops = 0x40\n";
+        let limits = parse(None, "p.toml".into(), text.to_owned()).unwrap().limits;
+        assert_eq!((limits.recipients, limits.hops), (1000, 64));
     }
 
     #[test]

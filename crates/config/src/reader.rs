@@ -35,8 +35,9 @@ impl Reader {
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        let (problem, remedy) = (problem.into(), remedy.into());
-        self.findings.push(Finding { span: Some(span), problem, remedy });
+        // A key may be quoted and hold anything.
+        let problem = envelope::printable(&problem.into()).to_string();
+        self.findings.push(Finding { span: Some(span), problem, remedy: remedy.into() });
     }
 
     /// Reports every key below `path` that is not known or not yet supported.
