@@ -172,3 +172,81 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+#[cfg(test)]
+mod tests {
+    use envelope::{
+        Body, Detail, Enhanced, Envelope, Origin, Recipient, Return, ReversePath, Status,
+    };
+    use proptest::prelude::*;
+
+    use super::{LastAttempt, MessageRecord, RecipientRecord, Record, RecordError, VERSION};
+
+    fn message() -> MessageRecord {
+        let envelope = Envelope {
+            reverse_path: ReversePath::NULL,
+            recipients: Vec::new(),
+            body: Body::EightBitMime,
+            smtputf8: true,
+            ret: Some(Return::Headers),
+            envid: Some("ümlaut".to_owned()),
+            origin: Origin::User { uid: 1000, name: "alice".to_owned() },
+        };
+        MessageRecord { held: true, ..MessageRecord::arrived(&envelope, 1_790_000_000_000) }
+    }
+
+    fn recipient() -> RecipientRecord {
+        let address: envelope::Address = "dörte@bücher.example".parse().unwrap();
+        let path = ReversePath(Some(address.clone()));
+        let status = Status::Deferred(Detail::ours(Enhanced::NO_ANSWER, "no answer"));
+        RecipientRecord {
+            last: Some(LastAttempt { at: 5, status }),
+            expanded_from: vec![address.clone()],
+            ..RecipientRecord::fresh(Recipient::plain(address), path)
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        assert_eq!(MessageRecord::decode(&message().encode().unwrap()), Ok(message()));
+        assert_eq!(RecipientRecord::decode(&recipient().encode().unwrap()), Ok(recipient()));
+    }
+
+    #[test]
+    fn other_versions_and_what_is_cut_or_longer_are_told_apart() {
+        let mut row = recipient().encode().unwrap();
+        for end in 1..row.len() {
+            assert_eq!(RecipientRecord::decode(&row[..end]), Err(RecordError::Damaged));
+        }
+        row.push(0);
+        assert_eq!(RecipientRecord::decode(&row), Err(RecordError::Damaged));
+        row[0] = VERSION + 1;
+        assert_eq!(RecipientRecord::decode(&row), Err(RecordError::Version(VERSION + 1)));
+        assert_eq!(RecipientRecord::decode(&[]), Err(RecordError::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer(mut row in proptest::collection::vec(any::<u8>(), 1..200)) {
+            row[0] = VERSION;
+            // What can be read can be written and read again.
+            if let Ok(record) = MessageRecord::decode(&row) {
+                prop_assert_eq!(MessageRecord::decode(&record.encode().unwrap()), Ok(record));
+            }
+            if let Ok(record) = RecipientRecord::decode(&row) {
+                let again = RecipientRecord::decode(&record.encode().unwrap());
+                prop_assert_eq!(again, Ok(record));
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_is_no_panic(at in 0_usize..1000, bit in 0_u8..8) {
+            let mut row = recipient().encode().unwrap();
+            let length = row.len();
+            row[at % length] ^= 1 << bit;
+            if let Ok(record) = RecipientRecord::decode(&row) {
+                prop_assert!(record.encode().is_ok());
+            }
+        }
+    }
+}

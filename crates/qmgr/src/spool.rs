@@ -4,9 +4,9 @@
 //! the writer, removes the file; only the store, once a record that names it is durable, keeps it.
 //! **Invariant:** no file is read, written or removed on the thread of the callers.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -207,7 +207,7 @@ impl Drop for SpoolFile {
 }
 
 fn open_directory(queue: &Path, path: &Path) -> io::Result<File> {
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => File::open(queue)?.sync_all()?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),

@@ -1,8 +1,9 @@
 //! Where the database lives.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -42,14 +43,11 @@ impl DatabaseFile {
     /// A database under another name first, so that `queue.redb` is never half made.
     fn make(&self) -> Result<Database, OpenError> {
         let unborn = self.directory.join("queue.redb.new");
-        match fs::remove_file(&unborn) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::io(&unborn, error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let file = file.open(&unborn).map_err(|error| OpenError::io(&unborn, error))?;
         let database =
-            unpanicked(&unborn, || Ok(Builder::new().set_cache_size(CACHE).create(&unborn)?))?;
+            unpanicked(&unborn, || Ok(Builder::new().set_cache_size(CACHE).create_file(file)?))?;
         fs::rename(&unborn, self.path()).map_err(|error| OpenError::io(&unborn, error))?;
         let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| OpenError::io(&self.directory, error))?;

@@ -21,12 +21,14 @@ pub(super) struct Reserve {
     path: PathBuf,
     min_free_space: u64,
     made: bool,
+    /// New mail is being refused: said once.
+    refuses: bool,
 }
 
 impl Reserve {
     pub(super) fn new(directory: &Path, min_free_space: u64) -> Self {
         let path = directory.join("reserve");
-        Self { directory: directory.to_owned(), path, min_free_space, made: false }
+        Self { directory: directory.to_owned(), path, min_free_space, made: false, refuses: false }
     }
 
     /// Makes the reserve at the start, where there is room for it.
@@ -37,9 +39,24 @@ impl Reserve {
         }
     }
 
-    /// May something new be accepted? A reserve that was spent is made anew first, once twice its
-    /// size is free, so that a disk that is full to the brim does not make it to and fro.
+    /// May something new be accepted?
     pub(super) fn has_room(&mut self) -> bool {
+        let room = self.look();
+        if self.refuses == room {
+            self.refuses = !room;
+            let limit = self.min_free_space;
+            if room {
+                tracing::info!("the queue's disk has room again");
+            } else {
+                tracing::error!("no room for new mail: {limit} bytes must be free");
+            }
+        }
+        room
+    }
+
+    /// A reserve that was spent is made anew first, once twice its size is free, so that a disk
+    /// that is full to the brim does not make it to and fro.
+    fn look(&mut self) -> bool {
         let Ok(available) = available(&self.directory) else { return false };
         if self.made {
             return available >= self.min_free_space;
@@ -48,9 +65,6 @@ impl Reserve {
             return false;
         }
         self.made = self.make().is_ok();
-        if self.made {
-            tracing::info!("the queue's disk has room again");
-        }
         self.made
     }
 
@@ -58,7 +72,7 @@ impl Reserve {
     pub(super) fn spend(&mut self) {
         self.made = false;
         match fs::remove_file(&self.path) {
-            Ok(()) => tracing::error!("the queue's disk is full: nothing new is accepted"),
+            Ok(()) => tracing::error!("the queue's disk is full: its reserve is used"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!("the queue's reserve cannot be freed: {error}"),
         }

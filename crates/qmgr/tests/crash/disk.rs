@@ -1,5 +1,6 @@
 //! A disk with a volatile cache. At a chosen sync the power fails: of what was not synced yet, any
-//! sector of any write may or may not be there. At a chosen write the space runs out.
+//! sector of any write may or may not be there. From a chosen write on the
+//! space runs out, or the disk fails.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ struct State {
     syncs: u64,
     writes: u64,
     power_fails_at: Option<u64>,
-    full_from: Option<u64>,
+    refuses_from: Option<(u64, io::ErrorKind)>,
     dead: bool,
     /// The database was made. Before that, as in a file, it does not have its name yet.
     born: bool,
@@ -54,7 +55,7 @@ impl Disk {
             syncs: 0,
             writes: 0,
             power_fails_at: None,
-            full_from: None,
+            refuses_from: None,
             dead: false,
             born: false,
         };
@@ -67,22 +68,23 @@ impl Disk {
         state.power_fails_at = Some(state.syncs + n);
     }
 
-    /// No write succeeds from the `n`th from now on, counted from 1, until there is space again.
-    pub(crate) fn fill_at(&self, n: u64) {
+    /// Writes fail from the `n`th from now on, counted from 1, until the disk is mended.
+    pub(crate) fn fail_writes_from(&self, n: u64, why: io::ErrorKind) {
         let mut state = self.state();
-        state.full_from = Some(state.writes + n);
+        state.refuses_from = Some((state.writes + n, why));
     }
 
-    pub(crate) fn never_fill(&self) {
-        self.state().full_from = None;
+    /// Writes succeed again, if they failed: says whether they did.
+    pub(crate) fn mend(&self) -> bool {
+        let mut state = self.state();
+        let failed = state.refuses().is_some();
+        state.refuses_from = state.refuses_from.filter(|_| !failed);
+        failed
     }
 
-    /// There is space again, if there was none: says whether a write failed meanwhile.
-    pub(crate) fn free(&self) -> bool {
-        let mut state = self.state();
-        let full = state.is_full();
-        state.full_from = state.full_from.filter(|_| !full);
-        full
+    /// No write fails any more.
+    pub(crate) fn trust(&self) {
+        self.state().refuses_from = None;
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -126,15 +128,15 @@ impl State {
         if self.dead { Err(io::Error::other("no power")) } else { Ok(()) }
     }
 
-    fn is_full(&self) -> bool {
-        self.full_from.is_some_and(|from| self.writes >= from)
+    fn refuses(&self) -> Option<io::ErrorKind> {
+        self.refuses_from.and_then(|(from, why)| (self.writes >= from).then_some(why))
     }
 
     fn write(&mut self, operation: Operation) -> io::Result<()> {
         self.alive()?;
         self.writes += 1;
-        if self.is_full() {
-            return Err(io::ErrorKind::StorageFull.into());
+        if let Some(why) = self.refuses() {
+            return Err(why.into());
         }
         operation.apply(&mut self.cache);
         self.unsynced.push(operation);

@@ -1,5 +1,5 @@
 //! Nothing acknowledged is lost, and nothing else appears: lost power at every sync, torn sectors,
-//! a write that fails, a full disk.
+//! a full or failing disk.
 //!
 //! `disk` is a disk with a volatile cache; `world` is what the queue must hold; the other files
 //! are the tests. `PENNYPOST_CRASH_SEEDS` sets how many random histories are tried.
@@ -10,6 +10,8 @@ mod disk;
 mod full;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod states;
 #[cfg(test)]
 mod walk;
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! One short history, walked: lost power at every one of its syncs, a full disk at every one of
-//! its writes.
+//! One short history, walked: lost power at every one of its syncs, a full or failing disk
+//! at every one of its writes.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use envelope::QueueId;
@@ -118,8 +119,8 @@ async fn power_fails(directory: &Path, at: u64, way: u64) -> bool {
 }
 
 #[test]
-fn a_full_disk_at_every_write() {
-    let points = walk(disk_fills, 1);
+fn a_full_or_failing_disk_at_every_write() {
+    let points = walk(writes_fail, 2);
     println!("{points} writes");
     assert!(points >= 24, "some for each transaction: {points}");
 }
@@ -129,11 +130,12 @@ async fn recovered(store: &Store) {
     while store.counts().await.is_err() {}
 }
 
-/// Submissions are refused cleanly, outcomes wait; when there is space again all goes on by itself.
-async fn disk_fills(directory: &Path, at: u64, _: u64) -> bool {
+/// Submissions are refused cleanly, outcomes wait; when the disk is well again all goes on by itself.
+async fn writes_fail(directory: &Path, at: u64, way: u64) -> bool {
+    let why = if way == 0 { ErrorKind::StorageFull } else { ErrorKind::Other };
     let mut disk = Disk::new(at);
     let store = open(&disk, directory).await;
-    disk.fill_at(at);
+    disk.fail_writes_from(at, why);
     let mut world = World::new();
     let mut failed = false;
     for Request { change, step } in requests() {
@@ -143,22 +145,23 @@ async fn disk_fills(directory: &Path, at: u64, _: u64) -> bool {
         let answer = tokio::select! {
             answer = &mut asking => answer,
             () = disk.failed() => {
-                failed |= disk.free();
+                failed |= disk.mend();
                 asking.await
             }
         };
-        failed |= disk.free();
-        if answer == Err(StoreError::Full) && submission {
+        failed |= disk.mend();
+        if answer.is_err() && submission {
+            assert_eq!(answer == Err(StoreError::Full), way == 0, "write {at}: {answer:?}");
             recovered(&store).await;
             assert_eq!(read(&store).await, world, "write {at}: refused, and nothing is there");
-            assert_eq!(ask(&store, None, &step).await, Ok(()), "write {at}: again, with space");
+            assert_eq!(ask(&store, None, &step).await, Ok(()), "write {at}: asked again");
         } else {
             assert_eq!(answer, Ok(()), "write {at}");
         }
         step.apply(&mut world);
         assert_eq!(read(&store).await, world, "write {at}");
     }
-    disk.never_fill();
+    disk.trust();
     store.close().await;
     assert_no_ghosts(&mut disk, &world);
     failed
