@@ -82,7 +82,7 @@ enum Next {
     End(Route),
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
     fn step(&mut self, address: &Address) -> Next {
         match self.router.local.find(address) {
             None => return Next::End(self.away(address)),
@@ -97,31 +97,41 @@ impl Way<'_> {
             let text = format!("the aliases of {address} go round in a circle or too deep");
             return Next::End(Route::Over(Status::Failed(Detail::ours(Enhanced::LOOP, text))));
         }
-        match self.alias(address.local()).filter(|_| !itself) {
+        let local = address.local();
+        if itself {
+            return Next::End(self.user(local));
+        }
+        match self.alias(local) {
             Some((name, alias)) => self.apply(&name, alias),
-            None => Next::End(self.user(address.local())),
+            // RFC 5321 §4.5.1: postmaster is always there.
+            None if split_detail(local, &self.router.detail).0 == "postmaster" => {
+                let targets = vec![Target::Local("root".to_owned())];
+                self.apply("postmaster", &Alias { targets, line: 0 })
+            }
+            None => Next::End(self.user(local)),
         }
     }
 
     /// The alias of the whole local part, or of the user without the detail.
-    fn alias(&self, local: &str) -> Option<(String, Alias)> {
-        let (user, _) = split_detail(local, &self.router.detail);
-        let found = [local, &user].into_iter().find_map(|name| {
-            let alias = self.router.aliases.get(name)?;
-            Some((name.to_owned(), alias.clone()))
-        });
-        // RFC 5321 §4.5.1: postmaster is always there.
-        let postmaster = user == "postmaster";
-        found.or_else(|| {
-            let targets = vec![Target::Local("root".to_owned())];
-            postmaster.then_some((user, Alias { targets, line: 0 }))
-        })
+    fn alias(&self, local: &str) -> Option<(String, &'a Alias)> {
+        let router = self.router;
+        let (user, _) = split_detail(local, &router.detail);
+        let whole = router.aliases.get(local).map(|alias| (local.to_owned(), alias));
+        whole.or_else(|| router.aliases.get(&user).map(|alias| (user, alias)))
     }
 
-    fn apply(&mut self, name: &str, alias: Alias) -> Next {
+    fn apply(&mut self, name: &str, alias: &Alias) -> Next {
         let line = (alias.line > 0).then_some(alias.line);
-        let mut members: Vec<_> =
-            alias.targets.iter().filter_map(|target| self.member(target)).collect();
+        let mut members = Vec::with_capacity(alias.targets.len());
+        for target in &alias.targets {
+            match self.member(target) {
+                Ok(member) => members.push(member),
+                Err(what) => {
+                    self.note("aliases", line, format!("{name} is {what}"));
+                    return Next::End(not_yet(what));
+                }
+            }
+        }
         let shown: Vec<_> = members.iter().map(|member| member.address.to_string()).collect();
         self.note("aliases", line, format!("{name} is {}", shown.join(", ")));
         match (members.pop(), members.is_empty()) {
@@ -136,13 +146,18 @@ impl Way<'_> {
         }
     }
 
-    fn member(&self, target: &Target) -> Option<Member> {
-        let here = |name: &str| Address::new(name, &self.router.local.hostname).ok();
-        Some(match target {
-            Target::Address(address) => Member { address: address.clone(), verbatim: false },
-            Target::Local(name) => Member { address: here(name)?, verbatim: false },
-            Target::User(name) => Member { address: here(name)?, verbatim: true },
-        })
+    /// The recipient that a target stands for; or what cannot be done yet.
+    fn member<'t>(&self, target: &'t Target) -> Result<Member, &'t str> {
+        let here = |name: &'t str, verbatim| {
+            let address = Address::new(name, &self.router.local.hostname).map_err(|_| name)?;
+            Ok(Member { address, verbatim })
+        };
+        match target {
+            Target::Address(address) => Ok(Member { address: address.clone(), verbatim: false }),
+            Target::Local(name) => here(name, false),
+            Target::User(name) => here(name, true),
+            Target::Unsupported(text) => Err(text),
+        }
     }
 
     fn user(&self, local: &str) -> Route {
@@ -174,6 +189,7 @@ impl Way<'_> {
             Mailer::Local(Some(user)) => self.user(user),
             Mailer::Local(None) => self.user(address.local()),
             Mailer::Error { class, enhanced, text } => over(*class, *enhanced, text),
+            Mailer::Unsupported(value) => not_yet(value),
             Mailer::Discard => over(2, Enhanced::UNDEFINED, "discarded by mailertable"),
         }
     }
@@ -181,6 +197,11 @@ impl Way<'_> {
     fn note(&mut self, file: &'static str, line: Option<usize>, text: String) {
         self.trace.push(Step { file, line, text });
     }
+}
+
+/// Any doubt defers: the table changed since it was checked.
+fn not_yet(what: &str) -> Route {
+    Route::Over(Status::fault(format!("{what} is not yet supported")))
 }
 
 fn over(class: u8, enhanced: Enhanced, text: &str) -> Route {

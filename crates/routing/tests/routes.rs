@@ -20,6 +20,7 @@ self: self, bob@far.test
 round: about
 about: round
 lists+dev: bob
+program: bob, \"|/bin/x\"
 deep1: deep2
 deep2: deep3
 ";
@@ -27,7 +28,7 @@ deep2: deep3
 fn router() -> Router {
     let names = Names::read("local-host-names", "example.org\n".as_bytes()).unwrap().table;
     let mailertable = "inner.test\tesmtp:[10.0.0.1]:2525\n.sub.test\tlocal:alice\n\
-                       gone.test\terror:5.1.2:moved away\nnull.test\tdiscard:\n";
+                       gone.test\terror:5.1.2:moved away\nnull.test\tdiscard:\nodd.test\tuucp:x\n";
     Router {
         local: LocalDomains { hostname: "mx.example.org".into(), names, addresses: Vec::new() },
         aliases: Aliases::read("aliases", ALIASES.as_bytes()).unwrap().table,
@@ -79,6 +80,12 @@ fn lists_become_recipients_and_end() {
     let Route::List(members) = router().route(&itself, &[]).route else { panic!() };
     let again = router().route(&members[0].address, &[itself]);
     assert_eq!(again.route.to_string(), "local self");
+}
+
+#[test]
+fn what_cannot_be_done_waits() {
+    assert_eq!(shown("program@example.org"), "4.3.0 (|/bin/x is not yet supported)");
+    assert_eq!(shown("x@odd.test"), "4.3.0 (uucp:x is not yet supported)");
 }
 
 #[test]

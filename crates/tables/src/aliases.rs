@@ -31,6 +31,8 @@ pub enum Target {
     User(String),
     /// `user@domain`
     Address(Address),
+    /// `|program`, `/file` or `:include:`: such mail waits until that works or the line changes.
+    Unsupported(String),
 }
 
 impl Aliases {
@@ -43,10 +45,11 @@ impl Aliases {
         let take = |line: &Line| {
             let (name, targets) = split(&line.text)?;
             let targets = targets.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
+            let unsupported = targets.iter().find_map(unsupported);
             match aliases.entry(name.to_lowercase()) {
                 Entry::Vacant(entry) => {
                     entry.insert(Alias { targets, line: line.number });
-                    Ok(())
+                    unsupported.map_or(Ok(()), Err)
                 }
                 Entry::Occupied(entry) => {
                     let first = entry.get().line;
@@ -116,14 +119,8 @@ fn unquote(text: &str) -> String {
 
 fn target(text: &str) -> Result<Target, Wrong> {
     let plain = unquote(text);
-    if plain.starts_with('|') {
-        return Err(Wrong::unsupported(format_args!("delivery to a program ({plain})")));
-    }
-    if plain.starts_with('/') {
-        return Err(Wrong::unsupported(format_args!("delivery to a file ({plain})")));
-    }
-    if plain.to_ascii_lowercase().starts_with(":include:") {
-        return Err(Wrong::unsupported(":include:"));
+    if plain.starts_with(['|', '/']) || plain.to_ascii_lowercase().starts_with(":include:") {
+        return Ok(Target::Unsupported(plain));
     }
     if let Some(user) = text.strip_prefix('\\') {
         return local_name(user).map(|user| Target::User(user.to_owned()));
@@ -136,6 +133,19 @@ fn target(text: &str) -> Result<Target, Wrong> {
             .map_err(|error| Wrong::line(format!("{text}: {error}")));
     }
     local_name(&plain).map(|name| Target::Local(name.to_owned()))
+}
+
+fn unsupported(target: &Target) -> Option<Wrong> {
+    match target {
+        Target::Unsupported(text) if text.starts_with('|') => {
+            Some(Wrong::unsupported(format_args!("delivery to a program ({text})")))
+        }
+        Target::Unsupported(text) if text.starts_with('/') => {
+            Some(Wrong::unsupported(format_args!("delivery to a file ({text})")))
+        }
+        Target::Unsupported(_) => Some(Wrong::unsupported(":include:")),
+        Target::Local(_) | Target::User(_) | Target::Address(_) => None,
+    }
 }
 
 /// A local part, checked as one.
@@ -180,5 +190,8 @@ mod tests {
         assert_eq!(read.findings[1].to_string(), "aliases:3: good is defined in line 1 already");
         assert_eq!(read.table.get("good").unwrap().targets, [local("alice")]);
         assert_eq!(read.table.get("also").unwrap().targets, [local("carol")]);
+        let program = Target::Unsupported("|/bin/x y".to_owned());
+        assert_eq!(read.table.get("prog").unwrap().targets, [program]);
+        assert_eq!(read.table.get("bad"), None);
     }
 }

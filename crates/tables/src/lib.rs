@@ -33,6 +33,8 @@ pub struct Read<T> {
 pub const MAX_FILE: u64 = 64 << 20;
 /// Bytes of an entry, its continuation lines included.
 pub const MAX_ENTRY: usize = 64 << 10;
+/// Findings kept of one file; who has more does not read them all.
+pub const MAX_FINDINGS: usize = 1000;
 
 /// Files of the table directory that this version reads.
 pub const SUPPORTED: [&str; 4] = ["aliases", "local-host-names", "mailertable", "users"];

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::{Finding, MAX_ENTRY, MAX_FILE};
+use crate::{Finding, MAX_ENTRY, MAX_FILE, MAX_FINDINGS};
 
 /// One entry and the line on which it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,12 +34,9 @@ pub(crate) fn each(
     let mut findings = Vec::new();
     let mut finish = |line: Option<Line>| {
         let Some(line) = line else { return };
-        let taken = if line.text.len() > MAX_ENTRY {
-            Err(Wrong::line("the entry is too long; split it into several aliases"))
-        } else {
-            take(&line)
-        };
-        if let Err(Wrong { text, unsupported }) = taken {
+        if let Err(Wrong { text, unsupported }) = check(&line).and_then(|()| take(&line))
+            && findings.len() < MAX_FINDINGS
+        {
             findings.push(Finding { file: file.to_owned(), line: line.number, text, unsupported });
         }
     };
@@ -70,6 +67,21 @@ pub(crate) fn each(
     }
 }
 
+/// What is wrong with an entry in any table.
+fn check(line: &Line) -> Result<(), Wrong> {
+    if line.text.len() > MAX_ENTRY {
+        return Err(Wrong::line("the entry is too long; split it into several"));
+    }
+    // That is what bytes become that are not UTF-8.
+    if line.text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(Wrong::line("this is not UTF-8; save the file as UTF-8 text"));
+    }
+    if line.text.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(Wrong::line("there is a control character in it; remove it"));
+    }
+    Ok(())
+}
+
 fn ends_open(line: Option<&Line>) -> bool {
     line.is_some_and(|line| line.text.ends_with('\\'))
 }
@@ -94,6 +106,10 @@ pub(crate) struct Wrong {
 impl Wrong {
     pub(crate) fn line(text: impl Into<String>) -> Self {
         Self { text: text.into(), unsupported: false }
+    }
+
+    pub(crate) const fn is_unsupported(&self) -> bool {
+        self.unsupported
     }
 
     pub(crate) fn unsupported(what: impl std::fmt::Display) -> Self {
@@ -121,6 +137,29 @@ mod tests {
         let expected = [(2, "a: b,\tc d"), (7, "e: f g"), (9, "last: x")];
         let lines = read(text, Continuation::Folded);
         assert_eq!(lines, expected.map(|(number, text)| (number, text.to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_text_is_told() {
+        let mut text = b"a\nb\xff\nc\0\nd\n".to_vec();
+        text.extend(vec![b'x'; MAX_ENTRY + 1]);
+        text.extend(b"\ne\n");
+        let mut taken = Vec::new();
+        let take = |line: &Line| {
+            taken.push(line.text.clone());
+            Ok(())
+        };
+        let findings = each("t", text.as_slice(), Continuation::None, take).unwrap();
+        assert_eq!(taken, ["a", "d", "e"]);
+        assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2, 3, 5]);
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_faults_is_not_told_whole() {
+        let text = "x\n".repeat(MAX_FINDINGS + 5);
+        let take = |_: &Line| Err(Wrong::line("x"));
+        let findings = each("t", text.as_bytes(), Continuation::None, take).unwrap();
+        assert_eq!(findings.len(), MAX_FINDINGS);
     }
 
     #[test]

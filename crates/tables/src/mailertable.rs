@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::io::{self, Read as Source};
 
-use envelope::{Enhanced, NextHop};
+use envelope::{Address, Enhanced, NextHop};
 
 use crate::Read;
 use crate::lines::{Continuation, Line, Wrong, each};
@@ -32,6 +32,8 @@ pub enum Mailer {
     Error { class: u8, enhanced: Enhanced, text: String },
     /// `discard:`
     Discard,
+    /// What this version cannot do: such mail waits until that works or the line changes.
+    Unsupported(String),
 }
 
 impl Mailertable {
@@ -46,11 +48,16 @@ impl Mailertable {
             let (key, value) = text
                 .split_once(char::is_whitespace)
                 .ok_or_else(|| Wrong::line("an entry is `domain  mailer:host`"))?;
-            let entry = Entry { mailer: mailer(value.trim())?, line: line.number };
-            match entries.entry(key.to_lowercase()) {
+            let (mailer, fault) = match mailer(value.trim()) {
+                Err(fault) if fault.is_unsupported() => {
+                    (Mailer::Unsupported(value.trim().to_owned()), Some(fault))
+                }
+                read => (read?, None),
+            };
+            match entries.entry(domain(key)?) {
                 Slot::Vacant(slot) => {
-                    slot.insert(entry);
-                    Ok(())
+                    slot.insert(Entry { mailer, line: line.number });
+                    fault.map_or(Ok(()), Err)
                 }
                 Slot::Occupied(slot) => {
                     let first = slot.get().line;
@@ -72,6 +79,17 @@ impl Mailertable {
         let dots = domain.match_indices('.').filter_map(|(at, _)| domain.get(at..));
         std::iter::once(domain).chain(dots).chain(["."]).find_map(|key| self.0.get(key))
     }
+}
+
+/// A key as it is looked up.
+fn domain(key: &str) -> Result<String, Wrong> {
+    let name = key.strip_prefix('.').unwrap_or(key);
+    // The rules for a domain are those of an address.
+    if !name.is_empty() && Address::new("x", name).is_err() {
+        return Err(Wrong::line(format!("{key} is not a domain")));
+    }
+    let bare = key.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(key);
+    Ok(bare.to_lowercase())
 }
 
 fn mailer(value: &str) -> Result<Mailer, Wrong> {
@@ -124,9 +142,19 @@ fn error(value: &str) -> Mailer {
         (_, "usage" | "unavailable" | "software" | "protocol") => (5, Enhanced::UNDEFINED, text),
         _ => (5, Enhanced::UNDEFINED, value),
     };
-    let text = text.trim().trim_matches('"');
+    let (class, text) = without_code(class, text.trim().trim_matches('"').trim());
     let text = if text.is_empty() { "mail is not accepted for this domain" } else { text };
     Mailer::Error { class, enhanced, text: text.to_owned() }
+}
+
+/// A text may begin with the reply code, which then says the class: `550 User unknown`.
+fn without_code(class: u8, text: &str) -> (u8, &str) {
+    let Some((code, words)) = text.split_once(' ') else { return (class, text) };
+    match code.parse::<u16>() {
+        Ok(400..500) => (4, words),
+        Ok(500..600) => (5, words),
+        Ok(_) | Err(_) => (class, text),
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +187,7 @@ mod tests {
     fn other_mailers() {
         let table = table(
             "a local:bob\nb local:\nc error:5.1.2:gone away\nd error:nohost never was\n\
-             e discard:\nf error:4.7.1:later\ng smtp:g.test:2525\nh h.test:26\n",
+             e discard:\nf error:4.7.1:later\nI.test. error:\"450 busy\"\ng smtp:g.test:2525\nh h.test:26\n",
         );
         let mailer = |key: &str| table.find(key).unwrap().mailer.clone();
         assert_eq!(mailer("a"), Mailer::Local(Some("bob".into())));
@@ -169,6 +197,7 @@ mod tests {
         assert_eq!(mailer("c"), error(5, Enhanced(1, 2), "gone away"));
         assert_eq!(mailer("d"), error(5, Enhanced(1, 2), "never was"));
         assert_eq!(mailer("f"), error(4, Enhanced(7, 1), "later"));
+        assert_eq!(mailer("i.test"), error(4, Enhanced::UNDEFINED, "busy"));
         assert_eq!(mailer("e"), Mailer::Discard);
         assert_eq!(mailer("g"), Mailer::Remote(NextHop::parse("g.test:2525").unwrap()));
         assert_eq!(mailer("h"), Mailer::Remote(NextHop::parse("h.test:26").unwrap()));
@@ -176,10 +205,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_told() {
-        let text =
-            "a procmail:/etc/x\nb relay:%1.test\nc relay:[a.test],[b.test]\nd\ne relay:a b\n";
+        let text = "a procmail:/etc/x\nb relay:%1.test\nc relay:[a.test],[b.test]\nd\ne relay:a b\nf..g h.test\n";
         let read = Mailertable::read("mailertable", text.as_bytes()).unwrap();
         let found: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
-        assert_eq!(found, [(1, true), (2, true), (3, true), (4, false), (5, false)]);
+        let expected = [(1, true), (2, true), (3, true), (4, false), (5, false), (6, false)];
+        assert_eq!(found, expected);
+        let unsupported = Mailer::Unsupported("procmail:/etc/x".to_owned());
+        assert_eq!(read.table.find("a").unwrap().mailer, unsupported);
+        assert_eq!(read.table.find("e"), None);
     }
 }

@@ -23,7 +23,8 @@ impl Users {
         let take = |line: &Line| {
             let name = line.text.split(':').next().unwrap_or_default().trim();
             if !is_user_name(name) {
-                return Err(Wrong::line(format!("{name:?} is not a user name")));
+                // The line may hold a verifier, which nobody is to see.
+                return Err(Wrong::line("a user name is of a-z, 0-9, `.`, `_` and `-`"));
             }
             users.entry(name.to_owned()).or_insert(line.number);
             Ok(())
@@ -46,9 +47,10 @@ impl Users {
     }
 }
 
-/// A name becomes a folder and an argument: no separators, no controls, no leading dot or dash.
+/// A name becomes a folder and an argument: no separators, no controls, no leading dot or dash. It
+/// is looked up in lower case.
 fn is_user_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-'])
 }
 
@@ -59,9 +61,13 @@ mod tests {
     #[test]
     fn the_first_field_is_the_name() {
         let read =
-            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\n".as_bytes()).unwrap();
+            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\nEve:\n".as_bytes()).unwrap();
         assert_eq!(read.table.names(), ["alice", "bob"]);
         assert!(read.table.contains("alice") && !read.table.contains("# no"));
-        assert_eq!(read.findings[0].to_string(), "users:4: \"../x\" is not a user name");
+        assert_eq!(read.findings.len(), 2);
+        assert_eq!(
+            read.findings[0].to_string(),
+            "users:4: a user name is of a-z, 0-9, `.`, `_` and `-`"
+        );
     }
 }
