@@ -1,0 +1,57 @@
+//! Whatever stands in a table file, reading it ends, and what was understood is found.
+
+#![cfg(test)]
+
+use proptest::prelude::*;
+use tables::{Aliases, Mailertable, Names, Target, Users};
+
+/// Lines that come near what is understood.
+fn lines() -> impl Strategy<Value = String> {
+    let words = ["a", "B", "a.test", ".a.test", ":", ",", "\"", "\\", "@", "#", "|x", "/", "%1"];
+    let marks = [" ", "\t", "\n", "\r\n", "\0", "error:", "local:", "smtp:", "[", "]", "4.1.1:"];
+    let piece = prop::sample::select([words.as_slice(), &marks].concat());
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn read_all(bytes: &[u8]) {
+    Aliases::read("t", bytes).unwrap();
+    Mailertable::read("t", bytes).unwrap();
+    Names::read("t", bytes).unwrap();
+    Users::read("t", bytes).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn near_misses_are_read_and_told_by_their_lines(text in lines()) {
+        read_all(text.as_bytes());
+        let read = Mailertable::read("t", text.as_bytes()).unwrap();
+        let last = text.lines().count();
+        for finding in &read.findings {
+            prop_assert!((1..=last).contains(&finding.line));
+        }
+        if let Some(entry) = read.table.find("x.a.test") {
+            prop_assert!((1..=last).contains(&entry.line));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_found(
+        name in "[A-Za-z0-9.+-]{1,20}",
+        targets in prop::collection::vec("[a-z0-9]{1,10}", 1..5),
+        fold in any::<bool>(),
+    ) {
+        let separator = if fold { ",\n\t" } else { ", " };
+        let text = format!("# x\n{name}: {}\n", targets.join(separator));
+        let read = Aliases::read("t", text.as_bytes()).unwrap();
+        prop_assert_eq!(&read.findings, &[]);
+        let alias = read.table.get(&name.to_uppercase()).unwrap();
+        let expected: Vec<_> = targets.into_iter().map(Target::Local).collect();
+        prop_assert_eq!(&alias.targets, &expected);
+        prop_assert_eq!(alias.line, 2);
+    }
+}
