@@ -99,7 +99,9 @@ fn mutt() {
     );
     assert!(output.status.success(), "{output:?}");
     let mail = system.wait_mail("alice", 1).remove(0);
-    assert!(mail.starts_with("Return-Path: <mutt@example.org>") && mail.contains("Subject: from mutt"));
+    assert!(
+        mail.starts_with("Return-Path: <mutt@example.org>") && mail.contains("Subject: from mutt")
+    );
 }
 
 #[test]
@@ -117,6 +119,8 @@ fn git_send_email() {
         Command::new("git")
             .env("PENNYPOST_ROOT", system.path(""))
             .env("HOME", system.path(""))
+            .envs(["GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME"].map(|name| (name, "Git User")))
+            .envs(["GIT_COMMITTER_EMAIL", "GIT_AUTHOR_EMAIL"].map(|name| (name, "git@example.org")))
             .current_dir(system.path(""))
             .args(["send-email", "--quiet", "--confirm=never", "--suppress-cc=all"])
             .args(["--from=git@example.org", "--envelope-sender=git@example.org"])

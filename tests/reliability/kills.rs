@@ -25,9 +25,8 @@ const MATURE: Duration = Duration::from_secs(11);
 #[test]
 fn every_acknowledged_message_arrives_whatever_is_killed() {
     let kills = std::env::var("PENNYPOST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
-    let threads: Vec<_> = (0..SYSTEMS)
-        .map(|_| std::thread::spawn(move || hurt(kills.div_ceil(SYSTEMS))))
-        .collect();
+    let threads: Vec<_> =
+        (0..SYSTEMS).map(|_| std::thread::spawn(move || hurt(kills.div_ceil(SYSTEMS)))).collect();
     let all: Vec<Report> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let sum = |count: fn(&Report) -> usize| all.iter().map(count).sum::<usize>();
     println!(
@@ -92,9 +91,11 @@ fn hurt(kills: usize) -> Report {
     let senders: Vec<_> = (0..4)
         .map(|_| {
             let (load, address) = (load.clone(), system.smtp());
-            std::thread::spawn(move || while !load.finishing() {
-                // A broken session is what this test is about: begin the next one.
-                let _ = send(&load, address);
+            std::thread::spawn(move || {
+                while !load.finishing() {
+                    // A broken session is what this test is about: begin the next one.
+                    let _ = send(&load, address);
+                }
             })
         })
         .collect();
@@ -150,7 +151,8 @@ fn send(load: &Load, address: SocketAddr) -> io::Result<()> {
         for code in ["250", "250", "354"] {
             ok(&mut client, code)?;
         }
-        client.send(format!("Subject: {name}\r\n\r\n{}.\r\n", "x".repeat(70) + "\r\n").as_bytes())?;
+        client
+            .send(format!("Subject: {name}\r\n\r\n{}.\r\n", "x".repeat(70) + "\r\n").as_bytes())?;
         ok(&mut client, "250")?;
         load.acknowledged.lock().unwrap().insert(name);
         if to.starts_with("alice") {

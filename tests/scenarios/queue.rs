@@ -8,10 +8,17 @@ use support::{Sink, System, SystemBuilder};
 fn stuck() -> (System, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let closed = Sink::scripted(|line| line.starts_with("MAIL").then(|| "451 4.3.2 closed".to_owned()));
+    let closed =
+        Sink::scripted(|line| line.starts_with("MAIL").then(|| "451 4.3.2 closed".to_owned()));
     let system = SystemBuilder::new()
-        .table("mailertable", &format!("far.test\tesmtp:[127.0.0.1]:{}\nopen.test\tesmtp:[127.0.0.1]:{}\n",
-            closed.address().port(), address.port()))
+        .table(
+            "mailertable",
+            &format!(
+                "far.test\tesmtp:[127.0.0.1]:{}\nopen.test\tesmtp:[127.0.0.1]:{}\n",
+                closed.address().port(),
+                address.port()
+            ),
+        )
         .start();
     (system, listener)
 }
@@ -28,9 +35,14 @@ fn mailq_tells_what_waits_and_why() {
     let empty = String::from_utf8(system.command("mailq").output().unwrap().stdout).unwrap();
     assert!(empty.contains("is empty"), "{empty}");
     system.session().transaction("alice@local.test", &["dave@far.test"], "Subject: x\n\nx\n");
-    system.wait_log(|line| line.contains("stat=Deferred") && line.contains("451 4.3.2 closed") || line.contains("closed"));
+    system.wait_log(|line| {
+        line.contains("stat=Deferred") && line.contains("451 4.3.2 closed")
+            || line.contains("closed")
+    });
     let listing = String::from_utf8(system.command("mailq").output().unwrap().stdout).unwrap();
-    for part in ["(1 request)", "<alice@local.test>", "<dave@far.test>", "closed", "Total requests: 1"] {
+    for part in
+        ["(1 request)", "<alice@local.test>", "<dave@far.test>", "closed", "Total requests: 1"]
+    {
         assert!(listing.contains(part), "{part} is not in {listing}");
     }
     let json = output(&system, &["queue", "list", "--json"]);
@@ -47,7 +59,9 @@ fn messages_are_held_released_and_deleted() {
     assert!(output(&system, &["queue", "list"]).to_lowercase().contains("held"));
     output(&system, &["queue", "release", "--all"]);
     assert!(!output(&system, &["queue", "list"]).to_lowercase().contains("held"));
-    assert!(!system.command("pennypost").args(["queue", "delete"]).output().unwrap().status.success());
+    assert!(
+        !system.command("pennypost").args(["queue", "delete"]).output().unwrap().status.success()
+    );
     output(&system, &["queue", "delete", "--to", "dave"]);
     let listing = String::from_utf8(system.command("mailq").output().unwrap().stdout).unwrap();
     assert!(listing.contains("is empty"), "{listing}");

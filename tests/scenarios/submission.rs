@@ -5,15 +5,20 @@ use support::SystemBuilder;
 #[test]
 fn sendmail_completes_the_header_and_takes_recipients_from_it() {
     let system = SystemBuilder::new().start();
-    let message = "To: alice@local.test\nBcc: bob@local.test\nSubject: from cron\n\n.\nafter the dot\n";
-    let output = system.sendmail(&["-t", "-i", "-f", "carol@example.org", "-F", "Carol Ö"], message);
+    let message =
+        "To: alice@local.test\nBcc: bob@local.test\nSubject: from cron\n\n.\nafter the dot\n";
+    let output =
+        system.sendmail(&["-t", "-i", "-f", "carol@example.org", "-F", "Carol Ö"], message);
     assert!(output.status.success(), "{output:?}");
     let alice = system.wait_mail("alice", 1).remove(0);
     let bob = system.wait_mail("bob", 1).remove(0);
     for mail in [&alice, &bob] {
         assert!(mail.starts_with("Return-Path: <carol@example.org>\n"), "{mail}");
         assert!(mail.contains("\nDate: ") && mail.contains("\nMessage-ID: <"), "{mail}");
-        assert!(mail.contains("\nFrom: =?utf-8?") && mail.contains("<carol@example.org>"), "{mail}");
+        assert!(
+            mail.contains("\nFrom: =?utf-8?") && mail.contains("<carol@example.org>"),
+            "{mail}"
+        );
         assert!(!mail.contains("Bcc"), "{mail}");
         assert!(mail.ends_with("\n.\nafter the dot\n"), "{mail}");
     }

@@ -71,14 +71,15 @@ impl Client {
         self.expect(start)
     }
 
-    /// A whole transaction after EHLO. `text` has LF line ends.
+    /// A whole transaction after EHLO. `text` has LF line ends and is dot-stuffed here.
     pub fn transaction(&mut self, from: &str, to: &[&str], text: &str) -> String {
         self.command(&format!("MAIL FROM:<{from}>"), "250");
         for to in to {
             self.command(&format!("RCPT TO:<{to}>"), "250");
         }
         self.command("DATA", "354");
-        self.send(text.replace('\n', "\r\n").as_bytes()).unwrap();
+        let stuffed = text.replace("\n.", "\n..").replace('\n', "\r\n");
+        self.send(stuffed.as_bytes()).unwrap();
         self.command(".", "250")
     }
 }

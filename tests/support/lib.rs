@@ -3,15 +3,6 @@
 //!
 //! Tests wait for log lines and files, never for time; every wait is bounded by [`PATIENCE`].
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "this crate is test code: what goes wrong is to stop the test"
-)]
-
 use std::time::Duration;
 
 mod client;

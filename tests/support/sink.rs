@@ -19,7 +19,7 @@ pub struct Received {
 }
 
 /// Decides the reply to a line (`MAIL …`, `RCPT …`, `DATA`, or `.` for the content): `None` accepts.
-pub type Script = dyn Fn(&str) -> Option<String> + Send + Sync;
+type Script = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// Runs until the test ends; each connection has a thread.
 #[derive(Clone)]

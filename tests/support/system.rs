@@ -94,12 +94,8 @@ impl SystemBuilder {
     pub fn start(self) -> System {
         let file = self.root.path().join("etc/mail/pennypost.toml");
         std::fs::write(file, &self.config).unwrap();
-        let mut system = System {
-            root: self.root,
-            smtp: self.smtp,
-            supervisor: None,
-            log: Arc::default(),
-        };
+        let mut system =
+            System { root: self.root, smtp: self.smtp, supervisor: None, log: Arc::default() };
         system.start();
         system
     }
@@ -215,14 +211,20 @@ impl System {
 
     /// Waits for the first log line that `wanted` likes.
     pub fn wait_log(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let find = |lines: &[String]| lines.iter().find(|line| wanted(line)).cloned();
+        self.wait_logs(find)
+    }
+
+    /// Waits until `find` finds something in the log.
+    pub fn wait_logs<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         let mut lines = self.log.0.lock().unwrap();
         loop {
-            if let Some(line) = lines.iter().find(|line| wanted(line)) {
-                return line.clone();
+            if let Some(found) = find(&lines) {
+                return found;
             }
             let left = end.checked_duration_since(Instant::now());
-            let left = left.unwrap_or_else(|| panic!("not in the log: {lines:#?}"));
+            let left = left.expect("it is not in the log, which follows");
             lines = self.log.1.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -248,7 +250,8 @@ impl System {
         let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        let read = |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+        let read =
+            |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
         paths.iter().map(read).collect()
     }
 
@@ -286,12 +289,10 @@ pub fn run(command: &mut Command, input: &str) -> Output {
 
 impl Drop for System {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log().join("\n"));
+        }
         if self.supervisor.is_some() {
-            if std::thread::panicking() {
-                for line in self.log() {
-                    eprintln!("{line}");
-                }
-            }
             self.kill();
         }
     }

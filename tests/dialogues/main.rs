@@ -1,0 +1,67 @@
+//! Plays `server/*.smtp` over TCP against the whole system. Dialogues that need other settings, or
+//! time to pass, run against the state machine only (`crates/smtp/tests/server_dialogues.rs`).
+
+mod script;
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use script::{Script, Step};
+use support::{Client, System, SystemBuilder};
+
+#[test]
+fn every_dialogue_goes_as_written_over_tcp() {
+    let system = SystemBuilder::new()
+        .replace("mta.test", "mx.mail.test")
+        .config("[relay]\nnetworks = []\n")
+        .table("local-host-names", "mail.test\n")
+        .start();
+    let scripts = script::all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("dialogues/server"));
+    let scripts: Vec<_> = scripts.iter().filter(|script| fits_tcp(script)).collect();
+    assert!(scripts.len() >= 40, "only {} dialogues", scripts.len());
+    for script in scripts {
+        play(&system, script);
+    }
+}
+
+fn fits_tcp(script: &Script) -> bool {
+    script.settings.iter().all(|(key, _)| key == "split")
+        && !script.steps.iter().any(|step| matches!(step, Step::Wait(_) | Step::Drain))
+}
+
+fn accepted(log: &[String]) -> usize {
+    log.iter().filter(|line| line.contains("nrcpts=")).count()
+}
+
+fn play(system: &System, script: &Script) {
+    let before = accepted(&system.log());
+    let mut client = Client::dial(system.smtp()).unwrap();
+    let mut lines = VecDeque::new();
+    for (number, step) in script.steps.iter().enumerate() {
+        let place = format!("{} ({}), step {}", script.path.display(), script.title, number + 1);
+        match step {
+            // The server may have closed already.
+            Step::Send(bytes) => drop(client.send(bytes)),
+            Step::Expect(expected) => {
+                if lines.is_empty() {
+                    let reply = client.reply().unwrap_or_else(|error| panic!("{place}: {error}"));
+                    let reply = reply.unwrap_or_else(|| panic!("{place}: closed"));
+                    lines.extend(reply.lines().map(str::to_owned));
+                }
+                let line = lines.pop_front().unwrap();
+                assert!(script::fits(expected, &line), "{place}: {expected}, got {line}");
+            }
+            Step::Close => {
+                assert!(lines.is_empty(), "{place}: {lines:?}");
+                // A reset is an end, too.
+                assert!(matches!(client.reply(), Ok(None) | Err(_)), "{place}: still open");
+            }
+            Step::Gone => break,
+            Step::Queued(0) => assert_eq!(accepted(&system.log()), before, "{place}"),
+            Step::Queued(number) => {
+                system.wait_logs(|log| (accepted(log) >= before + number).then_some(()));
+            }
+            Step::Content(_) | Step::Wait(_) | Step::Drain => {}
+        }
+    }
+}
