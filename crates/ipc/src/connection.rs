@@ -191,8 +191,15 @@ impl Connection {
         let room = self.inbox.get_mut(start..).unwrap_or_default();
         let read = self.stream.try_io(Interest::READABLE, || read_once(&self.stream, room));
         let length = read.as_ref().map_or(0, |(length, _)| *length);
+        let short = length < room.len();
         self.inbox.truncate(start + length);
         let (_, descriptor) = read?;
+        if short && descriptor.is_none() {
+            // Nothing is left: the runtime need not ask the kernel before the next event. (A
+            // descriptor ends a read early.)
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.stream.try_io(Interest::READABLE, nothing);
+        }
         self.descriptors.extend(descriptor);
         if length == 0 { Err(Error::PeerGone) } else { Ok(()) }
     }

@@ -114,7 +114,11 @@ impl Round {
                 }
             };
             let key = (destination, recipient.reverse_path.clone());
-            groups.0.entry(key).or_default().push((number, address));
+            if let Err(address) = groups.add(key, number, address) {
+                let detail = Detail::ours(Enhanced::UNDEFINED, "goes with another recipient");
+                let ending = Ending::Answered(Outcome::Status(Status::Delivered(detail)));
+                self.back.push(Back { number, address, ending });
+            }
         }
         lists
     }
@@ -178,6 +182,23 @@ impl Round {
 }
 
 impl Groups {
+    /// Gives the address back if the same mailbox, or the same address elsewhere, is in the group:
+    /// two names of one person bring one copy.
+    fn add(
+        &mut self,
+        key: (Destination, ReversePath),
+        number: u32,
+        address: Address,
+    ) -> Result<(), Address> {
+        let local = matches!(key.0, Destination::Local { .. });
+        let group = self.0.entry(key).or_default();
+        if group.iter().any(|(_, other)| local || *other == address) {
+            return Err(address);
+        }
+        group.push((number, address));
+        Ok(())
+    }
+
     fn plan(self) -> Plan {
         let mut groups = Vec::new();
         for ((destination, reverse_path), mut recipients) in self.0 {
