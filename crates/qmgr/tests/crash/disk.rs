@@ -34,6 +34,8 @@ struct State {
     writes: u64,
     power_fails_at: Option<u64>,
     refuses_from: Option<(u64, io::ErrorKind)>,
+    sync_fails_at: Option<u64>,
+    sync_failed: bool,
     dead: bool,
     /// The database was made. Before that, as in a file, it does not have its name yet.
     born: bool,
@@ -56,6 +58,8 @@ impl Disk {
             writes: 0,
             power_fails_at: None,
             refuses_from: None,
+            sync_fails_at: None,
+            sync_failed: false,
             dead: false,
             born: false,
         };
@@ -74,17 +78,25 @@ impl Disk {
         state.refuses_from = Some((state.writes + n, why));
     }
 
-    /// Writes succeed again, if they failed: says whether they did.
+    /// The `n`th sync from now, counted from 1, says that it failed; what was written is there.
+    pub(crate) fn fail_sync_at(&self, n: u64) {
+        let mut state = self.state();
+        state.sync_fails_at = Some(state.syncs + n);
+    }
+
+    /// All succeeds again, if something failed: says whether it did.
     pub(crate) fn mend(&self) -> bool {
         let mut state = self.state();
-        let failed = state.refuses().is_some();
+        let failed = state.refuses().is_some() | std::mem::take(&mut state.sync_failed);
         state.refuses_from = state.refuses_from.filter(|_| !failed);
         failed
     }
 
-    /// No write fails any more.
+    /// Nothing fails any more.
     pub(crate) fn trust(&self) {
-        self.state().refuses_from = None;
+        let mut state = self.state();
+        state.refuses_from = None;
+        state.sync_fails_at = None;
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -149,6 +161,10 @@ impl State {
         if self.power_fails_at == Some(self.syncs) {
             self.fail_power();
             return self.alive();
+        }
+        if self.sync_fails_at == Some(self.syncs) {
+            self.sync_failed = true;
+            return Err(io::Error::other("the sync failed"));
         }
         self.unsynced.clear();
         self.platter = self.cache.clone();
