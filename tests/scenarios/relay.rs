@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Sink, SystemBuilder};
 
 #[path = "../../crates/net/tests/support/dns.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "shared test code")]
 mod dns;
 
 #[test]

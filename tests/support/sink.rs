@@ -77,7 +77,6 @@ impl Sink {
     }
 
     /// Waits until `enough` says so of everything received.
-    #[must_use]
     pub fn wait(&self, enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
         let end = Instant::now() + PATIENCE;
         let mut seen = self.seen.0.lock().unwrap();

@@ -230,7 +230,6 @@ impl System {
     }
 
     /// Waits until the Maildir of `user` has `count` messages, and returns them.
-    #[must_use]
     pub fn wait_mail(&self, user: &str, count: usize) -> Vec<String> {
         let end = Instant::now() + PATIENCE;
         loop {
