@@ -280,9 +280,12 @@ impl Store {
     /// dropping the wait does not undo it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when [`WAITING`](Self) changes wait for a failed disk already,
-    /// [`StoreError::Closed`]; then nothing was changed.
+    /// [`StoreError::Unavailable`]: the database is damaged, or a thousand changes wait for a failed
+    /// disk already; [`StoreError::Closed`]. Then the messages will be tried again.
     pub async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let changes =
             changes.into_iter().map(request::encode_change).collect::<Result<Vec<_>, _>>()?;
         self.ask(|answer| Request::Change(changes, answer)).await
