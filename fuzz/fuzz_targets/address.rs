@@ -8,10 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use mail_parser::HeaderForm;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(found) = message::recipients(bytes, "here.test") {
-        found.iter().for_each(reads_back);
-    }
+    message::recipients(bytes, "here.test").addresses.iter().for_each(reads_back);
     let Ok(text) = str::from_utf8(bytes) else { return };
+    message::addresses(text, "here.test").addresses.iter().for_each(reads_back);
     if let Ok(address) = text.parse::<Address>() {
         reads_back(&address);
         found_by_another(&address);

@@ -18,4 +18,4 @@ pub use date::Date;
 pub use dsn::{Action, Built, Kind, Original, RecipientReport, Report};
 pub use header::{Field, Fields, count, end_of_header, fields, first, has};
 pub use received::{Protocol, Received};
-pub use recipients::{MAX_RECIPIENTS, RecipientsError, recipients};
+pub use recipients::{MAX_RECIPIENTS, Recipients, RecipientsError, addresses, recipients};

@@ -1,7 +1,7 @@
 //! The message as it is submitted: envelope and completed content.
 
-use envelope::{Address, Body, Recipient, Return, ReversePath};
-use message::{Completion, Date, UNSENT_FIELDS, completion, without_fields};
+use envelope::{Address, Body, Recipient, Return, ReversePath, printable};
+use message::{Completion, Date, UNSENT_FIELDS, addresses, completion, without_fields};
 use smtp::client::Mail;
 
 use super::options::{HeaderCare, Options, usage};
@@ -95,11 +95,14 @@ fn reverse_path(
     if matches!(text, "" | "<>") {
         return Ok(ReversePath::NULL);
     }
-    let bad = |why: String| Failure::new(Exit::DataErr, format!("-f {text}: {why}"));
-    let addresses = addresses(text, hostname).map_err(bad)?;
-    match <[Address; 1]>::try_from(addresses) {
+    let bad = |why: String| Failure::new(Exit::DataErr, format!("-f {why}"));
+    let found = addresses(text, hostname);
+    if let Some(error) = found.errors.first() {
+        return Err(bad(error.to_string()));
+    }
+    match <[Address; 1]>::try_from(found.addresses) {
         Ok([address]) => Ok(ReversePath(Some(address))),
-        Err(_) => Err(bad("not one address".to_owned())),
+        Err(_) => Err(bad(format!("\"{}\": not one address", printable(text)))),
     }
 }
 
@@ -111,17 +114,11 @@ fn recipients(
 ) -> Result<(Vec<Recipient>, Vec<String>), Failure> {
     let mut found: Vec<Address> = Vec::new();
     let mut misspelt = Vec::new();
-    let of_words = options.words.iter().map(|word| {
-        addresses(word, hostname).map_err(|why| format!("{}: {why}", envelope::printable(word)))
-    });
-    let of_header = options
-        .from_header
-        .then(|| message::recipients(content, hostname).map_err(|error| error.to_string()));
+    let of_words = options.words.iter().map(|word| addresses(word, hostname));
+    let of_header = options.from_header.then(|| message::recipients(content, hostname));
     for part in of_words.chain(of_header) {
-        match part {
-            Ok(addresses) => found.extend(addresses),
-            Err(why) => misspelt.push(why),
-        }
+        found.extend(part.addresses);
+        misspelt.extend(part.errors.iter().map(ToString::to_string));
     }
     if found.is_empty() && misspelt.is_empty() {
         return Err(if options.from_header {
@@ -134,17 +131,6 @@ fn recipients(
     found.retain(|address| seen.insert(address.clone()));
     let recipient = |address| Recipient { notify: options.notify, ..Recipient::plain(address) };
     Ok((found.into_iter().map(recipient).collect(), misspelt))
-}
-
-/// A word of the command line is what a recipient field holds: a list, with names and comments.
-fn addresses(text: &str, hostname: &str) -> Result<Vec<Address>, String> {
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Err(format!("{c:?} has no place in an address"));
-    }
-    let field = format!("To: {text}\r\n\r\n");
-    let found =
-        message::recipients(field.as_bytes(), hostname).map_err(|error| error.to_string())?;
-    if found.is_empty() { Err("no address".to_owned()) } else { Ok(found) }
 }
 
 fn body_of(content: &[u8]) -> Body {
@@ -191,7 +177,9 @@ mod tests {
         assert_eq!(letter.reverse_path.to_string(), "alice@here.test");
         let letter = compose(&["a b c@", "bob"], "").unwrap();
         assert_eq!(to(&letter), ["bob@here.test"]);
-        assert_eq!(letter.misspelt.len(), 1);
+        let why = "\"a b c@\": ' ' needs quotes or has no place in an address";
+        assert_eq!(letter.misspelt, [why]);
+        assert_eq!(compose(&["-fa b c@", "bob"], "").unwrap_err().text, format!("-f {why}"));
         assert_eq!(compose(&[], "").unwrap_err().exit, Exit::Usage);
         let letter = compose(&["--", "-oQ/tmp@x.test"], "").unwrap();
         assert_eq!(to(&letter), ["-oQ/tmp@x.test"]);
@@ -206,6 +194,11 @@ mod tests {
             ["erin@here.test", "bob@here.test", "carol@x.test", "dave@here.test"]
         );
         assert!(!text(&letter).contains("Bcc"));
+        let letter =
+            compose(&["-t"], "To: bob, b@d@c\r\nCc: Carol <carol@x.test>\r\n\r\n").unwrap();
+        assert_eq!(to(&letter), ["bob@here.test", "carol@x.test"]);
+        assert_eq!(letter.misspelt.len(), 1);
+        assert!(letter.misspelt[0].starts_with("To: \"b@d@c\": "), "{}", letter.misspelt[0]);
         let nobody = compose(&["-t"], "Subject: x\r\n\r\n").unwrap_err();
         assert_eq!(
             (nobody.exit, &*nobody.text),
