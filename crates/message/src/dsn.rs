@@ -23,8 +23,8 @@ pub struct Report<'a> {
     pub kind: Kind,
     /// The name of this host.
     pub hostname: &'a str,
-    /// The id of the message that is told of.
-    pub id: QueueId,
+    /// The id of the message that is told of; `None`: it was never queued.
+    pub id: Option<QueueId>,
     /// Whom to tell: the reverse-path of the message, or the postmaster.
     pub to: &'a Address,
     pub envid: Option<&'a str>,
@@ -122,7 +122,7 @@ impl Report<'_> {
         let mut message = MessageBuilder::new()
             .from(("Mail Delivery System".to_owned(), daemon))
             .to(self.to.to_string())
-            .subject(words::subject(self.kind))
+            .subject(words::subject(self))
             .header("Date", Raw::new(self.date.to_string()))
             .message_id(message_id(self.date, self.random, self.hostname))
             // RFC 3834 §5: so that no automaton answers.

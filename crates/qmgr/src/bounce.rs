@@ -116,7 +116,7 @@ fn build(
     Report {
         kind,
         hostname: &shared.config.hostname,
-        id: about.id,
+        id: Some(about.id),
         to,
         envid: about.record.envid.as_deref(),
         arrival: wall(about.record.arrival),

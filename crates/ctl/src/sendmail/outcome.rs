@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use envelope::{Address, Detail, QueueId, Recipient, ReversePath, Status, printable};
+use envelope::{Address, Detail, Recipient, ReversePath, Status, printable};
 use message::{Action, Date, Kind, Original, RecipientReport, Report};
 
 use super::drop;
@@ -168,11 +168,10 @@ fn notification(
     date: Date,
     recipients: &[RecipientReport<'_>],
 ) -> Letter {
-    let micros = u64::try_from(date.seconds).unwrap_or(0).saturating_mul(1_000_000);
     let built = Report {
         kind: Kind::Failure,
         hostname: &rules.hostname,
-        id: QueueId::next(QueueId::new(0).expect("invariant: 0 is a queue id"), micros),
+        id: None,
         to,
         envid: letter.envid.as_deref(),
         arrival: date,

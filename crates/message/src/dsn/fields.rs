@@ -23,7 +23,9 @@ pub(super) fn write(report: &Report<'_>, characters: Characters) -> String {
         out.field("Original-Envelope-Id", format_args!("{}", out.escaped(envid)));
     }
     out.field("Arrival-Date", format_args!("{}", report.arrival));
-    out.field("X-Pennypost-Queue-Id", format_args!("{}", report.id));
+    if let Some(id) = report.id {
+        out.field("X-Pennypost-Queue-Id", format_args!("{id}"));
+    }
     for recipient in report.recipients {
         out.text.push_str("\r\n");
         out.recipient(recipient);

@@ -22,7 +22,7 @@ fn report<'a>(
     Report {
         kind,
         hostname: "mail.example.org",
-        id: QueueId::new(0).unwrap(),
+        id: QueueId::new(0),
         to,
         envid: Some("job 7"),
         arrival: Date::utc(1_795_235_750),
@@ -118,6 +118,31 @@ fn beyond_ascii() {
     assert!(text.contains("Final-Recipient: utf-8; zo\\x{EB}\\x{2B}x@y.test\n"), "{text}");
     assert!(text.contains("Diagnostic-Code: smtp; 550 kein K\\x{E4}se\n"), "{text}");
     assert!(text.contains("Content-Type: message/global\n"), "{text}");
+}
+
+#[test]
+fn the_subject_names_who_and_an_id_is_told_only_where_there_was_one() {
+    let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
+    let status = Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
+    let recipients = [(); 4].map(|()| recipient(&bob, Action::Failed, &status));
+    let text = |recipients: &[RecipientReport<'_>], id| {
+        let report = Report { id, ..report(Kind::Failure, &to, recipients, CONTENT) };
+        shown(&report.build())
+    };
+    let subjects = [
+        "Your message to bob@y.test could not be delivered",
+        "Your message to bob@y.test and another recipient could not be delivered",
+        "Your message to bob@y.test and 2 others could not be delivered",
+    ];
+    for (count, subject) in (1..).zip(subjects) {
+        let built = report(Kind::Failure, &to, &recipients[..count], CONTENT).build();
+        let message = MessageParser::new().parse(&built.content).unwrap();
+        assert_eq!(message.subject(), Some(subject));
+    }
+    let unqueued = text(&recipients, None);
+    assert!(!unqueued.contains("Queue-Id") && !unqueued.contains("Our id"), "{unqueued}");
+    let queued = text(&recipients, QueueId::new(7));
+    assert!(queued.contains("Queue-Id: ") && queued.contains("Our id: "), "{queued}");
 }
 
 /// The media types of the parts, and the last part's bytes.

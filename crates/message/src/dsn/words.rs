@@ -12,11 +12,20 @@ use crate::first;
 
 const WIDTH: usize = 72;
 
-pub(super) const fn subject(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Failure => "Your message could not be delivered",
-        Kind::Delay => "Your message is delayed",
-        Kind::Success => "Your message was delivered",
+/// Names one address, and how many more there are.
+pub(super) fn subject(report: &Report<'_>) -> String {
+    let first = report.recipients.first().map(|one| one.address.to_string()).unwrap_or_default();
+    let first = printable(&first);
+    let to = match report.recipients.len() {
+        0 => String::new(),
+        1 => format!(" to {first}"),
+        2 => format!(" to {first} and another recipient"),
+        all => format!(" to {first} and {} others", all - 1),
+    };
+    match report.kind {
+        Kind::Failure => format!("Your message{to} could not be delivered"),
+        Kind::Delay => format!("Your message{to} is delayed"),
+        Kind::Success => format!("Your message{to} was delivered"),
     }
 }
 
@@ -69,7 +78,9 @@ fn message(text: &mut Wrapped, report: &Report<'_>) {
         text.line("    ", &format!("Subject: {subject}"));
     }
     text.line("    ", &format!("Arrived: {}", report.arrival));
-    text.line("    ", &format!("Our id:  {}", report.id));
+    if let Some(id) = report.id {
+        text.line("    ", &format!("Our id:  {id}"));
+    }
     text.end();
 }
 
