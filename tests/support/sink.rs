@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::PATIENCE;
 
@@ -16,6 +16,17 @@ pub struct Received {
     pub rcpt: Vec<String>,
     /// The content, un-dot-stuffed, with CRLF line ends.
     pub content: String,
+    /// When MAIL came.
+    pub begun: SystemTime,
+    /// When all of it was there.
+    pub ended: SystemTime,
+}
+
+impl Received {
+    fn begin(mail: String) -> Self {
+        let now = SystemTime::now();
+        Self { mail, rcpt: Vec::new(), content: String::new(), begun: now, ended: now }
+    }
 }
 
 /// Decides the reply to a line (`MAIL …`, `RCPT …`, `DATA`, or `.` for the content): `None` accepts.
@@ -98,18 +109,24 @@ fn serve(
     let mut writer = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);
     writer.write_all(b"220 sink.test\r\n").ok()?;
-    let mut now = Received { mail: String::new(), rcpt: Vec::new(), content: String::new() };
+    let mut now = Received::begin(String::new());
+    let mut begun = false;
     loop {
         let line = read_line(&mut reader)?;
         let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
+        if verb == "MAIL" {
+            now = Received::begin(line.clone());
+            begun = true;
+        }
         let refusal = script(&line);
         let reply = match (verb.as_str(), refusal) {
-            (_, Some(refusal)) => refusal,
-            ("EHLO", None) => "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
-            ("MAIL", None) => {
-                now = Received { mail: line, rcpt: Vec::new(), content: String::new() };
-                "250 2.1.0 ok".to_owned()
+            (_, Some(refusal)) => {
+                begun &= verb != "MAIL";
+                refusal
             }
+            ("RCPT" | "DATA", None) if !begun => "503 5.5.1 MAIL first".to_owned(),
+            ("EHLO", None) => "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
+            ("MAIL", None) => "250 2.1.0 ok".to_owned(),
             ("RCPT", None) => {
                 now.rcpt.push(line);
                 "250 2.1.5 ok".to_owned()
@@ -117,6 +134,7 @@ fn serve(
             ("DATA", None) => {
                 writer.write_all(b"354 go on\r\n").ok()?;
                 now.content = read_content(&mut reader)?;
+                now.ended = SystemTime::now();
                 script(".").unwrap_or_else(|| {
                     seen.0.lock().unwrap().push(now.clone());
                     seen.1.notify_all();

@@ -12,11 +12,13 @@ use nix::unistd::Pid;
 
 use crate::{Client, PATIENCE};
 
-/// The path of an executable of the workspace, built once per test run.
+/// The path of an executable of the workspace, built once per test run; `PENNYPOST_BIN` names a
+/// folder of others to try instead.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build).join(name)
+    let folder = || std::env::var_os("PENNYPOST_BIN").map_or_else(build, PathBuf::from);
+    FOLDER.get_or_init(folder).join(name)
 }
 
 /// `cargo test` builds the executables of packages with integration tests only.
@@ -55,6 +57,12 @@ impl SystemBuilder {
         );
         let builder = Self { root, config, smtp };
         builder.table("users", "alice:\nbob:\n").table("local-host-names", "local.test\n")
+    }
+
+    /// What is to be below the root.
+    #[must_use]
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
     }
 
     /// Adds text to `pennypost.toml`.
@@ -107,8 +115,15 @@ impl Default for SystemBuilder {
     }
 }
 
+/// A port that no outgoing connection gets by chance (ip_local_port_range of ip(7)) while nobody
+/// listens on it.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_768)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
