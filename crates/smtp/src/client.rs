@@ -159,8 +159,12 @@ impl Session {
         self.follow(progress);
     }
 
-    /// Takes in what the host sent.
+    /// Takes in what the host sent. What comes while no reply is due is kept by nobody, however
+    /// much it is.
     pub fn receive(&mut self, bytes: &[u8]) {
+        if self.awaited().is_none() {
+            return self.misbehaved(Malformed::Unasked);
+        }
         self.replies.push(bytes);
         while self.awaited().is_some() {
             match self.replies.next_reply() {

@@ -39,7 +39,7 @@ pub struct Settings {
     pub message_size: u64,
     /// Recipients of one transaction (RCPTMAX, RFC 9422).
     pub recipients: usize,
-    /// 5xx replies after which the session ends.
+    /// 5xx replies, without a message between them, after which the session ends.
     pub commands_in_error: usize,
     /// `Received` fields after which a message is a loop (RFC 5321 §6.3).
     pub hops: usize,
@@ -160,8 +160,10 @@ pub struct Session {
     transaction: Option<Box<Transaction>>,
     output: Vec<u8>,
     refusals: Vec<Refusal>,
-    /// 5xx replies.
+    /// 5xx replies since the last message.
     errors: usize,
+    /// 4xx replies since then.
+    deferrals: usize,
     /// Commands since the last message that led to none.
     idle_commands: usize,
     draining: bool,
@@ -207,6 +209,7 @@ impl Session {
             output: Vec::new(),
             refusals: Vec::new(),
             errors: 0,
+            deferrals: 0,
             idle_commands: 0,
             draining: false,
             patience: Patience::new(now),

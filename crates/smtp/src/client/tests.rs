@@ -56,6 +56,19 @@ fn words_unasked_end_a_kept_connection() {
     assert_eq!(session.step(), Step::Closed);
 }
 
+/// While we write a long group of commands, a host may talk without end.
+#[test]
+fn a_flood_without_a_question_is_not_kept() {
+    let mut session = greeted();
+    session.begin(&mail(&[recipient()]));
+    session.receive(b"550 no\r\n");
+    for _ in 0..1000 {
+        session.receive(&b"550 no\r\n".repeat(500));
+    }
+    assert!(session.replies.is_empty());
+    assert_eq!(only_status(session.step()).code(), "5.0.0");
+}
+
 #[test]
 fn an_envelope_cannot_carry_commands() {
     let mut session = greeted();

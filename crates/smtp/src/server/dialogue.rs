@@ -11,6 +11,8 @@ use crate::line::{self, Line, Skip};
 
 /// Commands since the last message that led to none; a client that only looks around has to go.
 const IDLE_COMMANDS: usize = 200;
+/// Bytes of a chunk that leads to a message; who sends large messages in smaller ones looks around.
+const USEFUL_CHUNK: u64 = 512;
 /// Recipients in one question.
 const BATCH: usize = 500;
 
@@ -146,7 +148,8 @@ impl Session {
 
     /// `last`: nothing came after the command.
     fn obey(&mut self, command: Command, last: bool) {
-        self.idle_commands += 1;
+        let useful = matches!(command, Command::Bdat { size: USEFUL_CHUNK.., .. });
+        self.idle_commands += usize::from(!useful);
         if self.idle_commands > IDLE_COMMANDS {
             let reply = Reply::new(421, Enhanced(7, 0), "Too many commands without a message");
             self.hang_up(Stage::Command, reply);

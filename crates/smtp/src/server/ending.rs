@@ -8,11 +8,17 @@ use super::{Ending, Refusal, Session, Stage, State, Step};
 use crate::Reply;
 use crate::line::Line;
 
+/// 4xx replies since the last message after which the session ends. A client may hand over a whole
+/// list at once and be told of most recipients that they are too many (RFC 5321 §4.5.3.1.10).
+const DEFERRALS: usize = 10_000;
+
 impl Session {
     /// The answer to [`Step::Submit`].
     pub fn submitted(&mut self, reply: Reply) {
         self.patience.renew();
         if reply.class() == 2 {
+            // Who brings mail may err: a list of many messages has many addresses that are gone.
+            (self.errors, self.deferrals) = (0, 0);
             self.say(&reply);
         } else {
             let refusal = self.refusal(Stage::Content, reply);
@@ -80,7 +86,8 @@ impl Session {
         let error = refusal.reply.class() == 5;
         self.refusals.push(refusal);
         self.errors += usize::from(error);
-        if error && self.errors >= self.settings.commands_in_error {
+        self.deferrals += usize::from(!error);
+        if error && self.errors >= self.settings.commands_in_error || self.deferrals > DEFERRALS {
             self.hang_up(Stage::Command, Reply::new(421, Enhanced(7, 0), "Too many errors"));
         }
     }

@@ -204,6 +204,47 @@ fn users_of_this_machine_may_send_ahead() {
     assert_eq!(client.ending, Some(Ending::Forced));
 }
 
+/// Some clients send megabytes in chunks of 8 KiB.
+#[test]
+fn chunks_are_bounded_by_the_size_of_the_message_only() {
+    let mut dialogue = Dialogue::network();
+    dialogue.say(b"EHLO client.test\r\n");
+    dialogue.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    let chunk = [b"BDAT 1000\r\n".to_vec(), b"x".repeat(998), b"\r\n".to_vec()].concat();
+    for _ in 0..900 {
+        assert_eq!(dialogue.say(&chunk), [250]);
+    }
+    assert_eq!(dialogue.say(b"BDAT 0 LAST\r\n"), [250]);
+    dialogue.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    assert_eq!(dialogue.say(&b"BDAT 0\r\n".repeat(300)).last(), Some(&421));
+}
+
+#[test]
+fn errors_before_a_message_are_forgiven() {
+    let mut dialogue = Dialogue::network();
+    dialogue.say(b"EHLO client.test\r\n");
+    for _ in 0..10 {
+        assert_eq!(dialogue.say(b"what\r\nRCPT TO:<a@b>\r\n"), [500, 503]);
+        dialogue.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+        assert_eq!(dialogue.say(b"\r\n.\r\n"), [250]);
+    }
+    assert_eq!(dialogue.say(&b"what\r\n".repeat(3)), [500, 500, 500, 421]);
+}
+
+#[test]
+fn endless_recipients_end_the_session() {
+    let mut dialogue = Dialogue::network();
+    dialogue.say(b"EHLO client.test\r\n");
+    dialogue.say(b"MAIL FROM:<a@b>\r\n");
+    let crowd = b"RCPT TO:<c@d>\r\n".repeat(1000);
+    let replies = dialogue.say(&crowd);
+    assert_eq!((replies[2], replies[3], replies.len()), (250, 452, 1000));
+    for _ in 0..10 {
+        dialogue.say(&crowd);
+    }
+    assert_eq!(dialogue.ending, Some(Ending::Forced));
+}
+
 #[test]
 fn endless_excess_ends_the_session() {
     let mut dialogue = Dialogue::network();
