@@ -108,7 +108,7 @@ impl Visit {
             self.input = Vec::new();
         }
         match self.wake().await? {
-            Wake::Readable => self.read().await,
+            Wake::Readable => self.read(),
             Wake::Draining => {
                 self.draining = true;
                 self.session.drain();
@@ -131,11 +131,14 @@ impl Visit {
         }
     }
 
-    async fn read(&mut self) -> io::Result<()> {
+    /// Never waits: a stream that looked readable may have nothing after all, and the next wait has
+    /// its deadline.
+    fn read(&mut self) -> io::Result<()> {
         self.input.reserve(if self.session.in_content() { CONTENT } else { COMMANDS });
-        match self.stream.read(&mut self.input).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
+        match self.stream.read_now(&mut self.input) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -162,8 +165,11 @@ impl Visit {
         loop {
             self.input.clear();
             self.input.reserve(COMMANDS);
-            if self.stream.read(&mut self.input).await? == 0 {
-                return Ok(());
+            self.stream.readable().await?;
+            match self.stream.read_now(&mut self.input) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
     }

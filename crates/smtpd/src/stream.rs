@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
 /// TCP, or the socket `submit`.
@@ -31,11 +31,12 @@ impl Stream {
         }
     }
 
-    /// Appends input to `input`, at most what there is room for. 0: the client has ended.
-    pub(crate) async fn read(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
+    /// Appends what input there is to `input`, at most what there is room for. 0: the client has
+    /// ended. `WouldBlock`: nothing is there.
+    pub(crate) fn read_now(&self, input: &mut Vec<u8>) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read_buf(input).await,
-            Self::Unix(stream) => stream.read_buf(input).await,
+            Self::Tcp(stream) => stream.try_read_buf(input),
+            Self::Unix(stream) => stream.try_read_buf(input),
         }
     }
 

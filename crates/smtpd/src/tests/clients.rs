@@ -273,6 +273,20 @@ fn one_client_has_its_share_of_sessions() {
     assert!(seat("192.0.2.1").is_ok());
 }
 
+/// What fills the buffer to the brim looks as if more were to come.
+#[test]
+fn a_client_that_just_filled_the_buffer_is_waited_for_like_any_other() {
+    run(async {
+        let open = open(listener(), |_| ());
+        let mut client = Client::hello(&open).await;
+        let line = format!("NOOP {}\r\n", "x".repeat(1024 - 7));
+        client.send(line.repeat(4)).await;
+        client.replies(4).await;
+        open.house.drain.send_replace(true);
+        assert_eq!(client.replies(1).await, ["421 4.3.2 Going down, try again soon"]);
+    });
+}
+
 #[test]
 fn draining_ends_idle_sessions_and_lets_others_finish() {
     run(async {
