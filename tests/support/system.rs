@@ -176,7 +176,8 @@ impl System {
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         self.supervisor = Some(child);
-        self.log.0.lock().unwrap().clear();
+        // The end of the log before may still be on its way to its own place.
+        self.log = Arc::default();
         let log = self.log.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
