@@ -71,6 +71,9 @@ const LICENCES: &[&str] = &[
     "0BSD",
 ];
 
+/// Lines of code of the supervisor, who is root.
+const MAX_SUPERVISOR: usize = 1_000;
+
 /// Packages of which two versions are linked, and why nothing can be done about it here.
 const DUPLICATES: &[(&str, &str)] = &[];
 
@@ -135,20 +138,25 @@ fn pure_crates_are_pure() {
             }
         }
         for file in files_below(&root().join("crates").join(name).join("src"), &["rs"]) {
-            if file.ends_with("tests.rs") {
-                continue;
-            }
-            let source = read(&file);
-            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = product(&file);
             impure.extend(
                 IMPURE
                     .iter()
-                    .filter(|word| says(code, word))
+                    .filter(|word| says(&code, word))
                     .map(|word| format!("{} says {word}", file.display())),
             );
         }
     }
     assert_eq!(impure, [""; 0]);
+}
+
+/// A source file without its tests.
+fn product(file: &Path) -> String {
+    if file.ends_with("tests.rs") {
+        return String::new();
+    }
+    let source = read(file);
+    source.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
 }
 
 /// Does `code` have this word, with no letter before it, outside comments?
@@ -160,6 +168,17 @@ fn says(code: &str, word: &str) -> bool {
                 .is_some_and(|before| before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
         })
     })
+}
+
+/// What runs as root is small enough to be read at a sitting.
+#[test]
+fn the_supervisor_is_small() {
+    let sources = files_below(&root().join("crates/supervisor/src"), &["rs"]);
+    assert!(!sources.is_empty());
+    let counted = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    let lines = sources.iter().map(|file| product(file).lines().filter(counted).count());
+    let lines: usize = lines.sum();
+    assert!(lines <= MAX_SUPERVISOR, "{lines} lines of code");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The configuration as the daemons see it: whole, checked, paths absolute.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +54,16 @@ pub enum Role {
     Mx,
     /// Users and programs.
     Submission,
+}
+
+impl fmt::Display for Role {
+    /// As the configuration names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mx => "mx",
+            Self::Submission => "submission",
+        })
+    }
 }
 
 /// One `[[listener]]`.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use ipc::control::{ListenerKind, Push, Report};
+use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Arrow, Client, Connection, Door, Frame, Incoming, Renewal};
 use tokio::sync::watch;
 
@@ -212,17 +212,17 @@ impl MovingIn {
                 listener.set_nonblocking(true)?;
                 self.submit = Some(listener);
             }
-            Push::Asks(arrow) => {
+            Push::Edge(end @ End::Asks(arrow)) => {
                 let (client, renewal) = Client::new(arrow);
                 self.clients.insert(arrow, client);
                 self.ends.renewals.insert(arrow, renewal);
-                self.ends.connect(Push::Asks(arrow), given(descriptor)?)?;
+                self.ends.connect(end, given(descriptor)?)?;
             }
-            Push::Answers(arrow) => {
+            Push::Edge(end @ End::Answers(arrow)) => {
                 let (incoming, door) = Incoming::new();
                 self.incoming.insert(arrow, incoming);
                 self.ends.doors.insert(arrow, door);
-                self.ends.connect(Push::Answers(arrow), given(descriptor)?)?;
+                self.ends.connect(end, given(descriptor)?)?;
             }
             Push::Start | Push::Drain => {
                 self.drain.0.send_replace(true);
@@ -266,9 +266,7 @@ impl Control {
 
     fn follow(&mut self, frame: Frame<Push>) -> Result<(), Error> {
         match frame.head {
-            edge @ (Push::Asks(_) | Push::Answers(_)) => {
-                self.ends.connect(edge, given(frame.descriptor)?)
-            }
+            Push::Edge(end) => self.ends.connect(end, given(frame.descriptor)?),
             Push::Drain => {
                 self.drain.send_replace(true);
                 Ok(())
@@ -282,22 +280,17 @@ impl Control {
 
 impl Ends {
     /// Puts a fresh edge where it belongs.
-    fn connect(&self, edge: Push, fd: OwnedFd) -> Result<(), Error> {
+    fn connect(&self, end: End, fd: OwnedFd) -> Result<(), Error> {
         let connection = Connection::from_fd(fd)?;
-        match edge {
-            Push::Asks(arrow) => {
+        match end {
+            End::Asks(arrow) => {
                 let renewal = self.renewals.get(&arrow).ok_or("an edge of another process")?;
                 renewal.renew(connection);
             }
-            Push::Answers(arrow) => {
+            End::Answers(arrow) => {
                 let door = self.doors.get(&arrow).ok_or("an edge of another process")?.clone();
                 tokio::spawn(serve(arrow, door, connection));
             }
-            Push::Configuration { .. }
-            | Push::Table { .. }
-            | Push::Listener(_)
-            | Push::Start
-            | Push::Drain => {}
         }
         Ok(())
     }

@@ -16,14 +16,19 @@ pub enum Push {
     Table { name: String },
     /// A listening socket. The frame carries its descriptor.
     Listener(ListenerKind),
-    /// This process asks over the arrow. The frame carries the edge.
-    Asks(Arrow),
-    /// This process answers on the arrow. The frame carries the edge.
-    Answers(Arrow),
+    /// A fresh edge. The frame carries this process's end of it.
+    Edge(End),
     /// Everything has been sent: begin.
     Start,
     /// Take nothing new, finish what is under way, and exit.
     Drain,
+}
+
+/// One end of an arrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum End {
+    Asks(Arrow),
+    Answers(Arrow),
 }
 
 /// What a listener is.

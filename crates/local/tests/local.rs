@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use config::Config;
 use envelope::{Body, Notify, QueueId, ReversePath, Status};
-use ipc::control::{Push, Report};
+use ipc::control::{End, Push, Report};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Arrow, Client, Connection, Incoming};
@@ -38,9 +38,9 @@ impl Agent {
         control.send(&push, &configuration, None).await.unwrap();
         let (supervisor, theirs) = UnixStream::pair().unwrap();
         let (asks, answers) = (Arrow::LocalToSupervisor, Arrow::QmgrToLocal);
-        control.send(&Push::Asks(asks), b"", Some(theirs.as_fd())).await.unwrap();
+        control.send(&Push::Edge(End::Asks(asks)), b"", Some(theirs.as_fd())).await.unwrap();
         let (edge, theirs) = UnixStream::pair().unwrap();
-        control.send(&Push::Answers(answers), b"", Some(theirs.as_fd())).await.unwrap();
+        control.send(&Push::Edge(End::Answers(answers)), b"", Some(theirs.as_fd())).await.unwrap();
         control.send(&Push::Start, b"", None).await.unwrap();
         let ready = control.receive_within::<Report>(TIME).await.unwrap().head;
         assert_eq!(ready, Report::Ready { generation: 1 });

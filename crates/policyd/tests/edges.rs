@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use envelope::ReversePath;
-use ipc::control::{Push, Report};
+use ipc::control::{End, Push, Report};
 use ipc::policy::{Check, Client as Who, Verdict, Verdicts};
 use ipc::{Arrow, Client, Connection, Error};
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ async fn push_with(control: &mut Connection, push: Push, fd: BorrowedFd<'_>) {
 
 async fn edge(control: &mut Connection, arrow: Arrow) -> Client {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    push_with(control, Push::Answers(arrow), theirs.as_fd()).await;
+    push_with(control, Push::Edge(End::Answers(arrow)), theirs.as_fd()).await;
     let (client, renewal) = Client::new(arrow);
     renewal.renew(Connection::from_fd(ours.into()).unwrap());
     client

@@ -17,7 +17,7 @@ use config::{
 };
 use envelope::{Body, NextHop, QueueId, Recipient, ReversePath};
 use host::{GOOD, HELLO, Host};
-use ipc::control::{Push, Report};
+use ipc::control::{End, Push, Report};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use ipc::{Arrow, Client, Connection};
 
@@ -40,7 +40,7 @@ impl Daemon {
         let push = Push::Configuration { generation: 1, last: true };
         control.send(&push, &configuration, None).await.unwrap();
         let (edge, theirs) = UnixStream::pair().unwrap();
-        let answers = Push::Answers(Arrow::QmgrToRemote);
+        let answers = Push::Edge(End::Answers(Arrow::QmgrToRemote));
         control.send(&answers, b"", Some(theirs.as_fd())).await.unwrap();
         control.send(&Push::Start, b"", None).await.unwrap();
         let ready = control.receive_within::<Report>(TIME).await.unwrap().head;

@@ -17,17 +17,18 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Self, Trouble> {
+    pub(crate) fn read(mut words: impl Iterator<Item = OsString>) -> Result<Self, Trouble> {
         let mut arguments = Self::default();
-        let mut words = words;
         while let Some(word) = words.next() {
             let place = match word.to_str() {
-                Some("--root") => &mut arguments.root,
-                Some("--config") => &mut arguments.config,
-                _ => return Err(Trouble(trouble::USAGE, USAGE.to_owned())),
+                Some("--root") => Some(&mut arguments.root),
+                Some("--config") => Some(&mut arguments.config),
+                _ => None,
             };
-            *place =
-                Some(words.next().ok_or_else(|| Trouble(trouble::USAGE, USAGE.to_owned()))?.into());
+            let (Some(place), Some(path)) = (place, words.next()) else {
+                return Err(Trouble(trouble::USAGE, USAGE.to_owned()));
+            };
+            *place = Some(path.into());
         }
         Ok(arguments)
     }

@@ -37,9 +37,7 @@ impl Control {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
         let this = Arc::new(self);
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return Ok(());
-            };
+            let place = Arc::clone(&places).acquire_owned().await;
             let (stream, _) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -48,15 +46,12 @@ impl Control {
                     continue;
                 }
             };
-            let this = Arc::clone(&this);
-            tokio::spawn(async move {
-                this.talk(Connection::new(stream)).await;
-                drop(place);
-            });
+            tokio::spawn(Arc::clone(&this).visit(Connection::new(stream), place));
         }
     }
 
-    async fn talk(&self, client: Connection) {
+    /// Keeps its place until it is over.
+    async fn visit(self: Arc<Self>, client: Connection, _place: impl Send) {
         if let Err(ipc::Error::PeerMisbehaved(how)) = self.greet(client).await {
             tracing::warn!("a client of the control socket: {how}");
         }

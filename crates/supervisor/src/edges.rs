@@ -6,11 +6,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use ipc::control::End;
 use ipc::{Arrow, Connection, Door, Renewal};
 use tokio::sync::mpsc;
 
 use crate::keeper::FreshEdge;
-use crate::plan::End;
 
 /// Knows where the other end of each arrow is.
 #[derive(Debug)]

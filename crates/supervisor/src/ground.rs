@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use config::Config;
 use nix::unistd::{User, geteuid};
 
-use crate::plan::HOUSE;
+use crate::plan::{HOUSE, Plan};
 use crate::trouble::{self, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,25 +35,20 @@ impl Accounts {
             return Ok(Self::default());
         }
         if !geteuid().is_root() {
-            return Err(Trouble(
-                trouble::NOPERM,
-                "start as root, or with --root DIR as anybody".to_owned(),
-            ));
+            let text = "start as root, or with --root DIR as anybody".to_owned();
+            return Err(Trouble(trouble::NOPERM, text));
         }
         let mut accounts = HashMap::new();
-        for plan in &HOUSE {
-            let user = User::from_name(plan.account)
-                .map_err(|error| Trouble::system(format!("account {}", plan.account), error))?;
-            let user = user.ok_or_else(|| {
-                let text = format!("no account {} for {}: {REMEDY}", plan.account, plan.name);
-                Trouble(trouble::CONFIG, text)
-            })?;
+        for Plan { account, name, .. } in &HOUSE {
+            let refused = |why: &str| Trouble(trouble::CONFIG, format!("account {account}: {why}"));
+            let user = User::from_name(account)
+                .map_err(|error| Trouble::system(format!("account {account}"), error))?
+                .ok_or_else(|| refused(&format!("missing, and {name} needs it: {REMEDY}")))?;
             if user.uid.is_root() {
-                let text = format!("account {} has uid 0: no daemon may", plan.account);
-                return Err(Trouble(trouble::CONFIG, text));
+                return Err(refused("has uid 0: no daemon may"));
             }
             let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
-            accounts.insert(plan.account, identity);
+            accounts.insert(*account, identity);
         }
         Ok(Self(accounts))
     }
@@ -98,38 +93,32 @@ pub(crate) fn patiently<T, E>(
     }
 }
 
-/// Held as long as the supervisor lives; the kernel lets it go, however the supervisor ends.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// # Errors
-    /// Another supervisor has this root.
-    pub(crate) fn take(run: &Path) -> Result<Self, Trouble> {
-        let path = run.join("lock");
-        let trouble = |error| Trouble::system(path.display(), error);
-        // For nobody else to open: who can open a file can lock it.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path).map_err(trouble)?;
-        let locked =
-            patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock));
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::Error(error)) => return Err(trouble(error)),
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = (&mut file).take(20).read_to_string(&mut pid);
-                let text = format!("already running here, pid {} ({})", pid.trim(), path.display());
-                return Err(Trouble(trouble::UNAVAILABLE, text));
-            }
+/// Locks `run` as long as the file that is returned is open: the kernel lets it go, however the
+/// supervisor ends.
+///
+/// # Errors
+/// Another supervisor has this root.
+pub(crate) fn lock(run: &Path) -> Result<File, Trouble> {
+    let path = run.join("lock");
+    let trouble = |error| Trouble::system(path.display(), error);
+    // For nobody else to open: who can open a file can lock it.
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path).map_err(trouble)?;
+    let locked = patiently(|| file.try_lock(), |error| matches!(error, TryLockError::WouldBlock));
+    match locked {
+        Ok(()) => {
+            // Only for the message below.
+            let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            written.map(|()| file).map_err(trouble)
         }
-        // The pid is only for the message above.
-        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(trouble)?;
-        Ok(Self { _file: file })
+        Err(TryLockError::Error(error)) => Err(trouble(error)),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = (&mut file).take(20).read_to_string(&mut pid);
+            let text = format!("already running here, pid {} ({})", pid.trim(), path.display());
+            Err(Trouble(trouble::UNAVAILABLE, text))
+        }
     }
 }
 
@@ -140,11 +129,11 @@ mod tests {
     #[test]
     fn two_supervisors_exclude_each_other() {
         let run = tempfile::tempdir().unwrap();
-        let lock = Lock::take(run.path()).unwrap();
-        let refused = Lock::take(run.path()).unwrap_err().1;
+        let held = lock(run.path()).unwrap();
+        let refused = lock(run.path()).unwrap_err().1;
         assert!(refused.contains(&format!("pid {} ", std::process::id())), "{refused}");
-        drop(lock);
-        Lock::take(run.path()).unwrap();
+        drop(held);
+        lock(run.path()).unwrap();
     }
 
     #[test]

@@ -28,9 +28,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct House {
     rooms: Vec<Held>,
-    hostname: String,
-    listeners: Vec<String>,
-    started: i64,
+    /// All but the processes.
+    about: SystemStatus,
 }
 
 #[derive(Debug)]
@@ -58,9 +57,15 @@ impl House {
             edges.owners.extend(plan.ends().map(|end| (end, sender.clone())));
             (plan, fresh)
         });
-        let hostname = config.hostname.clone();
-        let mut house =
-            Self { rooms: Vec::new(), hostname, listeners: listeners.describe(), started: now() };
+        let about = SystemStatus {
+            hostname: config.hostname.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: GENERATION,
+            started: now(),
+            processes: Vec::new(),
+            listeners: listeners.describe(),
+        };
+        let mut house = Self { rooms: Vec::new(), about };
         let tables = config.paths.tables.clone();
         let gifts = Arc::new(Gifts { configuration, tables, listeners, edges });
         for (plan, fresh) in rooms {
@@ -119,14 +124,8 @@ impl House {
     }
 
     pub(crate) fn status(&self) -> SystemStatus {
-        SystemStatus {
-            hostname: self.hostname.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            generation: GENERATION,
-            started: self.started,
-            processes: self.rooms.iter().map(|held| held.state.borrow().process.clone()).collect(),
-            listeners: self.listeners.clone(),
-        }
+        let processes = self.rooms.iter().map(|held| held.state.borrow().process.clone());
+        SystemStatus { processes: processes.collect(), ..self.about.clone() }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Role;
 use ipc::admin::Process;
-use ipc::control::{ListenerKind, Push, Report};
+use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Connection, Error, MAX_BODY};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use crate::edges::Edges;
 use crate::ground::Identity;
 use crate::listeners::Listeners;
-use crate::plan::{End, Plan};
+use crate::plan::Plan;
 
 /// The only generation of the configuration so far.
 pub(crate) const GENERATION: u64 = 1;
@@ -92,10 +92,8 @@ impl Keeper {
         let mut delay = Duration::ZERO;
         loop {
             let began = Instant::now();
-            let end = match self.one_life().await {
-                Ok(end) => end.to_string(),
-                Err(error) => error.to_string(),
-            };
+            let end = self.one_life().await;
+            let end = end.map_or_else(|error| error.to_string(), |end| end.to_string());
             self.state.send_modify(|state| {
                 state.process.pid = None;
                 state.process.since = now();
@@ -139,9 +137,7 @@ impl Keeper {
         let mut command = Command::new(&self.program);
         command.args(self.plan.command.1).stdin(Stdio::from(control)).stdout(Stdio::null());
         confine(&mut command, self.identity);
-        for name in ENVIRONMENT {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
+        command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.spawn()
     }
 
@@ -151,31 +147,27 @@ impl Keeper {
         while let Some(piece) = pieces.next() {
             let last = pieces.peek().is_none();
             let configuration = Push::Configuration { generation: GENERATION, last };
-            timeout(PUSH_TIME, control.send(&configuration, piece, None))
-                .await
-                .unwrap_or(Err(Error::TimedOut))?;
+            push(control, &configuration, piece, None).await?;
         }
         for name in self.plan.tables {
             if let Some(table) = open_table(&self.gifts.tables.join(name))? {
                 let name = (*name).to_owned();
-                push(control, &Push::Table { name }, Some(table.as_fd())).await?;
+                push(control, &Push::Table { name }, b"", Some(table.as_fd())).await?;
             }
         }
         let listeners = &self.gifts.listeners;
         let own = listeners.tcp.iter().filter(|(role, ..)| Some(*role) == self.plan.listens);
-        for (_, address, socket) in own {
-            let listener = Push::Listener(ListenerKind::Tcp(*address));
-            push(control, &listener, Some(socket.as_fd())).await?;
-        }
-        if self.plan.listens == Some(Role::Submission) {
-            let listener = Push::Listener(ListenerKind::Submit);
-            push(control, &listener, Some(listeners.submit.as_fd())).await?;
+        let tcp = own.map(|(_, address, socket)| (ListenerKind::Tcp(*address), socket.as_fd()));
+        let submit = (self.plan.listens == Some(Role::Submission))
+            .then(|| (ListenerKind::Submit, listeners.submit.as_fd()));
+        for (kind, socket) in tcp.chain(submit) {
+            push(control, &Push::Listener(kind), b"", Some(socket)).await?;
         }
         for end in self.plan.ends() {
             let fd = self.gifts.edges.fresh(end)?;
-            push(control, &end.into(), Some(fd.as_fd())).await?;
+            push(control, &Push::Edge(end), b"", Some(fd.as_fd())).await?;
         }
-        push(control, &Push::Start, None).await
+        push(control, &Push::Start, b"", None).await
     }
 
     /// Follows the daemon for one step. `Err`: it ended, or is to end, or is of no more use.
@@ -186,14 +178,11 @@ impl Keeper {
                 self.state.send_modify(|state| state.ready = report.is_ok());
                 report.map(|_| ())
             }
-            Some((end, fd)) = self.edges.recv() => push(control, &end.into(), Some(fd.as_fd())).await,
-            changed = self.phase.changed() => {
-                let phase = *self.phase.borrow();
-                match phase {
-                    Phase::Drain if changed.is_ok() => push(control, &Push::Drain, None).await,
-                    Phase::Run | Phase::Drain | Phase::Close => Err(Error::PeerGone),
-                }
-            }
+            Some((end, fd)) = self.edges.recv() => push(control, &Push::Edge(end), b"", Some(fd.as_fd())).await,
+            changed = self.phase.changed() => match changed.map(|()| *self.phase.borrow()) {
+                Ok(Phase::Drain) => push(control, &Push::Drain, b"", None).await,
+                Ok(Phase::Run | Phase::Close) | Err(_) => Err(Error::PeerGone),
+            },
         }
     }
 
@@ -220,13 +209,14 @@ pub(crate) fn confine(command: &mut Command, identity: Option<Identity>) {
 async fn push(
     control: &mut Connection,
     push: &Push,
+    body: &[u8],
     fd: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
-    timeout(PUSH_TIME, control.send(push, b"", fd)).await.unwrap_or(Err(Error::TimedOut))
+    timeout(PUSH_TIME, control.send(push, body, fd)).await.unwrap_or(Err(Error::TimedOut))
 }
 
 /// `None`: there is no such file, which is as good as an empty one.
-pub(crate) fn open_table(path: &Path) -> io::Result<Option<File>> {
+fn open_table(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -38,11 +38,7 @@ impl Listeners {
 
     /// `127.0.0.1:25 (mx)`
     pub(crate) fn describe(&self) -> Vec<String> {
-        let describe = |(role, address, _): &(Role, SocketAddr, TcpListener)| match role {
-            Role::Mx => format!("{address} (mx)"),
-            Role::Submission => format!("{address} (submission)"),
-        };
-        self.tcp.iter().map(describe).collect()
+        self.tcp.iter().map(|(role, address, _)| format!("{address} ({role})")).collect()
     }
 }
 
@@ -62,16 +58,13 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// Binds a socket that everybody may connect to. The caller holds the lock: a socket that is
 /// already there has no owner.
 pub(crate) fn bind_unix(path: &Path) -> Result<UnixListener, Trouble> {
-    let bound = match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => UnixListener::bind(path),
-    };
-    bound
-        .and_then(|listener| {
-            fs::set_permissions(path, Permissions::from_mode(0o666))?;
-            Ok(listener)
-        })
-        .map_err(|error| Trouble::system(path.display(), error))
+    // What cannot be removed is told by the next line.
+    let _ = fs::remove_file(path);
+    let bound = UnixListener::bind(path).and_then(|listener| {
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(listener)
+    });
+    bound.map_err(|error| Trouble::system(path.display(), error))
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> Trouble {
@@ -88,16 +81,18 @@ fn holder(port: u16) -> Option<String> {
     let inodes = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| listening_inodes(table, port));
     let sockets: Vec<PathBuf> =
         inodes.iter().flatten().map(|inode| format!("socket:[{inode}]").into()).collect();
-    let owns = |process: &Path| {
-        let descriptors = fs::read_dir(process.join("fd")).ok()?;
-        let mut targets = descriptors.flatten().flat_map(|fd| fs::read_link(fd.path()));
-        targets.any(|target| sockets.contains(&target)).then_some(())
-    };
-    let numbered = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
-    let mut pids = fs::read_dir("/proc").ok()?.flatten().filter_map(numbered);
-    let pid = pids.find(|pid| owns(&Path::new("/proc").join(pid.to_string())).is_some())?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("{} (pid {pid})", envelope::printable(name.trim())))
+    for process in fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path()) {
+        let pid = process.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+        let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        let mut targets = descriptors.flat_map(|fd| fs::read_link(fd.path()));
+        if let Some(pid) = pid
+            && targets.any(|target| sockets.contains(&target))
+        {
+            let name = fs::read_to_string(process.join("comm")).ok()?;
+            return Some(format!("{} (pid {pid})", envelope::printable(name.trim())));
+        }
+    }
+    None
 }
 
 /// proc_net(5): local address in column 2, state (0A: LISTEN) in 4, inode in 10.
@@ -105,10 +100,8 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
     let text = fs::read_to_string(table).unwrap_or_default();
     let suffix = format!(":{port:04X}");
     let inode = |line: &str| {
-        let mut columns = line.split_whitespace().skip(1);
-        let local = columns.next()?;
-        let state = columns.nth(1)?;
-        let inode = columns.nth(5)?;
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = *columns else { return None };
         (local.ends_with(&suffix) && state == "0A").then(|| inode.to_owned())
     };
     text.lines().filter_map(inode).collect()

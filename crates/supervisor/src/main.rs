@@ -31,7 +31,7 @@ use tokio::time::timeout;
 
 use arguments::Arguments;
 use control::Control;
-use ground::{Accounts, Lock};
+use ground::Accounts;
 use house::House;
 use listeners::{Listeners, bind_unix};
 use plan::HOUSE;
@@ -46,17 +46,12 @@ const FAREWELL: Duration = Duration::from_millis(200);
 const MAX_STOPS: usize = 8;
 /// Descriptors of a process: 1,000 sessions with their requests, eight times.
 const DESCRIPTORS: u64 = 16 * 1024;
-const INSTALLED: &str = "/usr/libexec/pennypost";
 
 fn main() -> ExitCode {
     umask(Mode::from_bits_truncate(0o022));
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Trouble(code, text)) => {
-            eprintln!("pennypost: {text}");
-            ExitCode::from(code)
-        }
-    }
+    let Err(Trouble(code, text)) = run() else { return ExitCode::SUCCESS };
+    eprintln!("pennypost: {text}");
+    ExitCode::from(code)
 }
 
 fn run() -> Result<(), Trouble> {
@@ -85,18 +80,16 @@ async fn supervise(config: Config) -> Result<(), Trouble> {
     let findings = check_tables(&config)?;
     ground::make_directories(&config, &accounts)?;
     let run = &config.paths.run;
-    let _lock = Lock::take(run)?;
-    let ready_file = run.join("ready");
-    let sockets = [run.join("submit"), run.join("control")];
+    let _lock = ground::lock(run)?;
+    let traces = ["ready", "submit", "control"].map(|name| run.join(name));
+    let [ready_file, _, control_socket] = &traces;
     // One that was left behind says nothing.
-    let _ = fs::remove_file(&ready_file);
+    let _ = fs::remove_file(ready_file);
     let listeners = Listeners::bind(&config)?;
-    let control_socket = bind_unix(&run.join("control"))?;
+    let control_socket = bind_unix(control_socket)?;
     let mut signals = Signals::new().map_err(|error| Trouble::system("signals", error))?;
     daemon::log::start("supervisor", config.log);
-    for finding in findings {
-        tracing::warn!("{finding}");
-    }
+    findings.iter().for_each(|finding| tracing::warn!("{finding}"));
 
     let config = Arc::new(config);
     let (house, to_qmgr, from_local) = House::start(&config, &accounts, listeners, &programs)?;
@@ -107,21 +100,18 @@ async fn supervise(config: Config) -> Result<(), Trouble> {
     let control = Control { config, house: Arc::clone(&house), to_qmgr, stop };
     tokio::spawn(control.serve(control_socket));
 
-    let mut waiting = Vec::new();
+    let mut first = None;
     tokio::select! {
-        () = announce(&house, &ready_file) => {}
+        () = announce(&house, ready_file) => {}
         () = signals.end() => {}
-        client = stops.recv() => waiting.extend(client),
+        client = stops.recv() => first = client,
     }
     tracing::info!("ends");
     house.drain(signals.end()).await;
-    for path in sockets.iter().chain([&ready_file]) {
+    for path in &traces {
         let _ = fs::remove_file(path);
     }
-    while let Ok(client) = stops.try_recv() {
-        waiting.push(client);
-    }
-    for mut client in waiting {
+    while let Some(mut client) = first.take().or_else(|| stops.try_recv().ok()) {
         let _ = timeout(FAREWELL, client.send(&Answer::Stopped, b"", None)).await;
     }
     Ok(())
@@ -137,32 +127,21 @@ async fn announce(house: &House, ready_file: &Path) {
     std::future::pending().await
 }
 
-/// The directory of the daemons: the supervisor's own, or where they are installed.
+/// The directory of the daemons: the supervisor's own.
 fn find_programs() -> Result<PathBuf, Trouble> {
     let own = std::env::current_exe().map_err(|error| Trouble::system("own path", error))?;
     let own = own.parent().unwrap_or(Path::new("/"));
-    let lacks = |directory: &Path| {
-        let mut names = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
-        names.find(|name| !directory.join(name).is_file())
-    };
-    match (lacks(own), lacks(Path::new(INSTALLED))) {
-        (None, _) => Ok(own.to_owned()),
-        (_, None) => Ok(PathBuf::from(INSTALLED)),
-        (Some(name), _) => {
-            let text = format!("no executable {name} in {} or {INSTALLED}", own.display());
-            Err(Trouble(trouble::UNAVAILABLE, text))
-        }
-    }
+    let mut names = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
+    let missing = names.find(|name| !own.join(name).is_file());
+    let Some(name) = missing else { return Ok(own.to_owned()) };
+    Err(Trouble(trouble::UNAVAILABLE, format!("no executable {name} in {}", own.display())))
 }
 
 /// What is wrong with the tables, unless it keeps us from starting: without a table that cannot
 /// be read mail would be refused or go astray.
 fn check_tables(config: &Config) -> Result<Vec<Finding>, Trouble> {
-    let findings = config::check_tables(config).into_iter();
-    let (grave, others): (Vec<_>, Vec<_>) = findings.partition(|finding| finding.unsupported);
-    if grave.is_empty() {
-        return Ok(others);
-    }
-    let lines: Vec<_> = grave.iter().map(ToString::to_string).collect();
-    Err(Trouble(trouble::CONFIG, lines.join("\n")))
+    let findings = config::check_tables(config);
+    let grave = findings.iter().filter(|finding| finding.unsupported);
+    let grave: Vec<_> = grave.map(ToString::to_string).collect();
+    if grave.is_empty() { Ok(findings) } else { Err(Trouble(trouble::CONFIG, grave.join("\n"))) }
 }

@@ -3,7 +3,7 @@
 
 use config::Role;
 use ipc::Arrow;
-use ipc::control::Push;
+use ipc::control::End;
 
 /// What a process is and what it gets.
 #[derive(Debug)]
@@ -23,22 +23,6 @@ pub(crate) struct Plan {
     /// When it is drained: once all of the stages before are gone, so that nobody loses the one
     /// it asks.
     pub(crate) drained: u8,
-}
-
-/// One end of an arrow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum End {
-    Asks(Arrow),
-    Answers(Arrow),
-}
-
-impl From<End> for Push {
-    fn from(end: End) -> Self {
-        match end {
-            End::Asks(arrow) => Self::Asks(arrow),
-            End::Answers(arrow) => Self::Answers(arrow),
-        }
-    }
 }
 
 impl Plan {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use config::{Config, Mailbox};
+use config::{Config, Mailbox, read_table};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Connection, Incoming};
 use nix::unistd::{Group, User};
@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use crate::ground::Identity;
-use crate::keeper::{confine, open_table};
+use crate::keeper::confine;
 
 /// `deliver` processes at a time; `local` keeps fewer, and those of a `local` that died end soon.
 const MAX_PROCESSES: usize = 128;
@@ -52,20 +52,19 @@ impl Runner {
         let this = Arc::new(self);
         loop {
             let connection = incoming.next().await;
-            let (place, this) = (Arc::clone(&places).acquire_owned().await, Arc::clone(&this));
-            tokio::spawn(async move {
-                this.talk(connection).await;
-                drop(place);
-            });
+            let place = Arc::clone(&places).acquire_owned().await;
+            tokio::spawn(Arc::clone(&this).talk(connection, place));
         }
     }
 
-    async fn talk(&self, connection: Connection) {
+    /// Keeps its place until it is over.
+    async fn talk(self: Arc<Self>, connection: Connection, _place: impl Send) {
         if let ipc::Error::PeerMisbehaved(how) = self.answer(connection).await {
             tracing::error!("local: {how}");
         }
     }
 
+    /// Until `local` ends or breaks the connection.
     async fn answer(&self, mut connection: Connection) -> ipc::Error {
         loop {
             let request = match connection.receive::<RunAs>().await {
@@ -153,9 +152,7 @@ fn look_up(name: &str) -> Result<Option<User>, String> {
 
 /// Under `--root` the users are those of the table `users`, each with a home there.
 fn find_in_table(config: &Config, name: &str) -> Result<Option<Found>, String> {
-    let table = open_table(&config.paths.tables.join("users"))
-        .and_then(|file| file.map(|file| Users::read("users", file)).transpose())
-        .map_err(|error| format!("users: {error}"))?;
+    let table = read_table(config, "users", Users::read).map_err(|error| error.to_string())?;
     let known = table.is_some_and(|users| users.table.contains(name));
     let home = config.paths.root.join("home").join(name);
     Ok(known.then_some(Found { identity: None, home }))

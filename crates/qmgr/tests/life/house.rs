@@ -16,7 +16,7 @@ use config::{
 };
 use envelope::{Body, Detail, Enhanced, Envelope, Origin, QueueId, Recipient, ReversePath, Status};
 use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Welcome};
-use ipc::control::{Push, Report};
+use ipc::control::{End, Push, Report};
 use ipc::delivery::{Attempt, Outcome, Outcomes};
 use ipc::submission::{Reply, Submit};
 use ipc::{Arrow, Client, Connection, Door, Incoming, Lent, Renewal};
@@ -109,7 +109,7 @@ async fn client(control: &mut Connection, arrow: Arrow) -> (Client, Renewal) {
     let (client, renewal) = Client::new(arrow);
     let (edge, theirs) = Connection::pair().unwrap();
     renewal.renew(edge);
-    control.send(&Push::Answers(arrow), b"", Some(theirs.as_fd())).await.unwrap();
+    control.send(&Push::Edge(End::Answers(arrow)), b"", Some(theirs.as_fd())).await.unwrap();
     (client, renewal)
 }
 
@@ -141,7 +141,7 @@ impl Agent {
     async fn connect(&mut self, control: &mut Connection) {
         let (edge, theirs) = Connection::pair().unwrap();
         tokio::spawn(self.door.clone().serve(edge));
-        control.send(&Push::Asks(self.arrow), b"", Some(theirs.as_fd())).await.unwrap();
+        control.send(&Push::Edge(End::Asks(self.arrow)), b"", Some(theirs.as_fd())).await.unwrap();
     }
 
     /// The next attempt.
