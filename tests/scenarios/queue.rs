@@ -65,6 +65,10 @@ fn messages_are_held_released_and_deleted() {
     output(&system, &["queue", "delete", "--to", "dave"]);
     let listing = String::from_utf8(system.command("mailq").output().unwrap().stdout).unwrap();
     assert!(listing.contains("is empty"), "{listing}");
+    let by = format!("(uid {})", nix::unistd::getuid());
+    for what in [": held by ", ": released by ", ": deleted by "] {
+        system.wait_log(|line| line.contains(what) && line.contains(&by));
+    }
 }
 
 #[test]

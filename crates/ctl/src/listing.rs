@@ -24,11 +24,9 @@ pub(crate) fn clock(seconds: i64, zone: &TimeZone, notation: &str) -> String {
 /// What the last attempt met, in one line that is safe to show.
 pub(crate) fn reason(status: &Status) -> String {
     let detail = status.detail();
-    let text = printable(&detail.text.replace('\n', " ")).to_string();
-    let said = detail.code.map_or(text.clone(), |code| format!("{code} {text}"));
     match &detail.remote {
-        Some(remote) => format!("{}: {said}", printable(remote)),
-        None => said,
+        Some(remote) => format!("{}: {detail}", printable(remote)),
+        None => detail.to_string(),
     }
 }
 

@@ -119,6 +119,12 @@ impl Status {
         format!("{}.{subject}.{detail}", self.class())
     }
 
+    /// For a line of the log, as sendmail writes it: `dsn=4.4.1, stat=Deferred: 421 busy`.
+    #[must_use]
+    pub const fn logged(&self) -> Logged<'_> {
+        Logged(self)
+    }
+
     /// A fault of ours: 4.3.0, never a bounce.
     #[must_use]
     pub fn fault(text: impl Into<String>) -> Self {
@@ -129,12 +135,32 @@ impl Status {
 impl fmt::Display for Status {
     /// `5.1.1 (550 No such user)`, one line and safe to show.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = self.detail();
-        write!(f, "{} (", self.code())?;
-        if let Some(code) = detail.code {
+        write!(f, "{} ({})", self.code(), self.detail())
+    }
+}
+
+impl fmt::Display for Detail {
+    /// `550 No such user`, one line and safe to show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(code) = self.code {
             write!(f, "{code} ")?;
         }
-        write!(f, "{})", crate::printable(&detail.text.replace('\n', " ")))
+        write!(f, "{}", crate::printable(&self.text.replace('\n', " ")))
+    }
+}
+
+/// What [`Status::logged`] returns.
+#[derive(Debug, Clone, Copy)]
+pub struct Logged<'a>(&'a Status);
+
+impl fmt::Display for Logged<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dsn={}, stat=", self.0.code())?;
+        match self.0 {
+            Status::Delivered(detail) => write!(f, "Sent ({detail})"),
+            Status::Deferred(detail) => write!(f, "Deferred: {detail}"),
+            Status::Failed(detail) => write!(f, "{detail}"),
+        }
     }
 }
 
@@ -146,6 +172,22 @@ mod tests {
     fn shown_on_one_line_with_its_class() {
         let detail = Detail::reply("mx.test", 550, Enhanced::BAD_MAILBOX, "no\nsuch \u{7}user");
         assert_eq!(Status::Failed(detail).to_string(), "5.1.1 (550 no such \\u{7}user)");
+    }
+
+    #[test]
+    fn logged_as_sendmail_does() {
+        let detail = || Detail::reply("mx.test", 451, Enhanced::NO_ANSWER, "not\nnow");
+        let lines =
+            [Status::Delivered(detail()), Status::Deferred(detail()), Status::Failed(detail())]
+                .map(|status| status.logged().to_string());
+        assert_eq!(
+            lines,
+            [
+                "dsn=2.4.1, stat=Sent (451 not now)",
+                "dsn=4.4.1, stat=Deferred: 451 not now",
+                "dsn=5.4.1, stat=451 not now",
+            ]
+        );
     }
 
     #[test]

@@ -114,12 +114,6 @@ async fn ask(
 }
 
 fn log(attempt: &Attempt, recipient: &Recipient, status: &Status) {
-    let text = &status.detail().text;
-    let stat = match status {
-        Status::Delivered(_) => format!("Sent ({text})"),
-        Status::Deferred(_) => format!("Deferred: {text}"),
-        Status::Failed(_) => text.clone(),
-    };
-    let (id, address, dsn) = (attempt.id, &recipient.address, status.code());
-    tracing::info!("{id}: to=<{address}>, mailer=local, dsn={dsn}, stat={stat}");
+    let (id, address, status) = (attempt.id, &recipient.address, status.logged());
+    tracing::info!("{id}: to=<{address}>, mailer=local, {status}");
 }

@@ -15,12 +15,12 @@ use daemon::Drain;
 use envelope::QueueId;
 use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Welcome};
 use ipc::{Connection, Error, Incoming};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::record::Queued;
 use crate::shared::{Shared, Wake, rethrow};
 use crate::store::{Change, Due, Fate, LOAD, Page, StoreError, Update};
-use authority::Authority;
+use authority::{Authority, Visitor};
 
 /// Administrators at a time; further ones wait.
 const CONNECTIONS: usize = 64;
@@ -46,8 +46,10 @@ pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drai
 }
 
 async fn visit(shared: Arc<Shared>, mut connection: Connection) -> Result<(), Error> {
-    let authority = Authority::of(connection.peer()?.uid(), &shared.config);
-    let desk = Desk { shared, authority };
+    let (uid, config) = (connection.peer()?.uid(), Arc::clone(&shared.config));
+    let visitor = spawn_blocking(move || Visitor::find(uid, &config)).await;
+    let Visitor { authority, name } = visitor.map_err(std::io::Error::other)?;
+    let desk = Desk { shared, authority, name };
     let welcome = Welcome::Yes { admin: authority == Authority::All };
     connection.send(&welcome, b"", None).await?;
     loop {
@@ -62,6 +64,8 @@ async fn visit(shared: Arc<Shared>, mut connection: Connection) -> Result<(), Er
 struct Desk {
     shared: Arc<Shared>,
     authority: Authority,
+    /// Of the user who is served.
+    name: String,
 }
 
 /// Queued messages that a filter lets through.
@@ -163,7 +167,9 @@ impl Desk {
             let change = |&id| Change { id, fate: fate(action, now), enqueue: Vec::new() };
             self.shared.store.change(ids.iter().map(change).collect()).await?;
             self.follow_up(action, &ids, Due { at: now, id: first }).await;
-            tracing::info!("{action:?} of {} messages by {:?}", ids.len(), self.authority);
+            for id in &ids {
+                tracing::info!("{id}: {} by {}", what(action), self.name);
+            }
         }
         Ok(QueueReply::Changed { ids, next })
     }
@@ -178,6 +184,15 @@ impl Desk {
             }
             Action::Hold | Action::Delete => self.shared.recall(ids),
         }
+    }
+}
+
+const fn what(action: Action) -> &'static str {
+    match action {
+        Action::Retry => "to be tried now",
+        Action::Hold => "held",
+        Action::Release => "released",
+        Action::Delete => "deleted",
     }
 }
 

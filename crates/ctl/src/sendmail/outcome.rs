@@ -46,7 +46,7 @@ impl Outcome {
     pub(super) fn refusals(&self) -> impl Iterator<Item = String> {
         self.refused().map(|(address, status)| {
             let address = address.to_string();
-            format!("{}: {}", printable(&address), words(status.detail()))
+            format!("{}: {}", printable(&address), status.detail())
         })
     }
 
@@ -75,9 +75,9 @@ impl Outcome {
         for (address, fate) in &self.0 {
             let address = address.to_string();
             let what = match fate {
-                Fate::Queued(detail) => format!("Accepted ({})", words(detail)),
-                Fate::Left(why) => format!("Left in the drop directory ({})", words(why)),
-                Fate::Refused(status) => format!("Refused ({})", words(status.detail())),
+                Fate::Queued(detail) => format!("Accepted ({})", detail),
+                Fate::Left(why) => format!("Left in the drop directory ({})", why),
+                Fate::Refused(status) => format!("Refused ({})", status.detail()),
                 Fate::Lost(why) => format!("Not accepted ({})", printable(why)),
             };
             writeln!(out, "{}... {what}", printable(&address))?;
@@ -142,7 +142,7 @@ fn dispatch(
             (Status::Deferred(why), Ok(())) => Fate::Left(why),
             (Status::Deferred(why), Err(error)) => {
                 let directory = site.drop_directory();
-                Fate::Lost(format!("{}; {}: {error}", words(&why), directory.display()))
+                Fate::Lost(format!("{}; {}: {error}", why, directory.display()))
             }
         };
         (recipient.address.clone(), fate)
@@ -196,10 +196,4 @@ fn notification(
         envid: None,
         misspelt: Vec::new(),
     }
-}
-
-/// `550 5.1.1 User unknown`, safe to show.
-fn words(detail: &Detail) -> String {
-    let text = printable(&detail.text.replace('\n', " ")).to_string();
-    detail.code.map_or(text.clone(), |code| format!("{code} {text}"))
 }

@@ -107,7 +107,7 @@ impl Round {
                     continue;
                 }
                 Route::Over(status) => {
-                    tracing::info!("{}: to=<{address}>, stat={status}", self.message.id);
+                    tracing::info!("{}: to=<{address}>, {}", self.message.id, status.logged());
                     let ending = Ending::Answered(Outcome::Status(status));
                     self.back.push(Back { number, address, ending });
                     continue;

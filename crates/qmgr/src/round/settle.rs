@@ -136,17 +136,13 @@ impl Round {
         }
     }
 
-    /// Agents log what they did; what was decided here is logged here.
+    /// Agents log what they did; what was decided here is logged here, in the same form.
     fn log(&self, address: &Address, fate: &Fate, ours: bool) {
-        let (status, word) = match fate {
-            Fate::Over { status, .. } if status.detail().enhanced == Enhanced::EXPIRED => {
-                (status, "Expired")
-            }
-            Fate::Over { status, .. } if ours => (status, "Done"),
-            Fate::Again { status, .. } if ours => (status, "Deferred"),
-            Fate::Over { .. } | Fate::Again { .. } => return,
-        };
-        let (id, code) = (self.message.id, status.code());
-        tracing::info!("{id}: to=<{address}>, dsn={code}, stat={word}: {status}");
+        let (Fate::Over { status, .. } | Fate::Again { status, .. }) = fate;
+        let too_old = status.detail().enhanced == Enhanced::EXPIRED;
+        if ours || too_old {
+            let why = if too_old { ", given up: too old" } else { "" };
+            tracing::info!("{}: to=<{address}>, {}{why}", self.message.id, status.logged());
+        }
     }
 }
