@@ -24,10 +24,12 @@ use crate::hops::Parked;
 use crate::record::{Millis, Queued};
 use crate::round::{self, Next, Report};
 use crate::shared::{Arrived, Shared, Wake, rethrow};
-use crate::store::{Due, LOAD, StoreError};
+use crate::store::{CHANGES, Due, LOAD, StoreError};
 
 /// Messages in a round of attempts.
 const ACTIVE: usize = 2000;
+/// With the changes of administrators no more than the store keeps.
+const _: () = assert!(2 * ACTIVE <= CHANGES);
 /// Bytes of content kept for them; what is beyond is read back when it is needed.
 const ACTIVE_BYTES: usize = 32 << 20;
 /// Rows of the due index read at a time.
@@ -101,6 +103,8 @@ impl Active {
             if let Err(error) = self.take_up().await {
                 tracing::error!("the queue cannot be read: {error}");
                 self.horizon = self.shared.clock.now().saturating_add(1000);
+                // Those that were to be taken up are behind the cursor.
+                self.left_some = true;
             }
             let next_look = self.next_look();
             tokio::select! {
@@ -131,11 +135,26 @@ impl Active {
             if ids.is_empty() {
                 break;
             }
-            for message in self.shared.store.look(ids).await? {
+            for message in self.look(ids).await? {
                 self.start_if_due(message);
             }
         }
         Ok(())
+    }
+
+    /// The messages. One that cannot be read holds up no other.
+    async fn look(&mut self, ids: Vec<QueueId>) -> Result<Vec<Queued>, StoreError> {
+        let store = &self.shared.store;
+        let all = store.look(ids.clone()).await;
+        if all.is_ok() {
+            return all;
+        }
+        self.left_some = true;
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(store.look(vec![id]).await.unwrap_or_default());
+        }
+        if found.is_empty() { all } else { Ok(found) }
     }
 
     fn has_room(&self) -> bool {
@@ -182,14 +201,13 @@ impl Active {
         if row.at > self.shared.clock.now() {
             return self.note(row);
         }
-        self.start(Arrived { message, content: None });
+        if self.shared.begin(row.id) {
+            self.start(Arrived { message, content: None });
+        }
     }
 
-    /// Starts a round, unless one is in progress.
+    /// Starts the round of a message that was begun.
     fn start(&mut self, mut arrived: Arrived) {
-        if !self.shared.begin(arrived.message.id) {
-            return;
-        }
         let size = arrived.content.as_ref().map_or(0, Bytes::len);
         if self.bytes + size > ACTIVE_BYTES {
             arrived.content = None;
@@ -204,9 +222,11 @@ impl Active {
             Err(error) => return rethrow(error),
         };
         self.bytes -= held;
-        self.shared.end(id);
+        if !matches!(next, Next::Unstored) {
+            self.shared.end(id);
+        }
         match next {
-            Next::Gone => {}
+            Next::Gone | Next::Unstored => {}
             Next::Waits(row) => self.note(row),
             Next::Parks(destination) => self.park(id, &destination),
             Next::Left => self.left_some = true,
@@ -239,6 +259,7 @@ impl Active {
         if self.rounds.len() < ACTIVE {
             return self.start(arrived);
         }
+        self.shared.end(arrived.message.id);
         self.note(Due { at: arrived.message.record.due, id: arrived.message.id });
     }
 

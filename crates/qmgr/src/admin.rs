@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::record::Queued;
 use crate::shared::{Shared, Wake, rethrow};
-use crate::store::{Change, Due, Fate, LOAD, Page, StoreError, Update};
+use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError, Update};
 use authority::{Authority, Visitor};
 
 /// Administrators at a time; further ones wait.
@@ -71,6 +71,8 @@ struct Desk {
 /// Queued messages that a filter lets through.
 struct Selected {
     messages: Vec<Queued>,
+    /// Named by their ids, and set aside: nothing else is known of them.
+    damaged: Vec<QueueId>,
     next: Option<QueueId>,
 }
 
@@ -80,10 +82,10 @@ impl Desk {
             QueueRequest::List { filter, after } => {
                 Ok(self.list(self.select(&filter, after).await?))
             }
-            QueueRequest::Show(id) => Ok(QueueReply::Message(self.show(id).await?.map(Box::new))),
+            QueueRequest::Show(id) => self.show(id).await,
             QueueRequest::Count if self.authority == Authority::All => {
-                let counts = self.shared.store.counts().await?;
-                Ok(QueueReply::Count { messages: counts.messages, held: counts.held })
+                let Counts { messages, held, damaged } = self.shared.store.counts().await?;
+                Ok(QueueReply::Count { messages, held, damaged })
             }
             QueueRequest::Count => Ok(QueueReply::NotAllowed),
             QueueRequest::Change { action, filter, after, dry_run } => {
@@ -100,32 +102,44 @@ impl Desk {
         filter: &Filter,
         after: Option<QueueId>,
     ) -> Result<Selected, StoreError> {
-        let Page { mut messages, next } = if filter.ids.is_empty() {
-            self.shared.store.page(after, PAGE).await?
+        let mut selected = if filter.ids.is_empty() {
+            let Page { messages, next } = self.shared.store.page(after, PAGE).await?;
+            Selected { messages, damaged: Vec::new(), next }
         } else {
-            self.named(&filter.ids, after).await?
+            self.named(filter, after).await?
         };
         let now = self.shared.clock.now();
-        messages.retain(|message| {
+        selected.messages.retain(|message| {
             self.authority.covers(&message.record.origin) && filter::fits(filter, message, now)
         });
-        Ok(Selected { messages, next })
+        Ok(selected)
     }
 
     /// The next few of the messages with these ids.
-    async fn named(&self, ids: &[QueueId], after: Option<QueueId>) -> Result<Page, StoreError> {
-        let mut ids: Vec<_> = ids.iter().copied().filter(|id| Some(*id) > after).collect();
+    async fn named(&self, filter: &Filter, after: Option<QueueId>) -> Result<Selected, StoreError> {
+        let only_ids = *filter == Filter { ids: filter.ids.clone(), ..Filter::default() };
+        let mut ids: Vec<_> = filter.ids.iter().copied().filter(|id| Some(*id) > after).collect();
         ids.sort_unstable();
         ids.dedup();
         let more = ids.len() > LOAD;
         ids.truncate(LOAD);
         let next = ids.last().copied().filter(|_| more);
-        Ok(Page { messages: self.shared.store.look(ids).await?, next })
+        let messages = self.shared.store.look(ids.clone()).await?;
+        let damaged = if only_ids { self.damaged(ids).await? } else { Vec::new() };
+        Ok(Selected { messages, damaged, next })
+    }
+
+    /// Which of these were set aside; whose they are cannot be told, so administrators only.
+    async fn damaged(&self, ids: Vec<QueueId>) -> Result<Vec<QueueId>, StoreError> {
+        match self.authority {
+            Authority::All => self.shared.store.damaged(ids).await,
+            Authority::Own(_) => Ok(Vec::new()),
+        }
     }
 
     /// As many as fit into one reply; the rest is for the next page.
     fn list(&self, selected: Selected) -> QueueReply {
-        let Selected { messages: queued, mut next } = selected;
+        let Selected { messages: queued, mut next, .. } = selected;
         let mut messages: Vec<Message> = Vec::with_capacity(queued.len());
         let mut weight = 0;
         for queued in queued {
@@ -142,16 +156,20 @@ impl Desk {
         QueueReply::Messages { messages, next }
     }
 
-    async fn show(&self, id: QueueId) -> Result<Option<Message>, StoreError> {
+    async fn show(&self, id: QueueId) -> Result<QueueReply, StoreError> {
         let found = self.shared.store.look(vec![id]).await?;
+        if found.is_empty() && !self.damaged(vec![id]).await?.is_empty() {
+            return Ok(QueueReply::Damaged);
+        }
         let own = found.first().filter(|it| self.authority.covers(&it.record.origin));
-        Ok(own.map(|queued| view::message(&self.shared, queued)))
+        let message = own.map(|queued| Box::new(view::message(&self.shared, queued)));
+        Ok(QueueReply::Message(message))
     }
 
     async fn change(
         &self,
         action: Action,
-        Selected { mut messages, next }: Selected,
+        Selected { mut messages, damaged, next }: Selected,
         dry_run: bool,
     ) -> Result<QueueReply, StoreError> {
         messages.retain(|message| match action {
@@ -159,7 +177,10 @@ impl Desk {
             Action::Release => message.record.held,
             Action::Delete => true,
         });
-        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        let mut ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        if action == Action::Delete {
+            ids.extend(damaged);
+        }
         if let Some(&first) = ids.first()
             && !dry_run
         {

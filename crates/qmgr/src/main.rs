@@ -25,12 +25,16 @@ async fn queue(mut house: House) -> Result<(), Error> {
     let submission = house.answers(Arrow::SubmissionToQmgr)?;
     let administrators = house.answers(Arrow::SupervisorToQmgr)?;
     let inbox = Inbox { wakes, called_back };
-    tokio::join!(
-        submission::serve(&shared, Arrow::MxToQmgr, mx, house.drain()),
-        submission::serve(&shared, Arrow::SubmissionToQmgr, submission, house.drain()),
-        admin::serve(&shared, administrators, house.drain()),
-        Active::new(Arc::clone(&shared)).run(inbox, house.drain()),
-    );
-    shared.close().await?;
-    Ok(())
+    let work = async {
+        tokio::join!(
+            submission::serve(&shared, Arrow::MxToQmgr, mx, house.drain()),
+            submission::serve(&shared, Arrow::SubmissionToQmgr, submission, house.drain()),
+            admin::serve(&shared, administrators, house.drain()),
+            Active::new(Arc::clone(&shared)).run(inbox, house.drain()),
+        )
+    };
+    tokio::select! {
+        _ = work => Ok(shared.close().await?),
+        () = shared.store.ended() => Err("the store's thread has ended".into()),
+    }
 }

@@ -44,8 +44,10 @@ pub enum Next {
     Waits(Due),
     /// Still due, but this destination was full.
     Parks(Destination),
-    /// Still due: the process is ending, or the store is.
+    /// Still due: it was held, the process is ending, or the store is out of order.
     Left,
+    /// What came of its attempts could not be stored. It would be delivered again and again.
+    Unstored,
 }
 
 /// A round in progress.
@@ -79,11 +81,16 @@ pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
     let held = content.as_ref().map_or(0, Bytes::len);
     let mut round =
         Round { shared, message, content, back: Vec::new(), again: None, full: None, left: false };
-    if let Err(error) = round.run().await {
-        tracing::error!("{id}: what came of its attempts is not stored: {error}");
-        round.left = true;
-    }
-    Report { id, next: round.next(), held }
+    let next = match round.run().await {
+        Ok(()) => round.next(),
+        Err(error) => {
+            tracing::error!(
+                "{id}: left alone until a restart: what came of it is not stored: {error}"
+            );
+            Next::Unstored
+        }
+    };
+    Report { id, next, held }
 }
 
 impl Round {

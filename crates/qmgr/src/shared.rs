@@ -33,7 +33,7 @@ pub struct Shared {
     wakes: mpsc::Sender<Wake>,
     /// The newest id.
     last_id: Mutex<QueueId>,
-    /// Messages in a round of attempts.
+    /// Messages in a round of attempts, or on their way to one.
     active: Mutex<HashMap<QueueId, Course>>,
 }
 
@@ -48,7 +48,7 @@ pub enum Course {
 /// What [`crate::active`] is told.
 #[derive(Debug)]
 pub enum Wake {
-    /// A message that was just made durable, and is due.
+    /// A message that was just made durable, is due, and was begun before that.
     Arrived(Arrived),
     /// There are rows of the due index from here on that may lie before those already seen.
     Due(Due),
@@ -81,8 +81,11 @@ impl Shared {
         tracing::info!(
             "the queue has {messages} messages, {held} held, {damaged} damaged; {swept} unfinished"
         );
+        let saved = saved(&store).await?;
+        // Messages that are gone by now had ids, too.
+        let last_id = QueueId::next(last_id, saved.last_seen.saturating_mul(1000));
         Ok(Self {
-            clock: Timepiece::start(saved(&store).await?),
+            clock: Timepiece::start(saved),
             router: router::read(house)?,
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
@@ -133,7 +136,8 @@ impl Shared {
         lock(&self.active).get(&id).copied()
     }
 
-    /// A round begins. False: one is in progress.
+    /// The message goes to a round, and nobody else takes it up from the due index. False: it was
+    /// on its way already. Of one that arrives this is said before it is durable.
     pub fn begin(&self, id: QueueId) -> bool {
         let mut active = lock(&self.active);
         let fresh = !active.contains_key(&id);
@@ -141,7 +145,7 @@ impl Shared {
         fresh
     }
 
-    /// A round has ended.
+    /// Its round has ended, or does not come about.
     pub fn end(&self, id: QueueId) {
         lock(&self.active).remove(&id);
     }

@@ -38,6 +38,10 @@ use request::{Answer, Read, Request};
 /// Requests that wait for the thread; then their callers wait.
 const WAITING: usize = 1024;
 
+/// Changes that are kept while the disk fails. No outcome may be among those beyond: there are
+/// fewer rounds of attempts than this, each with one change at a time.
+pub const CHANGES: usize = 4096;
+
 /// Messages that one [`Store::load`] takes: with content inside the database 4 MiB at most.
 pub const LOAD: usize = 64;
 
@@ -280,8 +284,8 @@ impl Store {
     /// dropping the wait does not undo it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: the database is damaged, or a thousand changes wait for a failed
-    /// disk already; [`StoreError::Closed`]. Then the messages will be tried again.
+    /// [`StoreError::Unavailable`]: the database is damaged, or [`CHANGES`] wait for a failed disk
+    /// already; [`StoreError::Closed`]. Then a restart tries the messages again.
     pub async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -325,6 +329,14 @@ impl Store {
         self.ask(|answer| Request::Read(Read::Page { after, limit, answer })).await
     }
 
+    /// Which of these, at most [`LOAD`], were set aside because they are damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn damaged(&self, ids: Vec<QueueId>) -> Result<Vec<QueueId>, StoreError> {
+        self.ask(|answer| Request::Read(Read::Damaged(ids, answer))).await
+    }
+
     /// # Errors
     /// [`StoreError`]
     pub async fn counts(&self) -> Result<Counts, StoreError> {
@@ -352,10 +364,20 @@ impl Store {
         let _closed = self.ask(Request::Close).await;
     }
 
+    /// Returns once the thread has ended: closed, or after a panic.
+    pub async fn ended(&self) {
+        self.requests.closed().await;
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        answered.await.unwrap_or_else(|_| {
+            if self.requests.is_closed() {
+                return Err(StoreError::Closed);
+            }
+            Err(StoreError::Unavailable("a part of the queue cannot be read".to_owned()))
+        })
     }
 }
 

@@ -148,7 +148,9 @@ impl Submitter {
 
     async fn submit(&mut self, new: NewMessage, arrived: Arrived) -> Result<(), Error> {
         let id = arrived.message.id;
+        self.shared.begin(id);
         if let Err(error) = self.shared.store.submit(new).await {
+            self.shared.end(id);
             return self.refuse(&error).await;
         }
         let told = self.connection.send(&Reply::Queued(id), b"", None).await;

@@ -20,7 +20,8 @@ const REMOTE: Duration = Duration::from_secs(4 * 3600);
 const LOCAL: Duration = Duration::from_secs(3600);
 
 /// Makes the attempt, and says how it ended for each of its recipients, in order. Empty: it was
-/// not made, because the message was held or deleted, or this process is ending.
+/// not made, because the message was held or deleted, the store is out of order, or this process
+/// is ending.
 pub(super) async fn make(
     shared: Arc<Shared>,
     claim: Claim,
@@ -40,7 +41,11 @@ pub(super) async fn make(
         Some(content) => Content::Inline(content),
         None => match read(&shared, &request).await {
             Ok(Some(content)) => content,
-            Ok(None) | Err(_) => return Vec::new(),
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                tracing::warn!("{}: its content cannot be read now: {error}", request.id);
+                return Vec::new();
+            }
         },
     };
     match ask(&shared, &request, content).await {

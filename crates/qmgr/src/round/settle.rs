@@ -53,15 +53,23 @@ impl Round {
         } else {
             store::Fate::Stays(update)
         };
-        self.shared.store.change(vec![Change { id: self.message.id, fate, enqueue }]).await?;
-        // Of a message that was deleted meanwhile nothing is told; the store knows.
-        let recalled = self.shared.course(self.message.id) == Some(Course::Recalled);
-        for arrived in born {
-            let row = Due { at: arrived.message.record.due, id: arrived.message.id };
-            let wake = if recalled { Wake::Due(row) } else { Wake::Arrived(arrived) };
-            self.shared.wake(wake).await;
+        let Self { shared, message, .. } = self;
+        for arrived in &born {
+            shared.begin(arrived.message.id);
         }
-        Ok(())
+        let changed = shared.store.change(vec![Change { id: message.id, fate, enqueue }]).await;
+        // Of a message that was deleted meanwhile nothing is told; the store knows.
+        let recalled = shared.course(message.id) == Some(Course::Recalled);
+        for arrived in born {
+            if recalled || changed.is_err() {
+                let row = Due { at: arrived.message.record.due, id: arrived.message.id };
+                shared.end(row.id);
+                shared.wake(Wake::Due(row)).await;
+            } else {
+                shared.wake(Wake::Arrived(arrived)).await;
+            }
+        }
+        changed
     }
 
     /// The messages that tell of it.

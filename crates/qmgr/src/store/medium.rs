@@ -32,12 +32,14 @@ pub trait Medium: Send + 'static {
 #[derive(Debug)]
 pub struct DatabaseFile {
     directory: PathBuf,
+    /// It was there: should it vanish, an empty one must not take its place.
+    known: bool,
 }
 
 impl DatabaseFile {
     #[must_use]
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), known: false }
     }
 
     /// A database under another name first, so that `queue.redb` is never half made.
@@ -58,12 +60,13 @@ impl DatabaseFile {
 impl Medium for DatabaseFile {
     fn open(&mut self) -> Result<Database, OpenError> {
         let path = self.path();
-        match path.try_exists() {
-            Ok(true) => {}
-            Ok(false) => return self.make(),
+        let database = match path.try_exists() {
+            Ok(false) if !self.known => self.make()?,
+            Ok(_) => unpanicked(&path, || Ok(Builder::new().set_cache_size(CACHE).open(&path)?))?,
             Err(error) => return Err(OpenError::io(&path, error)),
-        }
-        unpanicked(&path, || Ok(Builder::new().set_cache_size(CACHE).open(&path)?))
+        };
+        self.known = true;
+        Ok(database)
     }
 
     fn size(&self) -> u64 {
@@ -131,8 +134,8 @@ impl fmt::Display for OpenError {
             }
             Self::NotAQueue { path, why } => write!(
                 f,
-                "{}: {why}; nothing was changed. Restore it from a backup, or move it away and \
-                 start with an empty queue",
+                "{}: {why}; nothing was changed. Restore it from a backup, or move its whole \
+                 directory away and start with an empty queue",
                 path.display()
             ),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),

@@ -53,6 +53,7 @@ impl Reader<'_> {
                 drop(answer.send(self.due(after, limit).map_err(unavailable)));
             }
             Read::Page { after, limit, answer } => drop(answer.send(self.page(after, limit))),
+            Read::Damaged(ids, answer) => drop(answer.send(self.set_aside(ids))),
             Read::Counts(answer) => drop(answer.send(self.view.counts().map_err(unavailable))),
             Read::Meta(key, answer) => {
                 let value = self.view.meta.get(key.key());
@@ -60,6 +61,16 @@ impl Reader<'_> {
                 drop(answer.send(value.map_err(unavailable)));
             }
         }
+    }
+
+    /// Those of `ids` that were set aside.
+    fn set_aside(&self, ids: Vec<QueueId>) -> Result<Vec<QueueId>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids.into_iter().take(LOAD) {
+            let row = self.view.damaged.get(id.number()).map_err(unavailable)?;
+            found.extend(row.map(|_| id));
+        }
+        Ok(found)
     }
 
     /// What is there of `ids`; what is damaged is noted and left out.

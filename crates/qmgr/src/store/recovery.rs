@@ -12,11 +12,9 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use super::medium::{Medium, OpenError};
 use super::request::{Answer, EncodedChange, EncodedFate, Request};
 use super::writer::{Batch, Fault, Writer};
-use super::{StoreError, WAITING};
+use super::{CHANGES, StoreError};
 use crate::spool::SpoolFile;
 
-/// Changes that are kept while the disk fails; attempts under way are fewer.
-const MOST: usize = WAITING;
 /// Between two tries to open the database, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -152,7 +150,7 @@ impl<M: Medium> Writer<M> {
         loop {
             match waiting.try_recv() {
                 Ok(Request::Close(answer)) => return Waited::Closed(answer),
-                Ok(Request::Change(changes, answer)) if self.kept.changes.len() < MOST => {
+                Ok(Request::Change(changes, answer)) if self.kept.changes.len() < CHANGES => {
                     self.kept.changes.push_back((changes, Some(answer)));
                 }
                 Ok(request) => request.refuse(&self.out_of_order()),

@@ -27,6 +27,7 @@ pub(super) enum Read {
     Look(Vec<QueueId>, Answer<Vec<Queued>>),
     Due { after: Option<Due>, limit: usize, answer: Answer<Vec<Due>> },
     Page { after: Option<QueueId>, limit: usize, answer: Answer<Page> },
+    Damaged(Vec<QueueId>, Answer<Vec<QueueId>>),
     Counts(Answer<Counts>),
     Meta(Meta, Answer<Option<u64>>),
 }
@@ -62,6 +63,7 @@ impl Read {
             Self::Look(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Due { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Page { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Damaged(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Counts(answer) => drop(answer.send(Err(error.clone()))),
             Self::Meta(_, answer) => drop(answer.send(Err(error.clone()))),
         }

@@ -1,5 +1,7 @@
 //! Opening: makes the tables, takes back what can be read again, removes files of no message.
 
+use std::time::{Duration, Instant};
+
 use envelope::QueueId;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
@@ -13,6 +15,11 @@ use crate::spool::Spool;
 /// What a message takes in the database at most, but for many recipients: it tells without a
 /// search that a large file holds little.
 const LARGEST: u64 = 80 * 1024;
+
+/// How long a predecessor may hold the file: it ends within a second of its supervisor.
+const PREDECESSOR: Duration = Duration::from_secs(2);
+/// Between two looks whether it is gone.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl<M: Medium> Writer<M> {
     /// Opens the queue. On a full disk with the help of the reserve.
@@ -35,13 +42,23 @@ impl<M: Medium> Writer<M> {
     }
 
     fn open_whole(&mut self) -> Result<Opened, OpenError> {
-        let database = self.medium.open()?;
+        let database = self.open_free()?;
         let opened = unpanicked(&self.medium.path(), || {
             prepare(&database, &self.spool)?;
             survey(&database, &self.spool)
         })?;
         self.database = Some(database);
         Ok(opened)
+    }
+
+    fn open_free(&mut self) -> Result<Database, OpenError> {
+        let until = Instant::now() + PREDECESSOR;
+        loop {
+            match self.medium.open() {
+                Err(OpenError::InUse(_)) if Instant::now() < until => std::thread::sleep(PAUSE),
+                opened => return opened,
+            }
+        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! What a caller of the store may rely on, without faults.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use envelope::{Address, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 
 use super::{
-    Change, Content, Counts, Due, Fate, Meta, NewMessage, OpenError, Opened, Options, Store,
-    StoreError, Update,
+    Change, Content, Counts, DatabaseFile, Due, Fate, Medium, Meta, NewMessage, OpenError, Opened,
+    Options, Store, StoreError, Update,
 };
 use crate::record::{MessageRecord, RecipientRecord};
 
@@ -218,6 +218,7 @@ fn a_damaged_record_is_set_aside_and_the_others_go_on() {
         assert_eq!(all_due(&store).await, [due(1001, 1), due(1003, 3)]);
         let counts = store.counts().await.unwrap();
         assert_eq!((counts.messages, counts.damaged), (2, 1));
+        assert_eq!(store.damaged(vec![id(1), id(2), id(4)]).await, Ok(vec![id(2)]));
         store.close().await;
 
         // The release that can read it comes back.
@@ -302,6 +303,65 @@ fn a_queue_in_use_is_not_opened_twice() {
         let _first = open(place.path()).await;
         let error = Store::open(place.path(), OPTIONS).await.unwrap_err();
         assert!(matches!(error, OpenError::InUse(_)), "{error}");
+    });
+}
+
+#[test]
+fn a_queue_that_is_given_up_is_waited_for() {
+    run(async || {
+        let place = tempfile::tempdir().unwrap();
+        let (first, _) = open(place.path()).await;
+        let second = tokio::spawn({
+            let place = place.path().to_owned();
+            async move { Store::open(&place, OPTIONS).await.map(|(_, opened)| opened) }
+        });
+        tokio::task::yield_now().await;
+        first.submit(message(1, &["a@x"])).await.unwrap();
+        first.close().await;
+        assert_eq!(second.await.unwrap().unwrap().counts.messages, 1);
+    });
+}
+
+#[test]
+fn a_queue_that_vanishes_is_not_made_anew() {
+    let place = tempfile::tempdir().unwrap();
+    let mut medium = DatabaseFile::new(place.path());
+    drop(medium.open().unwrap());
+    fs::remove_file(medium.path()).unwrap();
+    assert!(matches!(medium.open(), Err(OpenError::Io { .. })));
+    assert!(!medium.path().exists());
+}
+
+/// A medium that panics when it is measured while there is a file `panic`.
+struct Fragile(DatabaseFile);
+
+impl Medium for Fragile {
+    fn open(&mut self) -> Result<Database, OpenError> {
+        self.0.open()
+    }
+
+    fn size(&self) -> u64 {
+        assert!(!self.path().with_file_name("panic").exists(), "as the test wants");
+        self.0.size()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path()
+    }
+}
+
+#[test]
+fn a_thread_that_panics_is_noticed() {
+    run(async || {
+        let place = tempfile::tempdir().unwrap();
+        let medium = Fragile(DatabaseFile::new(place.path()));
+        let (store, _) = Store::open_on(medium, place.path(), OPTIONS).await.unwrap();
+        store.submit(message(1, &["a@x"])).await.unwrap();
+        fs::write(place.path().join("panic"), b"").unwrap();
+        // The queue runs empty, and is measured.
+        store.change(vec![retired(1)]).await.unwrap();
+        store.ended().await;
+        assert_eq!(store.counts().await, Err(StoreError::Closed));
     });
 }
 

@@ -9,7 +9,7 @@ use redb::{Database, Durability, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::apply::Effects;
-use super::medium::{Medium, OpenError};
+use super::medium::{Medium, OpenError, unpanicked};
 use super::read::Reader;
 use super::recovery::Kept;
 use super::request::{Answer, EncodedChange, EncodedFate, Read, Request, Rows};
@@ -140,19 +140,8 @@ impl<M: Medium> Writer<M> {
         let Some(database) = self.database.as_ref().filter(|_| !reads.is_empty()) else {
             return Vec::new();
         };
-        let view = database.begin_read().map_err(redb::Error::from);
-        match view.and_then(|transaction| Ok(View::open(&transaction)?)) {
-            Ok(view) => {
-                let mut reader = Reader { view: &view, spool: &self.spool, damaged: Vec::new() };
-                reads.into_iter().for_each(|read| reader.answer(read));
-                reader.damaged
-            }
-            Err(error) => {
-                let error = StoreError::Unavailable(error.to_string());
-                reads.into_iter().for_each(|read| read.refuse(&error));
-                Vec::new()
-            }
-        }
+        // redb may panic on a damaged file; whoever has no answer then is told so.
+        catch_unwind(AssertUnwindSafe(|| answer(database, &self.spool, reads))).unwrap_or_default()
     }
 
     /// One transaction, durable when it returns.
@@ -191,7 +180,8 @@ impl<M: Medium> Writer<M> {
             return;
         }
         let Some(database) = &mut self.database else { return };
-        if let Err(error) = database.compact() {
+        let compacted = unpanicked(&self.medium.path(), || Ok(database.compact()?));
+        if let Err(error) = compacted {
             tracing::warn!("the queue file cannot be compacted: {error}");
             self.database = None;
         }
@@ -231,6 +221,23 @@ fn gather(waiting: &mut mpsc::Receiver<Request>) -> Option<Batch> {
     }
     batch.take(next);
     Some(batch)
+}
+
+/// Answers from one moment's tables, and tells which messages turned out to be damaged.
+fn answer(database: &Database, spool: &Spool, reads: Vec<Read>) -> Vec<QueueId> {
+    let view = database.begin_read().map_err(redb::Error::from);
+    match view.and_then(|transaction| Ok(View::open(&transaction)?)) {
+        Ok(view) => {
+            let mut reader = Reader { view: &view, spool, damaged: Vec::new() };
+            reads.into_iter().for_each(|read| reader.answer(read));
+            reader.damaged
+        }
+        Err(error) => {
+            let error = StoreError::Unavailable(error.to_string());
+            reads.into_iter().for_each(|read| read.refuse(&error));
+            Vec::new()
+        }
+    }
 }
 
 fn transact(database: &Database, batch: &Batch) -> Result<Effects, Fault> {

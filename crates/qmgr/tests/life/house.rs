@@ -150,9 +150,14 @@ impl Agent {
         asked.expect("an attempt").unwrap()
     }
 
+    /// An attempt that waits already.
+    pub(crate) fn asked_now(&mut self) -> Option<Asked> {
+        self.requests.try_recv().ok()
+    }
+
     /// Is no attempt waiting?
     pub(crate) fn is_idle(&mut self) -> bool {
-        self.requests.try_recv().is_err()
+        self.asked_now().is_none()
     }
 }
 

@@ -3,11 +3,13 @@
 #[cfg(test)]
 mod house;
 
+use std::collections::HashSet;
 use std::os::unix::fs::FileExt as _;
 
 use envelope::{Notify, Origin, Return, Status};
 use house::{Ground, PATIENCE, envelope, run};
-use ipc::admin::{Action, QueueReply, QueueRequest, State};
+use ipc::Connection;
+use ipc::admin::{Action, Filter, QueueReply, QueueRequest, State};
 use ipc::delivery::Destination;
 use ipc::submission::{Reply, Submit};
 
@@ -280,6 +282,47 @@ fn what_finds_no_room_is_taken_up_later() {
 }
 
 #[test]
+fn what_is_found_in_the_index_while_it_arrives_is_attempted_once() {
+    run(async {
+        // More replies than a socket holds: one message is durable, and its submitter not told.
+        const MESSAGES: usize = 1000;
+        let mut house = Ground::new().build().await;
+        let fd = house.mx.open().await.unwrap().connection.into_fd().unwrap();
+        let mut replies = Connection::from_fd(fd.try_clone().unwrap()).unwrap();
+        let mut requests = Connection::from_fd(fd).unwrap();
+        tokio::spawn(async move {
+            for i in 0..MESSAGES {
+                let envelope = envelope("ann@from.test", &[&format!("bob@to{i}.test")]);
+                let request = Submit::Whole { envelope, id_at: None };
+                requests.send(&request, CONTENT, None).await.unwrap();
+            }
+        });
+        let mut seen = HashSet::new();
+        let mut attempted = |asked: house::Asked| {
+            assert!(seen.insert(asked.attempt.id), "{} is attempted twice", asked.attempt.id);
+            asked.delivered();
+            seen.len()
+        };
+        // The due index is read again and again.
+        for _ in 0..200 {
+            let filter = Filter::default();
+            let action = Action::Retry;
+            house.ask(&QueueRequest::Change { action, filter, after: None, dry_run: false }).await;
+            while let Some(asked) = house.remote.asked_now() {
+                attempted(asked);
+            }
+        }
+        for _ in 0..MESSAGES {
+            let reply = replies.receive_within::<Reply>(PATIENCE).await.unwrap().head;
+            assert!(matches!(reply, Reply::Queued(_)), "{reply:?}");
+        }
+        while attempted(house.remote.asked().await) < MESSAGES {}
+        house.until_empty().await;
+        assert!(house.remote.is_idle());
+    });
+}
+
+#[test]
 fn a_dead_next_hop_is_left_alone() {
     run(async {
         let mut ground = Ground::new();
@@ -317,7 +360,7 @@ fn held_mail_waits_for_its_release() {
         assert_eq!(house.change(Action::Hold).await, 1);
         assert_eq!(house.change(Action::Retry).await, 0);
         let counts = house.ask(&QueueRequest::Count).await;
-        assert_eq!(counts, QueueReply::Count { messages: 1, held: 1 });
+        assert_eq!(counts, QueueReply::Count { messages: 1, held: 1, damaged: 0 });
         assert_eq!(house.change(Action::Release).await, 1);
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Waiting).await;
