@@ -31,6 +31,9 @@ const PREFIX: usize = 8;
 const HAS_DESCRIPTOR: u32 = 1 << 31;
 /// Read at a time; a 4 KiB message with its envelope comes in one piece.
 const CHUNK: usize = 16 * 1024;
+/// Descriptors that wait for their frames: that of a frame of which more is to come, and that of
+/// the frame after it, which ends a read.
+const MAX_DESCRIPTORS: usize = 2;
 
 /// One end of a socketpair, carrying frames both ways.
 #[derive(Debug)]
@@ -201,6 +204,9 @@ impl Connection {
             let _ = self.stream.try_io(Interest::READABLE, nothing);
         }
         self.descriptors.extend(descriptor);
+        if self.descriptors.len() > MAX_DESCRIPTORS {
+            return Err(Error::PeerMisbehaved("descriptors that belong to no frame"));
+        }
         if length == 0 { Err(Error::PeerGone) } else { Ok(()) }
     }
 }
@@ -352,6 +358,43 @@ mod tests {
                 assert!(matches!(result, Err(Error::PeerMisbehaved(_))), "{bytes:?}: {result:?}");
             });
         }
+    }
+
+    #[test]
+    fn descriptors_without_a_frame_are_not_collected() {
+        run(async {
+            let (left, mut right) = two();
+            let (_, given) = std::os::unix::net::UnixStream::pair().unwrap();
+            let frame = [&1_u32.to_le_bytes()[..], &[0; 4], &[7]].concat();
+            let mut taken = 0;
+            let end = loop {
+                write_once(&left.stream, &frame, b"", Some(given.as_fd())).unwrap();
+                match right.receive::<u8>().await {
+                    Ok(frame) => assert!(frame.descriptor.is_none()),
+                    Err(error) => break error,
+                }
+                taken += 1;
+            };
+            assert!(matches!(end, Error::PeerMisbehaved(_)), "{end}");
+            assert_eq!(taken, MAX_DESCRIPTORS);
+        });
+    }
+
+    #[test]
+    fn many_frames_with_descriptors_may_wait() {
+        run(async {
+            let (mut left, mut right) = two();
+            let (_, given) = std::os::unix::net::UnixStream::pair().unwrap();
+            for number in 0..100_u8 {
+                let body = vec![0; usize::from(number)];
+                left.send(&number, &body, Some(given.as_fd())).await.unwrap();
+                left.send(&number, &body, None).await.unwrap();
+            }
+            for number in 0..100_u8 {
+                assert!(right.receive::<u8>().await.unwrap().descriptor.is_some(), "{number}");
+                assert!(right.receive::<u8>().await.unwrap().descriptor.is_none(), "{number}");
+            }
+        });
     }
 
     #[test]
