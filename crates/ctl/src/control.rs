@@ -65,6 +65,7 @@ impl Control {
             QueueReply::Fault(why) => Err(Failure::new(Exit::TempFail, why)),
             reply @ (QueueReply::Messages { .. }
             | QueueReply::Message(_)
+            | QueueReply::Damaged
             | QueueReply::Count { .. }
             | QueueReply::Changed { .. }) => Ok(reply),
         }

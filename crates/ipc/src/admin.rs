@@ -128,9 +128,13 @@ pub enum QueueReply {
     },
     /// `None`: not there, or not this user's.
     Message(Option<Box<Message>>),
+    /// It cannot be read and is set aside, for a release that can; `Delete` of its id forgets it.
+    Damaged,
     Count {
         messages: u64,
         held: u64,
+        /// Beside `messages`: set aside because they cannot be read.
+        damaged: u64,
     },
     Changed {
         ids: Vec<QueueId>,

@@ -11,7 +11,7 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::Drain;
+use daemon::{Drain, Places};
 use envelope::QueueId;
 use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Welcome};
 use ipc::{Connection, Error, Incoming};
@@ -22,18 +22,21 @@ use crate::shared::{Shared, Wake, rethrow};
 use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError, Update};
 use authority::{Authority, Visitor};
 
-/// Administrators at a time; further ones wait.
+/// Administrators at a time; further ones are sent away.
 const CONNECTIONS: usize = 64;
+/// Of one user.
+const OF_USER: usize = 8;
 /// Silence after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Serves everyone whom the supervisor hands on, until the process drains.
 pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drain) {
     let mut visits = JoinSet::new();
+    let places = Places::new(CONNECTIONS, OF_USER);
     loop {
         tokio::select! {
-            connection = incoming.next(), if visits.len() < CONNECTIONS => {
-                visits.spawn(visit(Arc::clone(shared), connection));
+            connection = incoming.next() => {
+                visits.spawn(visit(Arc::clone(shared), connection, places.clone()));
             }
             Some(ended) = visits.join_next() => match ended {
                 Ok(Ok(()) | Err(Error::PeerGone | Error::TimedOut)) => {}
@@ -45,8 +48,16 @@ pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drai
     }
 }
 
-async fn visit(shared: Arc<Shared>, mut connection: Connection) -> Result<(), Error> {
+async fn visit(
+    shared: Arc<Shared>,
+    mut connection: Connection,
+    places: Places,
+) -> Result<(), Error> {
     let (uid, config) = (connection.peer()?.uid(), Arc::clone(&shared.config));
+    let Some(_place) = places.take(uid) else {
+        let no = Welcome::No("you have too many connections already".to_owned());
+        return connection.send(&no, b"", None).await;
+    };
     let visitor = spawn_blocking(move || Visitor::find(uid, &config)).await;
     let Visitor { authority, name } = visitor.map_err(std::io::Error::other)?;
     let desk = Desk { shared, authority, name };

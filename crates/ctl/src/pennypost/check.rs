@@ -47,7 +47,7 @@ impl Check {
             }
             Err(report) => findings.extend(of_configuration(&report)),
         }
-        findings.extend(wait(queue(site)).err().map(about_queue));
+        findings.extend(wait(queue(site)).map_or_else(|why| Some(about_queue(why)), about_damaged));
         let mut out = io::stdout().lock();
         for finding in &findings {
             if self.json {
@@ -82,13 +82,21 @@ fn about_queue(failure: Failure) -> Finding {
     Finding::notice(problem, "check again once it runs")
 }
 
-/// Asks whether the queue can be read.
-async fn queue(site: &Site) -> Result<(), Failure> {
+fn about_damaged(damaged: u64) -> Option<Finding> {
+    let problem = format!("the queue: messages that cannot be read, and are set aside: {damaged}");
+    let remedy = "\"set aside\" in the log names them; install the release that wrote them again, or \
+                  \"pennypost queue delete ID\"";
+    (damaged > 0).then(|| Finding::warning(problem, remedy))
+}
+
+/// Asks whether the queue can be read, and how many of its messages cannot.
+async fn queue(site: &Site) -> Result<u64, Failure> {
     let mut queue = Control::open(site, Hello::Queue).await?;
     match queue.queue(&QueueRequest::Count).await? {
-        QueueReply::Count { .. } => Ok(()),
+        QueueReply::Count { damaged, .. } => Ok(damaged),
         QueueReply::Messages { .. }
         | QueueReply::Message(_)
+        | QueueReply::Damaged
         | QueueReply::Changed { .. }
         | QueueReply::NotAllowed
         | QueueReply::Fault(_) => Err(misunderstood()),

@@ -236,8 +236,14 @@ fn entry(message: &Message, now: i64, out: &mut impl Write) -> io::Result<()> {
 
 impl Show {
     async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
-        let QueueReply::Message(message) = queue.queue(&QueueRequest::Show(self.id)).await? else {
-            return Err(misunderstood());
+        let message = match queue.queue(&QueueRequest::Show(self.id)).await? {
+            QueueReply::Message(message) => message,
+            QueueReply::Damaged => return Err(damaged(self.id)),
+            QueueReply::Messages { .. }
+            | QueueReply::Count { .. }
+            | QueueReply::Changed { .. }
+            | QueueReply::NotAllowed
+            | QueueReply::Fault(_) => return Err(misunderstood()),
         };
         let message = message.ok_or_else(|| {
             let text =
@@ -251,13 +257,23 @@ impl Show {
     }
 }
 
+fn damaged(id: QueueId) -> Failure {
+    let text = format!(
+        "{id} is damaged and set aside: a release that can read it takes it up again, \
+         \"pennypost queue delete {id}\" forgets it"
+    );
+    Failure::new(Exit::DataErr, text)
+}
+
 impl Count {
     async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
-        let QueueReply::Count { messages, held } = queue.queue(&QueueRequest::Count).await? else {
+        let reply = queue.queue(&QueueRequest::Count).await?;
+        let QueueReply::Count { messages, held, damaged } = reply else {
             return Err(misunderstood());
         };
         if self.json {
-            return Ok(json_line(&json!({ "messages": messages, "held": held }), out)?);
+            let object = json!({ "messages": messages, "held": held, "damaged": damaged });
+            return Ok(json_line(&object, out)?);
         }
         Ok(writeln!(out, "{messages}")?)
     }

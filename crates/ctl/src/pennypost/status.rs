@@ -23,8 +23,15 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-/// Messages in the queue and how many of them are held.
-type Count = (u64, u64);
+/// Messages in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    messages: u64,
+    /// Of these.
+    held: u64,
+    /// Beside these.
+    damaged: u64,
+}
 
 impl StatusArgs {
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
@@ -59,9 +66,10 @@ pub(super) fn stop(site: &Site) -> Result<Exit, Failure> {
 async fn count(site: &Site) -> Result<Count, Failure> {
     let mut queue = Control::open(site, Hello::Queue).await?;
     match queue.queue(&QueueRequest::Count).await? {
-        QueueReply::Count { messages, held } => Ok((messages, held)),
+        QueueReply::Count { messages, held, damaged } => Ok(Count { messages, held, damaged }),
         QueueReply::Messages { .. }
         | QueueReply::Message(_)
+        | QueueReply::Damaged
         | QueueReply::Changed { .. }
         | QueueReply::NotAllowed
         | QueueReply::Fault(_) => Err(misunderstood()),
@@ -86,7 +94,11 @@ fn write_table(
     writeln!(out, "\nLISTENER")?;
     system.listeners.iter().try_for_each(|listener| writeln!(out, "{listener}"))?;
     match count {
-        Ok((messages, held)) => writeln!(out, "\nQUEUE\nmessages: {messages}, held: {held}"),
+        Ok(Count { messages, held, damaged }) => {
+            write!(out, "\nQUEUE\nmessages: {messages}, held: {held}")?;
+            let hint = "set aside because they are damaged (see pennypost check)";
+            if *damaged > 0 { writeln!(out, ", {hint}: {damaged}") } else { writeln!(out) }
+        }
         Err(failure) => writeln!(out, "\nQUEUE\nnot known: {failure}"),
     }
 }
@@ -107,8 +119,11 @@ fn write_json(system: &SystemStatus, count: Option<Count>, out: &mut impl Write)
     for listener in &system.listeners {
         json_line(&json!({ "kind": "listener", "address": listener }), out)?;
     }
-    let (messages, held) = count.unzip();
-    json_line(&json!({ "kind": "queue", "messages": messages, "held": held }), out)
+    let object = json!({
+        "kind": "queue", "messages": count.map(|count| count.messages),
+        "held": count.map(|count| count.held), "damaged": count.map(|count| count.damaged),
+    });
+    json_line(&object, out)
 }
 
 #[cfg(test)]
@@ -129,6 +144,10 @@ mod tests {
         }
     }
 
+    fn count(damaged: u64) -> Count {
+        Count { messages: 12, held: 1, damaged }
+    }
+
     fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut out = Vec::new();
         write(&mut out).unwrap();
@@ -137,7 +156,7 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let shown = text(|out| write_table(&system(), &Ok((12, 1)), 4640, out));
+        let shown = text(|out| write_table(&system(), &Ok(count(0)), 4640, out));
         assert_eq!(
             shown,
             "Pennypost 0.1.0 on mail.x.test, up 1h 0m, configuration 1\n\n\
@@ -147,6 +166,8 @@ mod tests {
              LISTENER\n127.0.0.1:25 (mx)\n\n\
              QUEUE\nmessages: 12, held: 1\n"
         );
+        let shown = text(|out| write_table(&system(), &Ok(count(2)), 4640, out));
+        assert!(shown.contains("held: 1, set aside because they are damaged"), "{shown}");
     }
 
     #[test]

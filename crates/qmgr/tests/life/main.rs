@@ -158,6 +158,26 @@ fn a_restart_forgets_nothing() {
 }
 
 #[test]
+fn a_successor_is_ready_once_it_has_the_queue() {
+    run(async {
+        const MESSAGES: usize = 100;
+        let ground = Ground::new();
+        let first = ground.build().await;
+        let die = async {
+            for _ in 0..MESSAGES {
+                first.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
+            }
+            first.kill();
+        };
+        let (mut second, ()) = tokio::join!(ground.build(), die);
+        for _ in 0..MESSAGES {
+            second.remote.asked().await.delivered();
+        }
+        second.until_empty().await;
+    });
+}
+
+#[test]
 fn draining_ends_cleanly_and_leaves_the_rest_in_the_queue() {
     run(async {
         let ground = Ground::new();
@@ -203,6 +223,36 @@ fn long_content_is_streamed_and_passed_on_as_a_file() {
         assert!(content.starts_with(format!("{id}xxx").as_bytes()));
         asked.delivered();
         house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_message_that_lost_its_file_is_set_aside_until_it_is_deleted() {
+    run(async {
+        let ground = Ground::new();
+        let mut house = ground.build().await;
+        let envelope = envelope("ann@from.test", &["bob@to.test"]);
+        let begin = Submit::Begin { envelope, id_at: None, declared_size: None };
+        let mut lent = house.mx.open().await.unwrap();
+        let piece = vec![b'x'; ipc::MAX_BODY];
+        let reply: Reply = lent.connection.call(&begin, &piece, None, PATIENCE).await.unwrap().head;
+        assert_eq!(reply, Reply::Continue);
+        let reply = lent.connection.call(&Submit::End, b"", None, PATIENCE).await.unwrap().head;
+        let Reply::Queued(id) = reply else { panic!("{reply:?}") };
+        let asked = house.remote.asked().await;
+        let file = ground.config.paths.queue.join("content").join(id.to_string());
+        std::fs::remove_file(file).unwrap();
+        asked.deferred();
+        house.until_empty().await;
+        let count = |damaged| QueueReply::Count { messages: 0, held: 0, damaged };
+        assert_eq!(house.ask(&QueueRequest::Count).await, count(1));
+        assert_eq!(house.ask(&QueueRequest::Show(id)).await, QueueReply::Damaged);
+        let (action, filter) = (Action::Delete, Filter { ids: vec![id], ..Filter::default() });
+        let delete = QueueRequest::Change { action, filter, after: None, dry_run: false };
+        let deleted = QueueReply::Changed { ids: vec![id], next: None };
+        assert_eq!(house.ask(&delete).await, deleted);
+        assert_eq!(house.ask(&QueueRequest::Count).await, count(0));
+        assert_eq!(house.ask(&QueueRequest::Show(id)).await, QueueReply::Message(None));
     });
 }
 
