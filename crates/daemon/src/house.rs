@@ -12,7 +12,7 @@ use std::time::Duration;
 use config::Config;
 use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Arrow, Client, Connection, Door, Frame, Incoming, Renewal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{Drain, log};
 
@@ -34,6 +34,7 @@ pub struct House {
     clients: HashMap<Arrow, Client>,
     incoming: HashMap<Arrow, Incoming>,
     drain: Drain,
+    ready: Arc<Notify>,
 }
 
 /// A listening TCP socket, non-blocking.
@@ -79,6 +80,11 @@ impl House {
         Ok(read.table)
     }
 
+    /// Tells the supervisor that the process works: all that could fail at its start is done.
+    pub fn ready(&self) {
+        self.ready.notify_one();
+    }
+
     /// The wish to end.
     #[must_use]
     pub fn drain(&self) -> Drain {
@@ -118,8 +124,7 @@ where
     let control = std::io::stdin().as_fd().try_clone_to_owned()?;
     let mut moving_in = MovingIn::new(Connection::from_fd(control)?);
     let house = moving_in.take_everything(name).await?;
-    let generation = house.generation;
-    let mut control = moving_in.settle(generation).await?;
+    let mut control = moving_in.settle(&house);
     let story = story(house);
     tokio::pin!(story);
     tokio::select! {
@@ -189,6 +194,7 @@ impl MovingIn {
             clients: std::mem::take(&mut self.clients),
             incoming: std::mem::take(&mut self.incoming),
             drain: self.drain.1.clone(),
+            ready: Arc::default(),
         })
     }
 
@@ -231,11 +237,11 @@ impl MovingIn {
         Ok(())
     }
 
-    /// Reports that the process is ready, and leaves what listens to the supervisor from now on.
-    async fn settle(self, generation: u64) -> Result<Control, Error> {
-        let Self { mut control, ends, drain, .. } = self;
-        control.send(&Report::Ready { generation }, b"", None).await?;
-        Ok(Control { control, ends, drain: drain.0 })
+    /// Leaves what listens to the supervisor from now on.
+    fn settle(self, house: &House) -> Control {
+        let Self { control, ends, drain, .. } = self;
+        let (generation, ready) = (house.generation, Arc::clone(&house.ready));
+        Control { control, ends, drain: drain.0, generation, ready }
     }
 }
 
@@ -244,13 +250,25 @@ struct Control {
     control: Connection,
     ends: Ends,
     drain: watch::Sender<bool>,
+    generation: u64,
+    /// The story says that it is.
+    ready: Arc<Notify>,
 }
 
 impl Control {
     /// Follows the supervisor until it is gone.
     async fn listen(&mut self) {
         loop {
-            let frame = match self.control.receive::<Push>().await {
+            let received = tokio::select! {
+                received = self.control.receive::<Push>() => received,
+                () = self.ready.notified() => {
+                    let ready = Report::Ready { generation: self.generation };
+                    // A supervisor that is gone is seen by the next look.
+                    let _ = self.control.send(&ready, b"", None).await;
+                    continue;
+                }
+            };
+            let frame = match received {
                 Ok(frame) => frame,
                 Err(ipc::Error::PeerGone) => return,
                 Err(error) => {

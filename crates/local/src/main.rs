@@ -33,6 +33,7 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
     let mut idle = tokio::time::interval(processes::IDLE);
     idle.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut serving = JoinSet::new();
+    house.ready();
     loop {
         tokio::select! {
             connection = attempts.next(), if serving.len() < MAX_CONNECTIONS => {

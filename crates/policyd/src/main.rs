@@ -25,6 +25,7 @@ async fn answer(mut house: House) -> Result<(), daemon::Error> {
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
     let mut submission = house.answers(Arrow::SubmissionToPolicyd)?;
     let mut drain = house.drain();
+    house.ready();
     loop {
         let (connection, trust) = tokio::select! {
             connection = mx.next() => (connection, Trust::Network),

@@ -24,6 +24,7 @@ async fn queue(mut house: House) -> Result<(), Error> {
     let mx = house.answers(Arrow::MxToQmgr)?;
     let submission = house.answers(Arrow::SubmissionToQmgr)?;
     let administrators = house.answers(Arrow::SupervisorToQmgr)?;
+    house.ready();
     let inbox = Inbox { wakes, called_back };
     let work = async {
         tokio::join!(

@@ -35,6 +35,7 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
     let mut incoming = house.answers(Arrow::QmgrToRemote)?;
     let mut drain = house.drain();
     let mut serving = JoinSet::new();
+    house.ready();
     loop {
         tokio::select! {
             connection = incoming.next() => {

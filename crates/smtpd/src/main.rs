@@ -59,6 +59,7 @@ async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     if role == Role::Submission {
         tokio::spawn(listen::until_drained(pickup::watch(Arc::clone(&room)), drain.clone()));
     }
+    house.ready();
     drain.begun().await;
     guests.gone().await;
     Ok(())

@@ -38,6 +38,7 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
         let listener = TcpListener::from_std(socket.listener)?;
         tokio::spawn(serve(listener, house.asks(MxToQmgr)?));
     }
+    house.ready();
     house.drain().begun().await;
     Ok(())
 }
