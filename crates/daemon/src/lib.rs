@@ -20,7 +20,9 @@ mod admins;
 mod drain;
 mod house;
 pub mod log;
+mod places;
 
 pub use admins::is_admin;
 pub use drain::Drain;
 pub use house::{Error, House, TcpSocket, run};
+pub use places::{Place, Places};

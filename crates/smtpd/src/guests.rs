@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::{Config, Relay};
 use envelope::Enhanced;
+use nix::unistd::geteuid;
 use smtp::Reply;
+use smtp::server::Peer;
 use tokio::sync::Notify;
 
 /// Counts sessions.
@@ -26,14 +28,21 @@ struct Shared {
 struct Counts {
     all: usize,
     /// Only clients that are here and not exempt.
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<Client, usize>,
 }
 
 /// Held by a session as long as it lasts.
 #[derive(Debug)]
 pub(crate) struct Seat {
     guests: Guests,
-    client: Option<IpAddr>,
+    client: Option<Client>,
+}
+
+/// Whose sessions are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Client {
+    Network(IpAddr),
+    User(u32),
 }
 
 impl Guests {
@@ -47,12 +56,9 @@ impl Guests {
         }))
     }
 
-    /// A seat, or the reply to send the client away with. `client` is `None` for a user of this
-    /// machine.
-    pub(crate) fn seat(&self, client: Option<IpAddr>) -> Result<Seat, Reply> {
-        let client = client
-            .filter(|client| !client.is_loopback() && !self.0.relay.trusts(*client))
-            .map(network);
+    /// A seat, or the reply to send the client away with.
+    pub(crate) fn seat(&self, peer: &Peer) -> Result<Seat, Reply> {
+        let client = self.client(peer);
         let mut counts = self.counts();
         if counts.all >= self.0.sessions {
             return Err(Reply::new(421, Enhanced(3, 2), "Too many sessions, try again later"));
@@ -60,13 +66,27 @@ impl Guests {
         if let Some(client) = client {
             let here = counts.by_client.entry(client).or_default();
             if *here >= self.0.sessions_per_client {
-                let text = "Too many sessions from your address, try again later";
+                let text = "Too many sessions of yours, try again later";
                 return Err(Reply::new(421, Enhanced(7, 0), text));
             }
             *here += 1;
         }
         counts.all += 1;
         Ok(Seat { guests: self.clone(), client })
+    }
+
+    /// Whom the client is counted with; `None`: it is trusted.
+    fn client(&self, peer: &Peer) -> Option<Client> {
+        match peer {
+            Peer::Network(address) => {
+                let trusted = address.is_loopback() || self.0.relay.trusts(*address);
+                (!trusted).then(|| Client::Network(network(*address)))
+            }
+            Peer::User { uid, .. } => {
+                let trusted = *uid == 0 || *uid == geteuid().as_raw();
+                (!trusted).then_some(Client::User(*uid))
+            }
+        }
     }
 
     /// Returns once all have left.

@@ -1,7 +1,6 @@
 //! Accepting clients.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,19 +74,12 @@ pub(crate) async fn until_drained(serving: impl Future<Output = ()>, mut drain: 
 }
 
 fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &Drain) {
-    match guests.seat(address(&peer)) {
+    match guests.seat(&peer) {
         Ok(seat) => {
             let (room, drain) = (Arc::clone(room), drain.clone());
             tokio::spawn(session::serve(stream, peer, room, drain, seat));
         }
         Err(reply) => send_away(&stream, &peer, &reply),
-    }
-}
-
-fn address(peer: &Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Network(address) => Some(*address),
-        Peer::User { .. } => None,
     }
 }
 

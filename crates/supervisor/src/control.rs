@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
+use daemon::{Place, Places};
 use ipc::admin::{Answer, Command, Hello, Welcome};
 use ipc::{Client, Connection};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::house::House;
 
-/// Clients at a time; others wait in the backlog.
+/// Clients at a time; others are sent away.
 const MAX_CLIENTS: usize = 32;
+/// Of one user.
+const MAX_OF_USER: usize = 8;
 /// How long a client may take to say hello, and `qmgr` to take it over.
 const HELLO_TIME: Duration = Duration::from_secs(5);
 /// How long a client may be silent.
@@ -34,11 +37,11 @@ impl Control {
     pub(crate) async fn serve(self, listener: UnixListener) -> std::io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let places = Places::new(MAX_CLIENTS, MAX_OF_USER);
         let this = Arc::new(self);
         loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let (stream, _) = match listener.accept().await {
+            let accepted = listener.accept().await;
+            let (uid, stream) = match accepted.and_then(|(it, _)| Ok((it.peer_cred()?.uid(), it))) {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!("control socket: {error}");
@@ -46,12 +49,14 @@ impl Control {
                     continue;
                 }
             };
-            tokio::spawn(Arc::clone(&this).visit(Connection::new(stream), place));
+            if let Some(place) = places.take(uid) {
+                tokio::spawn(Arc::clone(&this).visit(Connection::new(stream), place));
+            }
         }
     }
 
     /// Keeps its place until it is over.
-    async fn visit(self: Arc<Self>, client: Connection, _place: impl Send) {
+    async fn visit(self: Arc<Self>, client: Connection, _place: Place) {
         if let Err(ipc::Error::PeerMisbehaved(how)) = self.greet(client).await {
             tracing::warn!("a client of the control socket: {how}");
         }

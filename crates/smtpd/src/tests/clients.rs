@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use envelope::{Body, Origin};
+use smtp::server::Peer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
@@ -260,7 +261,7 @@ fn one_client_has_its_share_of_sessions() {
     let mut config = config(root.path());
     config.relay.networks.push("198.51.100.0/24".parse().unwrap());
     let guests = Guests::new(&config);
-    let seat = |client: &str| guests.seat(Some(client.parse().unwrap()));
+    let seat = |client: &str| guests.seat(&Peer::Network(client.parse().unwrap()));
     let held = [seat("192.0.2.1").unwrap(), seat("192.0.2.1").unwrap()];
     assert_eq!(seat("192.0.2.1").unwrap_err().to_string().get(..9), Some("421 4.7.0"));
     let _others = [seat("192.0.2.2").unwrap(), seat("2001:db8::1").unwrap()];
@@ -271,6 +272,10 @@ fn one_client_has_its_share_of_sessions() {
     }
     drop(held);
     assert!(seat("192.0.2.1").is_ok());
+    let own = nix::unistd::geteuid().as_raw();
+    let user = |uid| guests.seat(&Peer::User { uid, name: String::new() });
+    let _alices = [user(own + 1).unwrap(), user(own + 1).unwrap()];
+    assert!(user(own + 1).is_err() && user(own + 2).is_ok() && user(own).is_ok());
 }
 
 /// What fills the buffer to the brim looks as if more were to come.
