@@ -47,10 +47,15 @@ pub fn completion(content: &[u8], with: &Completion<'_>) -> Vec<u8> {
         let id = message_id(with.date, with.random, with.hostname);
         append(&mut text, format_args!("{prefix}Message-ID: <{id}>\r\n"));
     }
-    if end_of_header(content) == 0 && !starts_with_empty_line(content) {
-        text.extend_from_slice(b"\r\n");
-    }
+    text.extend_from_slice(separator(content));
     text
+}
+
+/// What has to stand between fields put in front and `content`: an empty line where it has no
+/// header at all, since the first line of its body would otherwise join the fields; else nothing.
+#[must_use]
+pub fn separator(content: &[u8]) -> &'static [u8] {
+    if end_of_header(content) == 0 && !starts_with_empty_line(content) { b"\r\n" } else { b"" }
 }
 
 /// A `Message-ID` without its angle brackets (RFC 5322 §3.6.4).
@@ -104,6 +109,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_a_body_without_header_is_separated() {
+        for (content, expected) in
+            [("A: b\r\n", ""), ("\r\nA: b", ""), ("no field\r\n", "\r\n"), ("", "\r\n")]
+        {
+            assert_eq!(separator(content.as_bytes()), expected.as_bytes(), "{content:?}");
+        }
+    }
 
     fn completed(content: &str, full_name: Option<&str>) -> String {
         let from = "alice@x.test".parse().unwrap();

@@ -13,7 +13,7 @@ mod header;
 mod received;
 mod recipients;
 
-pub use complete::{Completion, UNSENT_FIELDS, completion, message_id, without_fields};
+pub use complete::{Completion, UNSENT_FIELDS, completion, message_id, separator, without_fields};
 pub use date::Date;
 pub use dsn::{Action, Built, Kind, Original, RecipientReport, Report};
 pub use header::{Field, Fields, count, end_of_header, fields, first, has};

@@ -39,11 +39,7 @@ pub(super) fn dressed(room: &Room, opening: &Opening, content: &[u8]) -> (Vec<u8
                 full_name: None,
             },
         )),
-        // Without this line the first line of a body without a header would join our field.
-        Role::Mx if message::end_of_header(content) == 0 && !content.starts_with(b"\r\n") => {
-            body.extend_from_slice(b"\r\n");
-        }
-        Role::Mx => {}
+        Role::Mx => body.extend_from_slice(message::separator(content)),
     }
     body.extend_from_slice(content);
     (body, u32::try_from(id_at).ok())
