@@ -1,4 +1,4 @@
-//! The table files: bad lines, and mail for root.
+//! The table files: bad lines, and mail for root and postmaster.
 
 use config::{Config, check_tables, read_table};
 use tables::{Aliases, Users};
@@ -7,25 +7,34 @@ use super::finding::Finding;
 
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(check_tables(config).into_iter().map(bad_line));
-    let directory = &config.paths.tables;
     // What cannot be read has been said.
-    if config.rooted {
-        let users = read_table(config, "users", Users::read).ok().flatten();
-        if users.is_none_or(|users| users.table.names().is_empty()) {
-            let finding =
-                Finding::warning("there is no local user", "write a name on a line of it");
-            findings.push(finding.in_file(directory.join("users").display()));
+    let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
+    let is_alias = |name| aliases.as_ref().is_some_and(|aliases| aliases.table.get(name).is_some());
+    let in_table =
+        |name: &str, finding: Finding| finding.in_file(config.paths.tables.join(name).display());
+    if !config.rooted {
+        if !is_alias("root") {
+            let user = &config.local.default_user;
+            let problem = format!(
+                "root has no alias: mail for root goes to root's mailbox, delivered as {user}"
+            );
+            let finding = Finding::notice(problem, "add a line like \"root: you\"");
+            findings.push(in_table("aliases", finding));
         }
         return;
     }
-    let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
-    if aliases.is_none_or(|aliases| aliases.table.get("root").is_none()) {
-        let default_user = &config.local.default_user;
-        let problem = format!(
-            "root has no alias: mail for root goes to root's mailbox, delivered as {default_user}"
-        );
-        let finding = Finding::notice(problem, "add a line like \"root: you\"");
-        findings.push(finding.in_file(directory.join("aliases").display()));
+    let users = read_table(config, "users", Users::read).ok().flatten();
+    let users = users.map(|read| read.table).unwrap_or_default();
+    if users.names().is_empty() {
+        let finding = Finding::warning("there is no local user", "write a name on a line of it");
+        findings.push(in_table("users", finding));
+    }
+    // Without an alias of its own, mail for postmaster is mail for root.
+    if !is_alias("postmaster") && !is_alias("root") && !users.contains("root") {
+        let problem = "mail for postmaster goes nowhere: there is neither an alias postmaster or \
+                       root nor a user root";
+        let finding = Finding::warning(problem, "add a line like \"postmaster: you\"");
+        findings.push(in_table("aliases", finding));
     }
 }
 
@@ -36,4 +45,44 @@ fn bad_line(found: tables::Finding) -> Finding {
         Finding::warning(found.text, "the line is skipped, the others count: correct it")
     };
     finding.in_file(found.file).at(Some(found.line), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn found(users: &str, aliases: &str) -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        let tables = root.path().join("etc/mail");
+        fs::create_dir_all(&tables).unwrap();
+        let files = [
+            ("pennypost.toml", "hostname = \"here.test\"\n"),
+            ("users", users),
+            ("aliases", aliases),
+        ];
+        for (name, text) in files {
+            fs::write(tables.join(name), text).unwrap();
+        }
+        let config = config::load(Some(root.path()), None).unwrap();
+        let mut findings = Vec::new();
+        check(&config, &mut findings);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn mail_for_postmaster_goes_somewhere() {
+        let lost = found("alice\n", "");
+        assert_eq!(lost.len(), 1, "{lost:?}");
+        assert!(lost[0].contains("aliases: warning: mail for postmaster goes nowhere"), "{lost:?}");
+        for (users, aliases) in [
+            ("alice\nroot\n", ""),
+            ("alice\n", "root: alice\n"),
+            ("alice\n", "postmaster: alice\n"),
+        ] {
+            assert_eq!(found(users, aliases), [""; 0]);
+        }
+        assert!(found("", "root: a@b.test\n")[0].contains("no local user"));
+    }
 }

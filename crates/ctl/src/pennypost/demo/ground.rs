@@ -81,9 +81,11 @@ impl Ground {
             let text = format!("{}: is there and not a demo's; use another --dir", file.display());
             return Err(Failure::new(Exit::Usage, text));
         }
-        let users = tables.join("users");
-        fs::write(&file, &self.configuration).map_err(|error| failed(&file, &error))?;
-        fs::write(&users, format!("{USER}\n")).map_err(|error| failed(&users, &error))
+        let write =
+            |path: &Path, text: &str| fs::write(path, text).map_err(|error| failed(path, &error));
+        write(&file, &self.configuration)?;
+        write(&tables.join("users"), &format!("{USER}\n"))?;
+        write(&tables.join("aliases"), &format!("root: {USER}\n"))
     }
 
     pub(super) fn root(&self) -> &Path {
