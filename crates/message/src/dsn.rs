@@ -12,6 +12,7 @@ use envelope::{Address, Body, OriginalRecipient, QueueId, Return, Status};
 use mail_builder::MessageBuilder;
 use mail_builder::headers::{content_type::ContentType, raw::Raw};
 use mail_builder::mime::{BodyPart, MimePart};
+use memchr::memmem;
 
 use crate::{Date, first, message_id};
 use fields::Characters;
@@ -145,15 +146,27 @@ impl Report<'_> {
         let encoding = encoding_of(&fields);
         let fields = MimePart::new(fields_type, fields).transfer_encoding(encoding);
         let encoding = encoding_of(&returned.bytes);
+        let boundary = self.boundary(&returned.bytes);
         let returned = MimePart::new(returned.media_type, BodyPart::Binary(returned.bytes))
             .transfer_encoding(encoding);
         let report = ContentType::new("multipart/report")
             .attribute("report-type", "delivery-status")
-            .attribute("boundary", format!("=_{:016x}", self.random));
+            .attribute("boundary", boundary);
         MimePart::new(report, vec![words, fields, returned]).transfer_encoding(match body {
             Body::SevenBit => "7bit",
             Body::EightBitMime => "8bit",
         })
+    }
+
+    /// Whatever goes back cannot end its part, even if its author could guess.
+    fn boundary(&self, returned: &[u8]) -> String {
+        let mut random = self.random;
+        let mut boundary = format!("=_{random:016x}");
+        while memmem::find(returned, boundary.as_bytes()).is_some() {
+            random = random.wrapping_add(1);
+            boundary = format!("=_{random:016x}");
+        }
+        boundary
     }
 }
 

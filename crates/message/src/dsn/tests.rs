@@ -157,6 +157,19 @@ fn parts(built: &Built) -> (Vec<String>, Vec<u8>) {
 }
 
 #[test]
+fn a_guessed_boundary_ends_no_part() {
+    let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
+    let status = Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
+    let recipients = [recipient(&bob, Action::Failed, &status)];
+    let guesses = "--=_123456789abcdef0\r\n--=_123456789abcdef1\r\n--=_123456789abcdef0--\r\n";
+    let content = format!("Subject: x\r\n\r\n{guesses}Content-Type: text/html\r\n\r\nx\r\n");
+    let built = report(Kind::Failure, &to, &recipients, content.as_bytes()).build();
+    let (types, returned) = parts(&built);
+    assert_eq!(types.len(), 3, "{types:?}");
+    assert_eq!(returned, content.as_bytes());
+}
+
+#[test]
 fn only_whole_and_small_and_clean_messages_go_back_whole() {
     let (to, bob) = (address("alice@x.test"), address("bob@y.test"));
     let status = Status::Failed(Detail::ours(Enhanced::EXPIRED, "late"));
