@@ -1,6 +1,6 @@
 //! Who we are, so that mail for others never comes back to us (RFC 5321 §5.1).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use envelope::NextHop;
 
@@ -25,7 +25,12 @@ impl Ourselves {
 
     /// Would a connection to this address reach one of our listeners?
     pub(crate) fn listen_at(&self, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
+        // Connecting to the unspecified address leads to this machine.
+        let ip = match address.ip().to_canonical() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
         let same_port = self.listeners.iter().filter(|at| at.port() == address.port());
         let mut addresses = same_port.map(|at| at.ip().to_canonical());
         addresses.any(|at| at == ip || (at.is_unspecified() && self.have(ip)))
@@ -54,6 +59,9 @@ mod tests {
             ("[::ffff:127.0.0.1]:25", true),
             ("127.0.0.1:2525", false),
             ("127.0.0.9:2525", true),
+            ("0.0.0.0:25", true),
+            ("[::]:25", true),
+            ("0.0.0.0:2525", false),
             ("192.0.2.1:25", false),
             ("192.0.2.9:25", true),
             ("192.0.2.9:2525", false),
