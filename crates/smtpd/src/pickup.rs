@@ -4,7 +4,9 @@
 //!
 //! **Invariant:** a file goes only after its message is durable; one that cannot be used is renamed
 //! and never deleted.
+//! **Invariant:** a process takes no file twice, and finishes the one under way before it ends.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use daemon::Drain;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::AsyncReadExt;
@@ -34,8 +37,12 @@ const EVENTS: usize = 4096;
 /// Names tried for a file that is set aside.
 const MAX_NAMES: usize = 100;
 
-/// Picks up what is there, now, when the directory changes, and each minute.
-pub(crate) async fn watch(room: Arc<Room>) {
+/// Files whose message is durable and that could not be removed yet.
+type Taken = HashSet<OsString>;
+
+/// Picks up what is there, now, when the directory changes, and each minute, until the house is
+/// drained.
+pub(crate) async fn watch(room: Arc<Room>, mut drain: Drain) {
     let mut changes = match changes(&room.config.paths.drop) {
         Ok(changes) => Some(changes),
         Err(error) => {
@@ -44,12 +51,16 @@ pub(crate) async fn watch(room: Arc<Room>) {
             None
         }
     };
-    loop {
-        if let Err(error) = sweep(&room).await {
+    let mut taken = Taken::new();
+    while !drain.has_begun() {
+        if let Err(error) = sweep(&room, &drain, &mut taken).await {
             tracing::warn!("{} cannot be read: {error}", room.config.paths.drop.display());
         }
-        // Elapsed or changed: in both cases it is time to look.
-        let _ = tokio::time::timeout(MINUTE, changed(changes.as_mut())).await;
+        tokio::select! {
+            () = changed(changes.as_mut()) => {}
+            () = tokio::time::sleep(MINUTE) => {}
+            () = drain.begun() => {}
+        }
     }
 }
 
@@ -69,14 +80,25 @@ async fn changed(changes: Option<&mut Receiver>) {
 }
 
 /// Takes all files, oldest first, until one has to wait: then the others would have to, too.
-async fn sweep(room: &Room) -> io::Result<()> {
+async fn sweep(room: &Room, drain: &Drain, taken: &mut Taken) -> io::Result<()> {
     let directory = &room.config.paths.drop;
     for name in list(directory)? {
+        if drain.has_begun() {
+            break;
+        }
         let path = directory.join(&name);
-        match file::take(room, &path).await {
-            Outcome::Queued => remove(&path),
+        let outcome = match taken.remove(&name) {
+            true => Outcome::Queued,
+            false => file::take(room, &path).await,
+        };
+        match outcome {
+            Outcome::Queued if remove(&path) => {}
+            Outcome::Queued => drop(taken.insert(name)),
             Outcome::Gone => {}
-            Outcome::NotNow => return Ok(()),
+            Outcome::NotNow => break,
+            Outcome::Unread(error) => {
+                tracing::error!("dropped file {} cannot be read: {error}", path.display());
+            }
             Outcome::Unusable(reason) => {
                 tracing::warn!("dropped file {} cannot be used: {reason}", path.display());
                 set_aside(directory, &name);
@@ -95,13 +117,19 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
         }
         let entry = entry?;
         let name = entry.file_name();
+        let finished = match kind(&name) {
+            // There may be any number of them.
+            Kind::SetAside => continue,
+            Kind::Unfinished => false,
+            Kind::Finished => true,
+        };
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         // Gone meanwhile.
         let Ok(modified) = modified else { continue };
-        match kind(&name) {
-            Kind::Finished => files.push((modified, name)),
-            Kind::Unfinished if is_old(modified) => remove(&entry.path()),
-            Kind::Unfinished | Kind::SetAside => {}
+        if finished {
+            files.push((modified, name));
+        } else if is_old(modified) {
+            remove(&entry.path());
         }
     }
     files.sort();
@@ -129,10 +157,13 @@ fn is_old(modified: SystemTime) -> bool {
     SystemTime::now().duration_since(modified).is_ok_and(|age| age > DAY)
 }
 
-fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
+/// Is it gone?
+fn remove(path: &Path) -> bool {
+    let removed = std::fs::remove_file(path);
+    if let Err(error) = &removed {
         tracing::error!("dropped file {} cannot be removed: {error}", path.display());
     }
+    removed.is_ok()
 }
 
 /// Renames the file to `bad.NAME`, or to `bad.NAME.1` and so on where that exists.
