@@ -56,11 +56,13 @@ async fn serve(role: Role, mut house: House) -> Result<(), Error> {
             listen::serve_unix(listener, Arc::clone(&room), guests.clone(), drain.clone());
         tokio::spawn(listen::until_drained(serving, drain.clone()));
     }
-    if role == Role::Submission {
-        tokio::spawn(listen::until_drained(pickup::watch(Arc::clone(&room)), drain.clone()));
-    }
+    let pickup = (role == Role::Submission)
+        .then(|| tokio::spawn(pickup::watch(Arc::clone(&room), drain.clone())));
     house.ready();
     drain.begun().await;
     guests.gone().await;
+    if let Some(pickup) = pickup {
+        pickup.await?;
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use memchr::memmem;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use smtp::server::{Peer, Refusal, Session, Stage, Step};
 
@@ -32,6 +33,8 @@ pub(super) enum Outcome {
     Gone,
     /// It has to wait; not its fault.
     NotNow,
+    /// It cannot be read now; the others may be.
+    Unread(io::Error),
     /// It will never do, and why.
     Unusable(String),
 }
@@ -63,10 +66,8 @@ async fn read(room: &Room, path: &Path) -> Result<(), Outcome> {
 fn open(path: &Path, message_size: u64) -> Result<(File, u32), Outcome> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = File::options().read(true).custom_flags(flags.bits()).open(path);
-    let file = opened.map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound { Outcome::Gone } else { unusable(error) }
-    })?;
-    let metadata = file.metadata().map_err(unusable)?;
+    let file = opened.map_err(unopened)?;
+    let metadata = file.metadata().map_err(Outcome::Unread)?;
     let flaw = if !metadata.is_file() {
         Some("not a regular file")
     } else if metadata.nlink() != 1 {
@@ -79,6 +80,16 @@ fn open(path: &Path, message_size: u64) -> Result<(File, u32), Outcome> {
         None
     };
     flaw.map_or(Ok((file, metadata.uid())), |flaw| Err(unusable(flaw)))
+}
+
+/// A symbolic link, a socket, or what its owner keeps from us will never do. Else we may lack
+/// descriptors or memory, or the disk fails: that is not the fault of the file.
+fn unopened(error: io::Error) -> Outcome {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) => Outcome::Gone,
+        Some(Errno::ELOOP | Errno::ENXIO | Errno::EACCES | Errno::EPERM) => unusable(error),
+        _ => Outcome::Unread(error),
+    }
 }
 
 fn unusable(reason: impl ToString) -> Outcome {
@@ -113,7 +124,7 @@ impl Dropped {
         if !head.split_inclusive(|&byte| byte == b'\n').all(is_envelope) {
             return Err(unusable("a line before DATA is neither MAIL nor RCPT"));
         }
-        let length = file.metadata().map_err(unusable)?.len();
+        let length = file.metadata().map_err(Outcome::Unread)?.len();
         let size = length.saturating_sub((at + END.len()) as u64);
         Ok(Self { envelope: head, size, ahead, file })
     }
@@ -134,7 +145,7 @@ fn is_envelope(line: &[u8]) -> bool {
 }
 
 fn read_some(file: &mut File, out: &mut Vec<u8>) -> Result<usize, Outcome> {
-    file.take(CHUNK as u64).read_to_end(out).map_err(unusable)
+    file.take(CHUNK as u64).read_to_end(out).map_err(Outcome::Unread)
 }
 
 /// A file on its way through the state machine.

@@ -37,7 +37,12 @@ impl Dropped {
     }
 
     fn watch(&self) {
-        tokio::spawn(pickup::watch(Arc::clone(&self.house.room)));
+        tokio::spawn(self.watching());
+    }
+
+    /// Watches until the house is drained.
+    fn watching(&self) -> impl Future<Output = ()> + Send + 'static {
+        pickup::watch(Arc::clone(&self.house.room), self.house.drain.subscribe().into())
     }
 
     async fn message(&mut self) -> (Envelope, Vec<u8>) {
@@ -165,6 +170,21 @@ fn a_queue_that_is_full_leaves_the_file() {
         dropped.put("zz", GOOD);
         assert!(matches!(dropped.house.submissions.recv().await, Some(Submission::Refused)));
         assert_eq!(dropped.names(), ["full", "zz"]);
+    });
+}
+
+#[test]
+fn at_the_end_the_file_under_way_is_finished_and_no_other_begun() {
+    run(async {
+        let mut dropped = Dropped::new();
+        dropped.put("a", GOOD);
+        dropped.put("b", GOOD);
+        let watching = tokio::spawn(dropped.watching());
+        dropped.message().await;
+        dropped.house.drain.send_replace(true);
+        watching.await.unwrap();
+        assert_eq!(dropped.names().len(), 1);
+        assert!(dropped.house.submissions.try_recv().is_err());
     });
 }
 
