@@ -38,7 +38,7 @@ const PURE: &[&str] = &["envelope", "smtp", "message", "routing", "policy"];
 
 /// What the pure crates may link: nothing here opens anything by itself.
 const PURE_DEPENDENCIES: &[&str] =
-    &["serde", "memchr", "jiff", "mail-builder", "mail-parser", "ipnet", "fastrand"];
+    &["serde", "memchr", "jiff", "mail-builder", "mail-parser", "ipnet", "fastrand", "idna"];
 
 /// What a pure crate's source does not say outside its tests.
 const IMPURE: &[&str] = &[

@@ -1,5 +1,6 @@
 //! Mailboxes and paths (RFC 5321 §4.1.2, RFC 6531 §3.3).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -105,10 +106,10 @@ impl Address {
         &self.domain
     }
 
-    /// The domain as a key: lower case, no trailing dot.
+    /// The domain as a key: see [`domain_key`].
     #[must_use]
     pub fn domain_key(&self) -> String {
-        self.domain.strip_suffix('.').unwrap_or(&self.domain).to_lowercase()
+        domain_key(&self.domain)
     }
 
     /// Needs SMTPUTF8 (RFC 6531): some character is not ASCII.
@@ -127,6 +128,19 @@ impl Address {
         let (domain, rest) = read_domain(rest)?;
         Ok((Self::new(&local, domain)?, rest))
     }
+}
+
+/// A domain as a key: lower case, no trailing dot, and in A-labels, which name the same domain as
+/// the U-labels that they stand for (RFC 5890 §2.3.2.1) and are what the DNS knows. A name beyond
+/// ASCII that has no A-labels is in lower case only: no domain has it.
+#[must_use]
+pub fn domain_key(domain: &str) -> String {
+    let name = domain.strip_suffix('.').unwrap_or(domain);
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    let labels = idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::STD3);
+    labels.map_or_else(|_| name.to_lowercase(), Cow::into_owned)
 }
 
 impl PartialEq for Address {
@@ -344,6 +358,19 @@ mod tests {
         let sent = postcard::to_allocvec(&("a", "x.test")).unwrap();
         let received: Address = postcard::from_bytes(&sent).unwrap();
         assert_eq!(received.to_string(), "a@x.test");
+    }
+
+    #[test]
+    fn a_domain_has_one_key_however_it_is_written() {
+        let key = |domain: &str| super::domain_key(domain);
+        for same in
+            ["bücher.example", "BÜCHER.Example.", "XN--bcher-kva.example", "ｂücher.example"]
+        {
+            assert_eq!(key(same), "xn--bcher-kva.example", "{same}");
+        }
+        assert_eq!(key("A_b.Test."), "a_b.test");
+        assert_eq!(key("[IPv6:::1]"), "[ipv6:::1]");
+        assert_eq!(key("a_b.Ü"), "a_b.ü");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod printable;
 mod queue_id;
 mod status;
 
-pub use address::{Address, AddressError, ReversePath};
+pub use address::{Address, AddressError, ReversePath, domain_key};
 pub use hop::{Host, NextHop};
 pub use message::{Body, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
 pub use printable::{Printable, is_hidden, printable};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read as Source};
 
-use envelope::Address;
+use envelope::{Address, domain_key};
 
 use crate::Read;
 use crate::lines::{Continuation, Line, Wrong, each};
@@ -23,7 +23,7 @@ impl Names {
             let name = line.text.trim();
             // The rules for a domain are those of an address.
             Address::new("x", name).map_err(|_| Wrong::line(format!("{name} is not a domain")))?;
-            names.entry(key(name)).or_insert(line.number);
+            names.entry(domain_key(name)).or_insert(line.number);
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
@@ -33,12 +33,8 @@ impl Names {
     /// The line that has `name`.
     #[must_use]
     pub fn line(&self, name: &str) -> Option<usize> {
-        self.0.get(&key(name)).copied()
+        self.0.get(&domain_key(name)).copied()
     }
-}
-
-fn key(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_lowercase()
 }
 
 #[cfg(test)]
@@ -47,11 +43,12 @@ mod tests {
 
     #[test]
     fn names_ignore_case_and_the_last_dot() {
-        let text = "# ours\nExample.org\n  b.test.\n[192.0.2.1]\nbad name\n";
+        let text = "# ours\nExample.org\n  b.test.\n[192.0.2.1]\nbad name\nbücher.example\n";
         let read = Names::read("local-host-names", text.as_bytes()).unwrap();
         assert_eq!(read.table.line("example.ORG"), Some(2));
         assert_eq!(read.table.line("b.test"), Some(3));
         assert_eq!(read.table.line("[192.0.2.1]"), Some(4));
+        assert_eq!(read.table.line("xn--bcher-kva.example"), Some(6));
         assert_eq!(read.table.line("other.test"), None);
         assert_eq!(read.findings.len(), 1);
         assert_eq!(read.findings[0].to_string(), "local-host-names:5: bad name is not a domain");

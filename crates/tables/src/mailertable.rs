@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::io::{self, Read as Source};
 
-use envelope::{Address, Enhanced, NextHop};
+use envelope::{Address, Enhanced, NextHop, domain_key};
 
 use crate::Read;
 use crate::lines::{Continuation, Line, Wrong, each};
@@ -88,8 +88,8 @@ fn domain(key: &str) -> Result<String, Wrong> {
     if !name.is_empty() && Address::new("x", name).is_err() {
         return Err(Wrong::line(format!("{key} is not a domain")));
     }
-    let bare = key.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(key);
-    Ok(bare.to_lowercase())
+    let below = if name.len() < key.len() { "." } else { "" };
+    Ok(format!("{below}{}", domain_key(name)))
 }
 
 fn mailer(value: &str) -> Result<Mailer, Wrong> {

@@ -17,7 +17,7 @@ pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
                 let address = &recipient.address;
                 filter.to.as_deref().is_none_or(|part| contains(&address.to_string(), part))
                     && filter.domain.as_deref().is_none_or(|domain| {
-                        address.domain_key() == domain.trim_end_matches('.').to_lowercase()
+                        address.domain_key() == envelope::domain_key(domain)
                     })
             }))
 }
