@@ -144,9 +144,10 @@ fn postfix_is_the_next_hop() {
         client.transaction("alice@local.test", &["x@postfix.test", "y@postfix.test"], text);
     }
     let mail = postfix.wait_mail(6);
-    assert!(mail.iter().any(|mail| mail.ends_with("Subject: one\n\n.\n..\nend\n")), "{mail:#?}");
+    assert!(mail.iter().any(|mail| mail.ends_with("\n\n.\n..\nend\n")), "{mail:#?}");
     assert!(mail.iter().any(|mail| mail.ends_with("ümlaut\n")));
-    assert!(mail.iter().any(|mail| mail.ends_with(&long)));
+    let (_, long) = long.split_once("\n\n").unwrap();
+    assert!(mail.iter().any(|mail| mail.ends_with(long)));
     system.wait_log(|line| line.contains("stat=Sent") && line.contains("queued as"));
 }
 
@@ -157,13 +158,11 @@ fn postfix_is_the_sender() {
     let mut client = Client::connect(postfix.address);
     client.command("EHLO client.test", "250");
     let text = format!("Subject: via Postfix\n\n.\n{}", "ü and dots\n..\n".repeat(10_000));
-    client.transaction(
-        "carol@example.org",
-        &["alice@local.test", "bob@local.test"],
-        &text.replace("\n.", "\n.."),
-    );
+    client.transaction("carol@example.org", &["alice@local.test", "bob@local.test"], &text);
     client.transaction("carol@example.org", &["alice@local.test"], "Subject: second\n\nx\n");
     assert_eq!(system.wait_mail("alice", 2).len(), 2);
     let bob = system.wait_mail("bob", 1).remove(0);
-    assert!(bob.ends_with(&text), "{}", &bob[..2000]);
+    let (_, body) = text.split_once("\n\n").unwrap();
+    // Postfix adds the header fields that are missing.
+    assert!(bob.ends_with(body), "{}", &bob[..2000]);
 }
