@@ -24,8 +24,16 @@ pub(super) struct Plan {
 pub(super) struct Group {
     pub(super) destination: Destination,
     reverse_path: ReversePath,
-    /// By number, and the address to be given to the agent.
-    pub(super) recipients: Vec<(u32, Address)>,
+    pub(super) recipients: Vec<OneCopy>,
+}
+
+/// One copy of the message.
+pub(super) struct OneCopy {
+    /// The address to be given to the agent.
+    address: Address,
+    /// Whom it serves, by number and by the address that led there: two names of one person bring
+    /// one copy.
+    serves: Vec<(u32, Address)>,
 }
 
 impl Group {
@@ -37,7 +45,11 @@ impl Group {
     /// Joins the endings to the recipients, in order.
     pub(super) fn back(self, endings: Vec<Ending>) -> Vec<Back> {
         let joined = self.recipients.into_iter().zip(endings);
-        joined.map(|((number, address), ending)| Back { number, address, ending }).collect()
+        let back = joined.flat_map(|(copy, ending)| {
+            let serves = copy.serves.into_iter();
+            serves.map(move |(number, address)| Back { number, address, ending: ending.clone() })
+        });
+        back.collect()
     }
 }
 
@@ -51,7 +63,7 @@ struct List {
 
 /// Groups in the making.
 #[derive(Default)]
-struct Groups(HashMap<(Destination, ReversePath), Vec<(u32, Address)>>);
+struct Groups(HashMap<(Destination, ReversePath), Vec<OneCopy>>);
 
 impl Round {
     /// Routes the recipients that have not had their turn. What routing decides by itself is in
@@ -113,12 +125,7 @@ impl Round {
                     continue;
                 }
             };
-            let key = (destination, recipient.reverse_path.clone());
-            if let Err(address) = groups.add(key, number, address) {
-                let detail = Detail::ours(Enhanced::UNDEFINED, "goes with another recipient");
-                let ending = Ending::Answered(Outcome::Status(Status::Delivered(detail)));
-                self.back.push(Back { number, address, ending });
-            }
+            groups.add((destination, recipient.reverse_path.clone()), number, address);
         }
         lists
     }
@@ -162,7 +169,8 @@ impl Round {
     /// What the agent is asked.
     pub(super) fn request(&self, group: &Group) -> Attempt {
         let record = &self.message.record;
-        let recipients = group.recipients.iter().filter_map(|(number, address)| {
+        let recipients = group.recipients.iter().filter_map(|OneCopy { address, serves }| {
+            let (number, _) = serves.first()?;
             let RecipientRecord { notify, orcpt, .. } = self.recipient(*number)?;
             Some(Recipient { address: address.clone(), notify: *notify, orcpt: orcpt.clone() })
         });
@@ -182,21 +190,16 @@ impl Round {
 }
 
 impl Groups {
-    /// Gives the address back if the same mailbox, or the same address elsewhere, is in the group:
-    /// two names of one person bring one copy.
-    fn add(
-        &mut self,
-        key: (Destination, ReversePath),
-        number: u32,
-        address: Address,
-    ) -> Result<(), Address> {
+    /// The same mailbox, or the same address elsewhere, gets one copy.
+    fn add(&mut self, key: (Destination, ReversePath), number: u32, address: Address) {
         let local = matches!(key.0, Destination::Local { .. });
-        let group = self.0.entry(key).or_default();
-        if group.iter().any(|(_, other)| local || *other == address) {
-            return Err(address);
+        let copies = self.0.entry(key).or_default();
+        match copies.iter_mut().find(|copy| local || copy.address == address) {
+            Some(copy) => copy.serves.push((number, address)),
+            None => {
+                copies.push(OneCopy { address: address.clone(), serves: vec![(number, address)] })
+            }
         }
-        group.push((number, address));
-        Ok(())
     }
 
     fn plan(self) -> Plan {

@@ -477,6 +477,29 @@ fn aliases_that_go_round_in_a_circle_bounce() {
 }
 
 #[test]
+fn two_names_of_one_person_share_one_copy_and_its_fate() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.aliases = Some("info: bob\n");
+        let mut house = ground.build().await;
+        let to = ["info@here.test", "bob@here.test"];
+        house.submit(envelope("ann@from.test", &to), CONTENT).await;
+        let asked = house.local.asked().await;
+        assert_eq!(asked.to(), ["bob@here.test"]);
+        asked.deferred();
+        let again = house.local.asked().await;
+        let tried: Vec<_> = house.list().await[0].recipients.iter().map(|to| to.attempts).collect();
+        assert_eq!(tried, [1, 1]);
+        again.failed();
+        let bounce = house.remote.asked().await;
+        assert_eq!(bounce.text().matches("Action: failed").count(), 2, "{}", bounce.text());
+        assert!(house.local.is_idle());
+        bounce.delivered();
+        house.until_empty().await;
+    });
+}
+
+#[test]
 fn what_is_deleted_is_not_begun() {
     run(async {
         let mut ground = Ground::new();
