@@ -246,6 +246,26 @@ fn the_list_of_rfcs_is_true() {
     assert!(missing.is_empty() && unused.is_empty(), "not listed: {missing:?}; unused: {unused:?}");
 }
 
+/// `docs/flow.md` names files below `crates/`, and after each of them functions that are in it.
+#[test]
+fn the_flow_names_what_there_is() {
+    let text = read(&root().join("docs/flow.md"));
+    let mut wrong = Vec::new();
+    let mut file = String::new();
+    let mut names = 0;
+    for code in text.split('`').skip(1).step_by(2) {
+        if code.ends_with(".rs") {
+            file = read(&root().join("crates").join(code));
+        } else if let Some(function) = code.strip_suffix("()") {
+            names += 1;
+            if !says(&file, &format!("fn {function}")) {
+                wrong.push(code);
+            }
+        }
+    }
+    assert!(names > 0 && wrong.is_empty(), "not in the file named before: {wrong:?}");
+}
+
 fn rfcs_in(source: &str) -> Vec<u32> {
     let after_rfc = source.split("RFC ").skip(1);
     let digits =
