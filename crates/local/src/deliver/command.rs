@@ -18,7 +18,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
 use super::content::{Content, Quoting};
-use super::fault;
+use super::fault::{self, MAILBOX};
 
 /// How long a command may take.
 const TIME: Duration = Duration::from_secs(10 * 60);
@@ -149,11 +149,11 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
         0 => (Status::Delivered, Enhanced::UNDEFINED, "delivered to command"),
         64 => (Status::Failed, Enhanced::UNDEFINED, "Command line usage error"),
         65 => (Status::Failed, Enhanced(6, 0), "Data format error"),
-        66 => (Status::Failed, Enhanced::SYSTEM, "Cannot open input"),
+        66 => (Status::Failed, MAILBOX, "Cannot open input"),
         67 => (Status::Failed, Enhanced::BAD_MAILBOX, "User unknown"),
         68 => (Status::Failed, Enhanced::BAD_SYSTEM, "Host unknown"),
         69 => (Status::Failed, Enhanced::UNDEFINED, "Service unavailable"),
-        70 => (Status::Failed, Enhanced::SYSTEM, "Internal error"),
+        70 => (Status::Failed, MAILBOX, "Internal error"),
         71 => (Status::Deferred, Enhanced::UNDEFINED, "Operating system error"),
         72 => (Status::Failed, Enhanced(3, 5), "System file missing"),
         73 => (Status::Failed, Enhanced::UNDEFINED, "Can't create output"),
@@ -165,7 +165,7 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
         // A shell's way to say that it could not start a program: not the sender's fault.
         126 | 127 => (Status::Deferred, Enhanced::SYSTEM, "Command not found"),
         129..=159 => (Status::Deferred, Enhanced::SYSTEM, "Ended by a signal"),
-        _ => (Status::Failed, Enhanced::SYSTEM, "unknown mailer error"),
+        _ => (Status::Failed, MAILBOX, "unknown mailer error"),
     };
     let text = match (code, said) {
         (0, _) => meaning.to_owned(),
@@ -193,11 +193,14 @@ mod tests {
             (126, "4.3.0"),
             (127, "4.3.0"),
             (137, "4.3.0"),
-            (1, "5.3.0"),
+            (1, "5.2.0"),
         ];
         for (exit, dsn) in cases {
             assert_eq!(code(exit, "").code(), dsn, "exit {exit}");
         }
+        // X.3.0 would be a fault of ours, which never bounces.
+        let failed = |code: &Status| matches!(code, Status::Failed(_));
+        assert!((0..256).map(|exit| code(exit, "")).filter(failed).all(|it| it.code() != "5.3.0"));
         let text = code(67, "nobody here").detail().text.clone();
         assert_eq!(text, "User unknown: nobody here (x: exit 67)");
         assert_eq!(status("x", ExitStatus::from_raw(9), "").code(), "4.3.0");

@@ -5,8 +5,8 @@ use std::io;
 use envelope::{Detail, Enhanced, Status};
 use nix::libc::{EDQUOT, EFBIG, ENOSPC};
 
-/// X.2.0: something about the mailbox.
-const MAILBOX: Enhanced = Enhanced(2, 0);
+/// X.2.0: something about the mailbox, or about the program in its place.
+pub(crate) const MAILBOX: Enhanced = Enhanced(2, 0);
 
 /// Deferred, with the code that fits.
 pub(crate) fn status(what: &str, error: &io::Error) -> Status {

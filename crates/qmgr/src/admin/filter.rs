@@ -16,9 +16,10 @@ pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
             || recipients.any(|recipient| {
                 let address = &recipient.address;
                 filter.to.as_deref().is_none_or(|part| contains(&address.to_string(), part))
-                    && filter.domain.as_deref().is_none_or(|domain| {
-                        address.domain_key() == envelope::domain_key(domain)
-                    })
+                    && filter
+                        .domain
+                        .as_deref()
+                        .is_none_or(|domain| address.domain_key() == envelope::domain_key(domain))
             }))
 }
 
