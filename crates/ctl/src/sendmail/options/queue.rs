@@ -43,6 +43,10 @@ impl Options {
         let value = rest.as_str();
         match kind {
             Some('I') => self.selection.ids.push(queue_id(value)?),
+            // Without a text every message would fit.
+            Some('R' | 'S') if value.is_empty() => {
+                return Err(usage(format!("-q{text} wants a text right behind it: -q{text}TEXT")));
+            }
             Some('R') => self.selection.to.push(value.to_owned()),
             Some('S') => self.selection.from.push(value.to_owned()),
             Some('Q') => self.selection.held = true,

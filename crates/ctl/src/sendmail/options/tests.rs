@@ -188,6 +188,8 @@ fn wrong_use_is_64() {
         "-Q.",
         "-qIx",
         "-qZ",
+        "-qR bob",
+        "-bp -qS",
         "-O QueueDirectory=/tmp",
         "-oQ/tmp",
         "--frobnicate",
