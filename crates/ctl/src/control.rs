@@ -35,6 +35,16 @@ pub(crate) fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Resu
     runtime.block_on(command)
 }
 
+/// Messages in the queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) messages: u64,
+    /// Of these.
+    pub(crate) held: u64,
+    /// Beside these: set aside because they cannot be read.
+    pub(crate) damaged: u64,
+}
+
 impl Control {
     pub(crate) async fn open(site: &Site, hello: Hello) -> Result<Self, Failure> {
         let path = site.control_socket();
@@ -69,6 +79,15 @@ impl Control {
             | QueueReply::Count { .. }
             | QueueReply::Changed { .. }) => Ok(reply),
         }
+    }
+
+    /// Administrators only.
+    pub(crate) async fn count(&mut self) -> Result<Count, Failure> {
+        let reply = self.queue(&QueueRequest::Count).await?;
+        let QueueReply::Count { messages, held, damaged } = reply else {
+            return Err(misunderstood());
+        };
+        Ok(Count { messages, held, damaged })
     }
 
     /// Shows every message that the filter lets through to `each`, a page at a time.

@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use ipc::admin::{Hello, QueueReply, QueueRequest};
+use ipc::admin::Hello;
 
-use crate::control::{Control, misunderstood, wait};
+use crate::control::{Control, wait};
 use crate::listing::json_line;
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -91,14 +91,5 @@ fn about_damaged(damaged: u64) -> Option<Finding> {
 
 /// Asks whether the queue can be read, and how many of its messages cannot.
 async fn queue(site: &Site) -> Result<u64, Failure> {
-    let mut queue = Control::open(site, Hello::Queue).await?;
-    match queue.queue(&QueueRequest::Count).await? {
-        QueueReply::Count { damaged, .. } => Ok(damaged),
-        QueueReply::Messages { .. }
-        | QueueReply::Message(_)
-        | QueueReply::Damaged
-        | QueueReply::Changed { .. }
-        | QueueReply::NotAllowed
-        | QueueReply::Fault(_) => Err(misunderstood()),
-    }
+    Ok(Control::open(site, Hello::Queue).await?.count().await?.damaged)
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::duration;
-use crate::control::{Control, misunderstood, wait};
+use crate::control::{self, Control, misunderstood, wait};
 use crate::listing::{age, due, json_line, json_message, reason, show};
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -267,10 +267,7 @@ fn damaged(id: QueueId) -> Failure {
 
 impl Count {
     async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
-        let reply = queue.queue(&QueueRequest::Count).await?;
-        let QueueReply::Count { messages, held, damaged } = reply else {
-            return Err(misunderstood());
-        };
+        let control::Count { messages, held, damaged } = queue.count().await?;
         if self.json {
             let object = json!({ "messages": messages, "held": held, "damaged": damaged });
             return Ok(json_line(&object, out)?);

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use ipc::admin::{Answer, Command, Hello, Process, QueueReply, QueueRequest, SystemStatus};
+use ipc::admin::{Answer, Command, Hello, Process, SystemStatus};
 use serde_json::json;
 
-use crate::control::{Control, misunderstood, wait};
+use crate::control::{Control, Count, misunderstood, wait};
 use crate::listing::{Table, age, json_line};
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -21,16 +21,6 @@ pub(super) struct StatusArgs {
     /// One JSON object a line; \"kind\" is system, process, listener or queue
     #[arg(long)]
     json: bool,
-}
-
-/// Messages in the queue.
-#[derive(Debug, Clone, Copy)]
-struct Count {
-    messages: u64,
-    /// Of these.
-    held: u64,
-    /// Beside these.
-    damaged: u64,
 }
 
 impl StatusArgs {
@@ -64,16 +54,7 @@ pub(super) fn stop(site: &Site) -> Result<Exit, Failure> {
 }
 
 async fn count(site: &Site) -> Result<Count, Failure> {
-    let mut queue = Control::open(site, Hello::Queue).await?;
-    match queue.queue(&QueueRequest::Count).await? {
-        QueueReply::Count { messages, held, damaged } => Ok(Count { messages, held, damaged }),
-        QueueReply::Messages { .. }
-        | QueueReply::Message(_)
-        | QueueReply::Damaged
-        | QueueReply::Changed { .. }
-        | QueueReply::NotAllowed
-        | QueueReply::Fault(_) => Err(misunderstood()),
-    }
+    Control::open(site, Hello::Queue).await?.count().await
 }
 
 fn write_table(

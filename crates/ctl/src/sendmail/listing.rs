@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 
 use envelope::QueueId;
-use ipc::admin::{Action, Filter, Hello, Message, QueueReply, QueueRequest};
+use ipc::admin::{Action, Filter, Hello, Message};
 use jiff::tz::TimeZone;
 
 use super::options::{Layout, Mode, Options};
-use crate::control::{Control, misunderstood, wait};
+use crate::control::{Control, wait};
 use crate::listing::{Detailed, Postfix, Sendmail, json_line, postqueue};
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -61,10 +61,7 @@ async fn list(queue: &mut Control, options: &Options, out: &mut impl Write) -> R
 
 async fn count(queue: &mut Control, options: &Options) -> Result<u64, Failure> {
     if options.selection.filters() == [Filter::default()] && queue.admin {
-        let QueueReply::Count { messages, .. } = queue.queue(&QueueRequest::Count).await? else {
-            return Err(misunderstood());
-        };
-        return Ok(messages);
+        return Ok(queue.count().await?.messages);
     }
     let mut count = 0;
     each(queue, options, |_| {
