@@ -63,9 +63,12 @@ impl Agent {
             },
         };
         let names = Names { user, home: &process.home, detail: detail.as_deref() };
-        let Some(place) = place::substitute(&self.config.local.mailbox, &names) else {
-            turn.keep(process);
-            return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "no mailbox has this name"));
+        let place = match place::substitute(&self.config.local.mailbox, &names) {
+            Ok(place) => place,
+            Err(status) => {
+                turn.keep(process);
+                return status;
+            }
         };
         let store = self.store(attempt, to, &names, place);
         match ask(process, &store, content).await {

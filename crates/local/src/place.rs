@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use config::Mailbox;
+use envelope::{Detail, Enhanced, Status};
 use ipc::mailbox::Place;
 
 /// What stands for the placeholders.
@@ -24,19 +25,22 @@ pub(crate) fn is_name(text: &str) -> bool {
         && !text.contains(|c: char| c == '/' || c.is_control())
 }
 
-/// The place; `None` when the detail is used and cannot be a name, or the home is not UTF-8.
-pub(crate) fn substitute(mailbox: &Mailbox, names: &Names<'_>) -> Option<Place> {
-    Some(match mailbox {
+/// The place.
+///
+/// # Errors
+/// Failed: the detail is used and cannot be a name. Deferred: the home is not UTF-8.
+pub(crate) fn substitute(mailbox: &Mailbox, names: &Names<'_>) -> Result<Place, Status> {
+    Ok(match mailbox {
         Mailbox::Mbox(text) => Place::Mbox(PathBuf::from(fill(text, names)?)),
         Mailbox::Maildir(text) => Place::Maildir(PathBuf::from(fill(text, names)?)),
         Mailbox::Command(argv) => {
-            Place::Command(argv.iter().map(|text| fill(text, names)).collect::<Option<_>>()?)
+            Place::Command(argv.iter().map(|text| fill(text, names)).collect::<Result<_, _>>()?)
         }
     })
 }
 
 /// Left to right, so that nothing filled in is filled in again.
-fn fill(text: &str, names: &Names<'_>) -> Option<String> {
+fn fill(text: &str, names: &Names<'_>) -> Result<String, Status> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -48,7 +52,7 @@ fn fill(text: &str, names: &Names<'_>) -> Option<String> {
         };
         match name {
             "user" => filled.push_str(names.user),
-            "home" => filled.push_str(names.home.to_str()?),
+            "home" => filled.push_str(home(names.home)?),
             "detail" => filled.push_str(detail(names.detail)?),
             other => {
                 filled.push('{');
@@ -59,18 +63,28 @@ fn fill(text: &str, names: &Names<'_>) -> Option<String> {
         rest = after;
     }
     filled.push_str(rest);
-    Some(filled)
+    Ok(filled)
 }
 
-fn detail(detail: Option<&str>) -> Option<&str> {
+fn home(home: &Path) -> Result<&str, Status> {
+    home.to_str().ok_or_else(|| Status::fault("the name of the home directory is not UTF-8"))
+}
+
+fn detail(detail: Option<&str>) -> Result<&str, Status> {
     match detail {
-        None | Some("") => Some(""),
-        Some(text) => is_name(text).then_some(text),
+        None | Some("") => Ok(""),
+        Some(text) if is_name(text) => Ok(text),
+        Some(_) => {
+            Err(Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "no mailbox has this name")))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     fn names<'a>(user: &'a str, detail: Option<&'a str>) -> Names<'a> {
@@ -82,15 +96,26 @@ mod tests {
         let mbox = |text: &str, user, detail| {
             substitute(&Mailbox::Mbox(text.into()), &names(user, detail))
         };
-        let path = |text: &str| Some(Place::Mbox(text.into()));
+        let path = |text: &str| Ok(Place::Mbox(text.into()));
         assert_eq!(mbox("/var/mail/{user}", "anna", None), path("/var/mail/anna"));
         assert_eq!(mbox("{home}/x{detail}y", "anna", None), path("/home/a/xy"));
         assert_eq!(mbox("{home}/{detail}", "anna", Some("{user}")), path("/home/a/{user}"));
         assert_eq!(mbox("{x}{user", "anna", None), path("{x}{user"));
         for detail in ["../x", "a/b", "..", "-rf", "a\nb"] {
-            assert_eq!(mbox("{home}/{detail}", "anna", Some(detail)), None, "{detail:?}");
+            let place = mbox("{home}/{detail}", "anna", Some(detail));
+            assert!(matches!(place, Err(Status::Failed(_))), "{detail:?}");
             assert_eq!(mbox("{home}", "anna", Some(detail)), path("/home/a"), "not used");
         }
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_written_down_defers() {
+        let home = Path::new(OsStr::from_bytes(b"/home/\xff"));
+        let place = substitute(
+            &Mailbox::Maildir("{home}/Maildir".into()),
+            &Names { home, ..names("anna", None) },
+        );
+        assert!(matches!(place, Err(Status::Deferred(_))), "{place:?}");
     }
 
     #[test]
@@ -98,7 +123,7 @@ mod tests {
         let argv = ["procmail", "-a", "{detail}", "-d", "{user}"].map(String::from).to_vec();
         let place = substitute(&Mailbox::Command(argv), &names("anna", Some("a b;c")));
         let expected = ["procmail", "-a", "a b;c", "-d", "anna"].map(String::from).to_vec();
-        assert_eq!(place, Some(Place::Command(expected)));
+        assert_eq!(place, Ok(Place::Command(expected)));
     }
 
     #[test]
