@@ -37,21 +37,28 @@ pub(crate) fn take<'a>(input: &mut &'a [u8]) -> Line<'a> {
     }
 }
 
+/// Bytes of a line over [`MAX`] that are skipped to find its end; it may be a message whose sender
+/// did not hear that DATA was refused.
+pub(crate) const MAX_SKIPPED: usize = 1024 * 1024;
+
 /// Skips the rest of a line that is too long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Skip {
     after_cr: bool,
+    skipped: usize,
 }
 
 impl Skip {
     /// Consumes input up to the end of the line: `Whole` when it was reached, else `Partial`, or
-    /// `Bare`.
+    /// `Bare`; `TooLong` over [`MAX_SKIPPED`].
     pub(crate) fn advance(&mut self, input: &mut &[u8]) -> Line<'static> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
+            self.skipped += 1;
             match (self.after_cr, byte) {
                 (true, b'\n') => return Line::Whole(b""),
                 (true, _) | (false, b'\n') => return Line::Bare,
+                (false, _) if self.skipped > MAX_SKIPPED => return Line::TooLong,
                 (false, byte) => self.after_cr = byte == b'\r',
             }
         }
@@ -61,7 +68,7 @@ impl Skip {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, MAX, Skip, take};
+    use super::{Line, MAX, MAX_SKIPPED, Skip, take};
 
     #[test]
     fn only_crlf_ends_a_line() {
@@ -90,6 +97,9 @@ mod tests {
             assert_eq!(skip.advance(&mut first), Line::Partial, "{cut}");
             assert_eq!((skip.advance(&mut second), second), (Line::Whole(b""), &b"NOOP"[..]));
         }
+        let endless = b"x".repeat(MAX_SKIPPED + 1);
+        assert_eq!(Skip::default().advance(&mut &endless[1..]), Line::Partial);
+        assert_eq!(Skip::default().advance(&mut &endless[..]), Line::TooLong);
         assert_eq!(Skip::default().advance(&mut &b"x\rx"[..]), Line::Bare);
         assert_eq!(Skip::default().advance(&mut &b"x\n"[..]), Line::Bare);
         assert_eq!(take(&mut &b"x".repeat(MAX - 1)[..]), Line::Partial);

@@ -53,7 +53,11 @@ impl Session {
         match line {
             Line::Partial => Some(Step::Read),
             Line::Bare => self.bare(Stage::Command),
-            Line::Whole(_) | Line::TooLong => {
+            Line::TooLong => {
+                let reply = Reply::new(421, Enhanced(5, 2), "The line has no end");
+                self.hang_up(Stage::Command, reply)
+            }
+            Line::Whole(_) => {
                 self.state = State::Commands;
                 self.patience.renew();
                 let text = format!("The line is over {} bytes", crate::line::MAX);
