@@ -29,7 +29,7 @@ impl Ourselves {
         let ip = match address.ip().to_canonical() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
         };
         let same_port = self.listeners.iter().filter(|at| at.port() == address.port());
         let mut addresses = same_port.map(|at| at.ip().to_canonical());
