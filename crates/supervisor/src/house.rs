@@ -42,12 +42,12 @@ struct Held {
 impl House {
     /// Starts every daemon of the plan. Returns the supervisor's own ends of the arrows, too.
     pub(crate) fn start(
-        config: &Config,
+        config: &Arc<Config>,
         accounts: &Accounts,
         listeners: Listeners,
         programs: &Path,
     ) -> Result<(Self, Client, Incoming), Trouble> {
-        let configuration = postcard::to_allocvec(config)
+        let configuration = postcard::to_allocvec(&**config)
             .map_err(|error| Trouble(trouble::CONFIG, format!("configuration: {error}")))?;
         let (to_qmgr, renewal) = Client::new(Arrow::SupervisorToQmgr);
         let (from_local, door) = Incoming::new();
@@ -66,8 +66,8 @@ impl House {
             listeners: listeners.describe(),
         };
         let mut house = Self { rooms: Vec::new(), about };
-        let tables = config.paths.tables.clone();
-        let gifts = Arc::new(Gifts { configuration, tables, listeners, edges });
+        let config = Arc::clone(config);
+        let gifts = Arc::new(Gifts { configuration, config, listeners, edges });
         for (plan, fresh) in rooms {
             let (phase, wanted) = watch::channel(Phase::Run);
             let (state, watched) = watch::channel(State::new(plan.name));

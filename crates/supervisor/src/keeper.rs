@@ -1,14 +1,13 @@
 //! Keeps one daemon alive: starts it, gives it what the plan says, and starts it again.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use config::Role;
+use config::{Config, Role, read_table};
 use ipc::admin::Process;
 use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Connection, Error, MAX_BODY};
@@ -68,7 +67,8 @@ impl State {
 pub(crate) struct Gifts {
     /// In postcard.
     pub(crate) configuration: Vec<u8>,
-    pub(crate) tables: PathBuf,
+    /// Says where the tables are.
+    pub(crate) config: Arc<Config>,
     pub(crate) listeners: Listeners,
     pub(crate) edges: Edges,
 }
@@ -150,7 +150,8 @@ impl Keeper {
             push(control, &configuration, piece, None).await?;
         }
         for name in self.plan.tables {
-            if let Some(table) = open_table(&self.gifts.tables.join(name))? {
+            let table = read_table(&self.gifts.config, name, |_, file| Ok(file));
+            if let Some(table) = table.map_err(|finding| io::Error::other(finding.to_string()))? {
                 let name = (*name).to_owned();
                 push(control, &Push::Table { name }, b"", Some(table.as_fd())).await?;
             }
@@ -213,15 +214,6 @@ async fn push(
     fd: Option<BorrowedFd<'_>>,
 ) -> Result<(), Error> {
     timeout(PUSH_TIME, control.send(push, body, fd)).await.unwrap_or(Err(Error::TimedOut))
-}
-
-/// `None`: there is no such file, which is as good as an empty one.
-fn open_table(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
-    }
 }
 
 /// Nothing after a long life; else twice what it was.
