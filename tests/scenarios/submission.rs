@@ -35,6 +35,31 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn a_bad_address_costs_the_good_ones_nothing() {
+    let system = SystemBuilder::new().start();
+    let message = "To: x y <@>, a@b@c, alice@local.test\n\nx\n";
+    let output = system.sendmail(&["-t"], message);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("To: \"a@b@c\": "), "{output:?}");
+    system.wait_mail("alice", 1);
+    let message = "To: nobody-here@local.test, a@b@c, alice@local.test\n\nx\n";
+    assert_eq!(system.sendmail(&["-t"], message).status.code(), Some(67));
+    system.wait_mail("alice", 2);
+}
+
+#[test]
+fn what_was_never_queued_is_mailed_back_without_an_id() {
+    let system = SystemBuilder::new().start();
+    let arguments = ["-oem", "-f", "alice@local.test", "nobody-here@local.test"];
+    let output = system.sendmail(&arguments, "Subject: x\n\nx\n");
+    assert!(output.status.success(), "{output:?}");
+    let notification = system.wait_mail("alice", 1).remove(0);
+    assert!(notification.contains("Subject: Your message to nobody-here@local.test could not be"));
+    assert!(notification.contains("Status: 5.1.1"), "{notification}");
+    assert!(!notification.contains("Our id") && !notification.contains("Queue-Id"));
+}
+
+#[test]
 fn without_a_daemon_the_message_waits_in_the_drop_directory() {
     let mut system = SystemBuilder::new().start();
     system.stop();
