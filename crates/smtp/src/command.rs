@@ -62,6 +62,8 @@ pub enum CommandError {
     NotOffered,
     /// The first line of an HTTP request or the like: someone else's words are being sent to us.
     ForeignProtocol,
+    /// BDAT without a size that can be read: a chunk follows, and nobody knows where it ends.
+    Chunk,
     /// Broken UTF-8 (RFC 6531 §3.3).
     NotUtf8,
     /// NUL or another control character.
@@ -84,7 +86,7 @@ impl CommandError {
             Self::NotOffered => (502, Enhanced(5, 1)),
             Self::ForeignProtocol => (554, Enhanced(5, 1)),
             Self::NotUtf8 | Self::Control => (500, Enhanced(5, 2)),
-            Self::Syntax(_) | Self::BadParameter(_) => (501, Enhanced(5, 4)),
+            Self::Chunk | Self::Syntax(_) | Self::BadParameter(_) => (501, Enhanced(5, 4)),
             Self::ReversePath(_) => (553, Enhanced(1, 7)),
             Self::ForwardPath(_) => (553, Enhanced(1, 3)),
             Self::UnknownParameter(_) => (555, Enhanced(5, 4)),
@@ -99,6 +101,7 @@ impl fmt::Display for CommandError {
             Self::Unknown => f.write_str("Command not recognized"),
             Self::NotOffered => f.write_str("Command not implemented"),
             Self::ForeignProtocol => f.write_str("This is SMTP"),
+            Self::Chunk => f.write_str("Syntax: BDAT size [LAST]"),
             Self::NotUtf8 => f.write_str("The command is not UTF-8"),
             Self::Control => f.write_str("The command holds a control character"),
             Self::Syntax(usage) => write!(f, "Syntax: {usage}"),
@@ -131,7 +134,7 @@ impl Command {
             "MAIL" => Self::Mail(mail(argument)?),
             "RCPT" => Self::Rcpt(rcpt(argument)?),
             "DATA" => alone(Self::Data, argument, "DATA")?,
-            "BDAT" => bdat(argument).ok_or(CommandError::Syntax("BDAT size [LAST]"))?,
+            "BDAT" => bdat(argument).ok_or(CommandError::Chunk)?,
             "RSET" => alone(Self::Rset, argument, "RSET")?,
             "QUIT" => alone(Self::Quit, argument, "QUIT")?,
             "NOOP" => Self::Noop,

@@ -25,8 +25,8 @@ enum Next {
     Recipient(Recipient),
     Command(Command),
     Refused(Refusal),
-    /// Words of another protocol.
-    Foreign(Reply),
+    /// Words of another protocol, or a chunk without end: what follows is no command.
+    Lost(Reply),
 }
 
 impl Session {
@@ -52,7 +52,7 @@ impl Session {
             Next::Incomplete => return Some(Step::Read),
             Next::TooLong => self.state = State::LongLine(Skip::default()),
             Next::Bare => return self.bare(Stage::Command),
-            Next::Foreign(reply) => return self.hang_up(Stage::Command, reply),
+            Next::Lost(reply) => return self.hang_up(Stage::Command, reply),
             Next::Refused(refusal) => self.refuse(refusal),
             Next::Command(command) => self.obey(command, rest.is_empty()),
             Next::Recipient(_) => {}
@@ -75,7 +75,9 @@ impl Session {
                 }
             },
             Ok(command) => Next::Command(command),
-            Err(error @ CommandError::ForeignProtocol) => Next::Foreign(error.reply()),
+            Err(error @ (CommandError::ForeignProtocol | CommandError::Chunk)) => {
+                Next::Lost(error.reply())
+            }
             Err(error) => Next::Refused(self.refusal(Stage::Command, error.reply())),
         }
     }
