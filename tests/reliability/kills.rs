@@ -28,40 +28,42 @@ fn every_acknowledged_message_arrives_whatever_is_killed() {
     let hurt_one = move || hurt(kills.div_ceil(SYSTEMS));
     let threads: Vec<_> = (0..SYSTEMS).map(|_| std::thread::spawn(hurt_one)).collect();
     let all: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    tell(&all);
+    let (in_flight, twice) = tell(&all);
     for (_, account) in all {
         assert_eq!(account.lost, [""; 0], "acknowledged and lost");
         assert_eq!(account.broken, [""; 0], "arrived, but not as it was sent");
         assert_eq!(account.unexplained, [""; 0], "arrived twice and was not in flight at a kill");
     }
+    assert!(twice <= in_flight, "{twice} of {in_flight} in flight");
 }
 
-fn tell(all: &[(Vec<Kill>, Account)]) {
-    let mut victims: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
-    for (kill, in_flight, twice) in all.iter().flat_map(|(kills, account)| {
-        kills.iter().zip(&account.kills).map(|(kill, (in_flight, twice))| (kill, in_flight, twice))
-    }) {
-        let of_victim = victims.entry(kill.victim).or_default();
-        of_victim.0 += 1;
-        of_victim.1 += in_flight;
-        of_victim.2 += twice;
+/// Prints the figures; returns the deliveries in flight and those made twice.
+fn tell(all: &[(Vec<Kill>, Account)]) -> (usize, usize) {
+    let kills = || all.iter().flat_map(|(kills, account)| kills.iter().zip(&account.kills));
+    let mut victims: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    for (kill, (in_flight, twice)) in kills() {
+        let sums = victims.entry(kill.victim).or_default();
+        *sums = [sums[0] + 1, sums[1] + in_flight, sums[2] + twice, sums[3].max(*twice)];
     }
-    for (victim, (kills, in_flight, twice)) in &victims {
-        println!("{victim:16} killed {kills:3} times: {in_flight:5} in flight, {twice:4} twice");
+    for (victim, [kills, in_flight, twice, most]) in &victims {
+        println!(
+            "{victim:16} killed {kills:3} times, {in_flight:5} deliveries in flight, {twice:4} \
+             made twice, at most {most:2} after one kill"
+        );
     }
     let sum = |count: fn(&Account) -> usize| all.iter().map(|(_, it)| count(it)).sum::<usize>();
-    let kills = || all.iter().flat_map(|(kills, _)| kills);
+    let twice = victims.values().map(|sums| sums[2]).sum();
     println!(
-        "{} kills with {} messages queued at least; {} acknowledged, {} lost, {} arrived twice \
-         (at most {} of one kill), {} submitted again by sendmail",
+        "{} kills, {} messages queued at least, {} acknowledged, {} lost, {twice} delivered twice \
+         (the farthest {:?} from its kill), {} submitted again by sendmail",
         kills().count(),
-        kills().map(|kill| kill.queued).min().unwrap_or(0),
+        kills().map(|(kill, _)| kill.queued).min().unwrap_or(0),
         sum(|it| it.acknowledged),
         sum(|it| it.lost.len()),
-        sum(|it| it.kills.iter().map(|(_, twice)| twice).sum()),
-        all.iter().flat_map(|(_, it)| &it.kills).map(|(_, twice)| twice).max().unwrap_or(&0),
+        all.iter().map(|(_, it)| it.farthest).max().unwrap_or_default(),
         sum(|it| it.submitted_again),
     );
+    (victims.values().map(|sums| sums[1]).sum(), twice)
 }
 
 /// One system, `kills` times.

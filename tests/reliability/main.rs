@@ -1,4 +1,5 @@
 //! Nothing acknowledged is lost: `kill -9` of random daemons under load.
 
 mod backlog;
+mod disk;
 mod kills;

@@ -239,8 +239,11 @@ impl System {
             if let Some(found) = find(&lines) {
                 return found;
             }
-            let left = end.checked_duration_since(Instant::now());
-            let left = left.expect("it is not in the log, which follows");
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                // Unlocked: what drops the system shows the log.
+                drop(lines);
+                panic!("it is not in the log, which follows");
+            };
             lines = self.log.1.wait_timeout(lines, left).unwrap().0;
         }
     }

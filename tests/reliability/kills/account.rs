@@ -8,12 +8,11 @@ use support::{Sink, System};
 use super::hunter::Kill;
 use super::load::body;
 
-/// How long after its end a delivery may still be in flight: its outcome is to be told and made
-/// durable, on a machine that is busy and with executables that are slow.
-const COMMIT: Duration = Duration::from_millis(500);
-/// How long after a kill a delivery may begin that was under way before: it was on its way to the
-/// agent.
-const HANDED_OVER: Duration = Duration::from_secs(1);
+/// What ended so long before a kill, its outcome on the way to the disk, or begins so long after it,
+/// handed over before, is counted as in flight.
+const IN_FLIGHT: Duration = Duration::from_millis(100);
+/// The same at most, when many processes wait for two cores and one disk.
+const LATEST: Duration = Duration::from_secs(3);
 
 /// What came of one system.
 #[derive(Debug, Default)]
@@ -21,10 +20,12 @@ pub struct Account {
     pub acknowledged: usize,
     pub lost: Vec<String>,
     pub broken: Vec<String>,
-    /// Arrived again without having been in flight at a kill.
+    /// Arrived again without having been in flight at any kill of a process that has a part in it.
     pub unexplained: Vec<String>,
     /// Deliveries in flight at each kill, and how many of them were made again.
     pub kills: Vec<(usize, usize)>,
+    /// Between such a delivery and its kill.
+    pub farthest: Duration,
     /// In the queue twice: `sendmail` did not hear the 250, and left the message once more.
     pub submitted_again: usize,
 }
@@ -34,6 +35,7 @@ struct Arrival {
     name: String,
     queue_id: String,
     whole: bool,
+    way: Way,
     begun: SystemTime,
     ended: SystemTime,
 }
@@ -49,7 +51,8 @@ impl Account {
         let names: HashSet<_> = arrivals.iter().map(|arrival| arrival.name.as_str()).collect();
         let lost = acknowledged.iter().filter(|name| !names.contains(name.as_str())).cloned();
         let broken = arrivals.iter().filter(|arrival| !arrival.whole);
-        let in_flight = |kill| arrivals.iter().filter(|it| it.is_in_flight_at(kill)).count();
+        let near = |it: &Arrival, kill| it.distance(kill).is_some_and(|near| near <= IN_FLIGHT);
+        let in_flight = |kill| arrivals.iter().filter(|it| near(it, kill)).count();
         let mut account = Self {
             acknowledged: acknowledged.len(),
             lost: lost.collect(),
@@ -72,15 +75,26 @@ impl Account {
 
     /// A delivery that was made again.
     fn twice(&mut self, arrival: &Arrival, kills: &[Kill]) {
-        match kills.iter().rposition(|kill| arrival.is_in_flight_at(kill)) {
-            Some(place) => self.kills[place].1 += 1,
+        let near = kills.iter().enumerate();
+        let near = near.filter_map(|(place, kill)| Some((arrival.distance(kill)?, place)));
+        match near.min().filter(|(distance, _)| *distance <= LATEST) {
+            Some((distance, place)) => {
+                self.kills[place].1 += 1;
+                self.farthest = self.farthest.max(distance);
+            }
             None => self.unexplained.push(arrival.name.clone()),
         }
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Relayed,
+    Stored,
+}
+
 impl Arrival {
-    fn new(text: &str, begun: SystemTime, ended: SystemTime) -> Self {
+    fn new(text: &str, way: Way, begun: SystemTime, ended: SystemTime) -> Self {
         let text = text.replace("\r\n", "\n");
         let (header, content) = text.split_once("\n\n").unwrap_or((&text, ""));
         let after = |start: &str| {
@@ -89,23 +103,33 @@ impl Arrival {
         };
         let name = after("Subject: ");
         let whole = !name.is_empty() && content == body(&name);
-        Self { whole, queue_id: after("\tid "), name, begun, ended }
+        Self { whole, way, queue_id: after("\tid "), name, begun, ended }
     }
 
-    fn is_in_flight_at(&self, kill: &Kill) -> bool {
-        self.begun <= kill.over + HANDED_OVER && kill.at <= self.ended + COMMIT
+    /// Time between the delivery and the kill; nothing if it was under way. `None`: the victim had
+    /// no part in it.
+    fn distance(&self, kill: &Kill) -> Option<Duration> {
+        let has_part = match kill.victim {
+            "supervisor" | "qmgr" => true,
+            "remote" => self.way == Way::Relayed,
+            "local" | "deliver" => self.way == Way::Stored,
+            _ => false,
+        };
+        let after = self.begun.duration_since(kill.over).unwrap_or_default();
+        let before = kill.at.duration_since(self.ended).unwrap_or_default();
+        has_part.then(|| after.max(before))
     }
 }
 
 fn arrivals(system: &System, sink: &Sink) -> Vec<Arrival> {
     let relayed = sink.received().into_iter();
-    let relayed = relayed.map(|it| Arrival::new(&it.content, it.begun, it.ended));
+    let relayed = relayed.map(|it| Arrival::new(&it.content, Way::Relayed, it.begun, it.ended));
     let mailbox = std::fs::read_dir(system.path("home/alice/Maildir/new")).unwrap();
     let stored = mailbox.map(|entry| {
         let entry = entry.unwrap();
         let written = entry.metadata().unwrap().modified().unwrap();
         let text = std::fs::read(entry.path()).unwrap();
-        Arrival::new(&String::from_utf8_lossy(&text), written, written)
+        Arrival::new(&String::from_utf8_lossy(&text), Way::Stored, written, written)
     });
     relayed.chain(stored).collect()
 }
