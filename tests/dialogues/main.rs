@@ -1,6 +1,7 @@
 //! Plays `server/*.smtp` over TCP against the whole system. Dialogues that need other settings, or
 //! time to pass, run against the state machine only (`crates/smtp/tests/server_dialogues.rs`).
 
+mod postfix;
 #[expect(dead_code, reason = "each test uses its part")]
 mod script;
 
