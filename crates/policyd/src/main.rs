@@ -12,6 +12,7 @@ use ipc::policy::{Check, Client, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{Policy, Ruling, conclude};
 use tables::{Aliases, LocalDomains, Names, Users};
+use tokio::task::JoinSet;
 
 use directory::Directory;
 
@@ -19,20 +20,28 @@ fn main() -> ExitCode {
     daemon::run("policyd", answer)
 }
 
-/// The whole job: each connection asks, one request after the other.
+/// The whole job: each connection asks, one request after the other. Each role has as many
+/// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
+    let most = house.config.limits.sessions;
     let desk = Arc::new(Desk::furnish(&mut house)?);
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
     let mut submission = house.answers(Arrow::SubmissionToPolicyd)?;
     let mut drain = house.drain();
+    let (mut network, mut users) = (JoinSet::new(), JoinSet::new());
     house.ready();
     loop {
-        let (connection, trust) = tokio::select! {
-            connection = mx.next() => (connection, Trust::Network),
-            connection = submission.next() => (connection, Trust::Users),
+        tokio::select! {
+            connection = mx.next(), if network.len() < most => {
+                network.spawn(Arc::clone(&desk).serve(connection, Trust::Network));
+            }
+            connection = submission.next(), if users.len() < most => {
+                users.spawn(Arc::clone(&desk).serve(connection, Trust::Users));
+            }
+            Some(_) = network.join_next() => {}
+            Some(_) = users.join_next() => {}
             () = drain.begun() => return Ok(()),
-        };
-        tokio::spawn(Arc::clone(&desk).serve(connection, trust));
+        }
     }
 }
 

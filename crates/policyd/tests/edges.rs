@@ -36,7 +36,8 @@ impl Daemon {
         let root = tempfile::tempdir().unwrap();
         let tables = root.path().join("etc/mail");
         std::fs::create_dir_all(&tables).unwrap();
-        let file = "hostname = \"mx.example.org\"\n[relay]\nnetworks = [\"10.0.0.0/8\"]\n";
+        let file = "hostname = \"mx.example.org\"\n[relay]\nnetworks = [\"10.0.0.0/8\"]\n\
+                    [limits]\nsessions = 4\n";
         std::fs::write(tables.join("pennypost.toml"), file).unwrap();
         let config = config::load(Some(root.path()), None).unwrap();
 
@@ -150,6 +151,35 @@ fn a_malformed_request_ends_its_connection_only() {
         assert!(matches!(end, Err(Error::PeerGone)), "{end:?}");
         let next = ask(&daemon.mx, network("203.0.113.1"), &["alice@example.org"]).await;
         assert_eq!(next.unwrap(), [250]);
+        daemon.log().await;
+    });
+}
+
+#[test]
+fn one_role_cannot_keep_the_other_from_asking() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let stranger = network("203.0.113.1");
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            let mut lent = daemon.mx.open().await.unwrap();
+            let check = check(stranger.clone(), &["alice@example.org"]);
+            lent.connection.call::<_, Verdicts>(&check, b"", None, TIME).await.unwrap();
+            held.push(lent);
+        }
+        let mx = daemon.mx.clone();
+        let one_more = ask(&mx, stranger.clone(), &["alice@example.org"]);
+        tokio::pin!(one_more);
+        for _ in 0..10 {
+            tokio::select! {
+                early = &mut one_more => panic!("{early:?}"),
+                user = ask(&daemon.submission, Who::User { uid: 0 }, &["bob@far.test"]) => {
+                    assert_eq!(user.unwrap(), [250]);
+                }
+            }
+        }
+        held.pop();
+        assert_eq!(one_more.await.unwrap(), [250]);
         daemon.log().await;
     });
 }
