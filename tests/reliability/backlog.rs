@@ -169,7 +169,7 @@ fn tell(what: &str, messages: usize, begin: Instant) {
     println!("{what}: {messages} in {took:.2?}, {rate:.0} a second");
 }
 
-/// Waits for something that goes on in the system, as long as [`PATIENCE`] for each 3,000 messages.
+/// Waits for something that goes on in the system.
 fn until(what: &str, done: impl Fn() -> bool) {
     let end = Instant::now() + 10 * PATIENCE;
     while !done() {
