@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use support::{System, SystemBuilder, run};
-
-use crate::installed;
+use support::{System, SystemBuilder, installed, run};
 
 fn system() -> System {
     SystemBuilder::new().start()

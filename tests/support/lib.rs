@@ -3,15 +3,33 @@
 //!
 //! Tests wait for log lines and files, never for time; every wait is bounded by [`PATIENCE`].
 
+use std::path::Path;
 use std::time::Duration;
 
 mod client;
+mod postfix;
 mod sink;
 mod system;
 
 pub use client::Client;
+pub use postfix::Postfix;
 pub use sink::{Received, Sink};
 pub use system::{System, SystemBuilder, binary, run};
 
 /// The longest that a test waits for one thing; two slow cores share the whole suite.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Is `program` there? If not, the test is skipped with a line that says so and names `package`;
+/// where `CI` is set that is a failure, so that a skip cannot hide.
+#[must_use]
+pub fn installed(program: &str, package: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut folders = path.split(':').chain(["/usr/sbin", "/usr/lib/git-core"]);
+    let found = folders.any(|folder| Path::new(folder).join(program).exists());
+    let remedy = format!("{program} is not installed (apt-get install {package})");
+    assert!(found || std::env::var_os("CI").is_none(), "{remedy}");
+    if !found {
+        println!("skipped: {remedy}");
+    }
+    found
+}

@@ -174,9 +174,9 @@ mod tests {
 
     #[test]
     fn a_root_moves_every_path() {
-        let text = "hostname = \"x.test\"\n[tables]\ndirectory = \"/srv/mail\"\n[local]\nmailbox = \"mbox:/var/mail/{user}\"\n";
+        let text = "hostname = \"x.test\"\n[tables]\ndirectory = \"/usr/local/etc/mail\"\n[local]\nmailbox = \"mbox:/var/mail/{user}\"\n";
         let config = parse(Some(Path::new("/r")), "p.toml".into(), text.to_owned()).unwrap();
-        assert_eq!(config.paths.tables, Path::new("/r/srv/mail"));
+        assert_eq!(config.paths.tables, Path::new("/r/usr/local/etc/mail"));
         assert_eq!(config.paths.queue, Path::new("/r/var/spool/pennypost/queue"));
         assert_eq!(config.local.mailbox, crate::Mailbox::Mbox("/r/var/mail/{user}".into()));
         assert!(config.rooted);
