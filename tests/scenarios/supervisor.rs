@@ -52,3 +52,16 @@ fn a_bad_configuration_is_explained_and_nothing_starts() {
     assert!(text.contains("pennypost.toml:2:1"), "{text}");
     assert!(text.contains("not yet supported"), "{text}");
 }
+
+#[test]
+fn nobody_holds_what_the_caller_left_open() {
+    let system = SystemBuilder::new().start();
+    for (name, pid) in system.daemons() {
+        let held: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+            .collect();
+        assert!(!held.is_empty(), "{name}");
+        assert!(!held.iter().any(|path| path.ends_with("full")), "{name}: {held:?}");
+    }
+}

@@ -164,9 +164,12 @@ impl System {
         client
     }
 
-    /// Starts the supervisor and waits for `ready`.
+    /// Starts the supervisor and waits for `ready`. The caller left a descriptor open: 9, which is
+    /// `/dev/full`.
     pub fn start(&mut self) {
-        let mut child = Command::new(binary("pennypost"))
+        let mut child = Command::new("sh")
+            .args(["-c", "exec 9>/dev/full; exec \"$0\" \"$@\""])
+            .arg(binary("pennypost"))
             .args(["start", "--root"])
             .arg(self.root.path())
             .stdin(Stdio::null())

@@ -35,6 +35,13 @@ impl Report {
         let column = before.rsplit('\n').next()?.chars().count() + 1;
         Some((before.matches('\n').count() + 1, column))
     }
+
+    /// The line on which a finding begins.
+    #[must_use]
+    pub fn line(&self, finding: &Finding) -> Option<&str> {
+        let (number, _) = self.position(finding)?;
+        self.text.lines().nth(number - 1)
+    }
 }
 
 impl fmt::Display for Report {

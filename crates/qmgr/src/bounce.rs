@@ -1,13 +1,13 @@
 //! Whom to tell about what became of a message, and how much of it to return; the words are the
 //! `message` crate's (RFC 3464).
 //!
-//! **Invariant:** what is told of a message goes with the null reverse-path, so that nothing is
-//! ever told of it but to the postmaster, and of that nothing at all.
+//! **Invariant:** what is told of a message goes with the null reverse-path, and of a message with
+//! the null reverse-path nothing is told: never a bounce for a bounce (RFC 5321 §4.5.5). The log
+//! says what was lost.
 
 use bytes::Bytes;
 use envelope::{
-    Address, Envelope, Notify, Origin, OriginalRecipient, QueueId, Recipient, Return, ReversePath,
-    Status,
+    Address, Envelope, Origin, OriginalRecipient, QueueId, Recipient, Return, ReversePath, Status,
 };
 use ipc::submission::INLINE;
 use message::{Action, Built, Date, Kind, Original, RecipientReport, Report};
@@ -55,8 +55,12 @@ pub fn write(
             notice.reverse_path == reverse_path && kind_of(notice.action) == kind
         });
         notices = others;
-        if let Some(to) = addressee(reverse_path, &shared.config.hostname) {
-            write_alike(shared, about, &to, kind, &these, &mut written);
+        match reverse_path.0 {
+            Some(to) => {
+                let to = Recipient::plain(to);
+                write_alike(shared, about, &to, kind, &these, &mut written);
+            }
+            None => log_untold(about.id, &these),
         }
     }
     written
@@ -133,13 +137,10 @@ fn build(
     .build()
 }
 
-/// The reverse-path; in place of the null one the postmaster, of whose copy nothing is told.
-fn addressee(reverse_path: ReversePath, hostname: &str) -> Option<Recipient> {
-    if let Some(address) = reverse_path.0 {
-        return Some(Recipient::plain(address));
+fn log_untold(id: QueueId, notices: &[Notice]) {
+    for Notice { address, status, .. } in notices {
+        tracing::warn!("{id}: nobody to tell of to=<{address}>, {}", status.logged());
     }
-    let address = Address::new("postmaster", hostname).ok()?;
-    Some(Recipient { address, notify: Notify::NEVER, orcpt: None })
 }
 
 fn give_up(shared: &Shared, record: &MessageRecord) -> Millis {

@@ -92,7 +92,6 @@ impl Circumstances<'_> {
         Fate::Over { status, tell: action.filter(|_| self.notify.success && !self.bounce) }
     }
 
-    /// Nobody is told of a lost bounce but the postmaster, who has no NOTIFY.
     fn failed(&self, detail: Detail) -> Fate {
         let tell = self.notify.failure.then_some(Action::Failed);
         Fate::Over { status: Status::Failed(detail), tell }

@@ -48,6 +48,8 @@ const MAX_STOPS: usize = 8;
 const DESCRIPTORS: u64 = 16 * 1024;
 
 fn main() -> ExitCode {
+    // What the caller left open is for none of the daemons.
+    close_fds::set_fds_cloexec(3, &[]);
     umask(Mode::from_bits_truncate(0o022));
     let Err(Trouble(code, text)) = run() else { return ExitCode::SUCCESS };
     eprintln!("pennypost: {text}");

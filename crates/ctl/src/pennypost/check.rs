@@ -68,7 +68,7 @@ fn of_configuration(report: &config::Report) -> impl Iterator<Item = Finding> {
     report.findings.iter().map(|found| {
         let (line, column) = report.position(found).unzip();
         let finding = Finding::error(found.problem.as_str(), found.remedy.as_str());
-        finding.in_file(report.file.display()).at(line, column)
+        finding.in_file(report.file.display()).at(line, column).showing(report.line(found))
     })
 }
 

@@ -38,7 +38,8 @@ pub(crate) async fn deliver(argv: &[String], store: &Arc<Store>, content: &Arc<C
     set_up(&mut command, store);
     match command.spawn() {
         Ok(child) => attend(program, child, store, content).await,
-        Err(error) => fault::status(program, &error),
+        // The command that the configuration names cannot be started: a fault of ours.
+        Err(error) => Status::fault(format!("{program}: {error}")),
     }
 }
 

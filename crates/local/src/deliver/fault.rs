@@ -14,8 +14,22 @@ pub(crate) fn status(what: &str, error: &io::Error) -> Status {
         Some(ENOSPC) => Enhanced::SYSTEM_FULL,
         // The user's quota, or the limit of a file.
         Some(EDQUOT | EFBIG) => Enhanced::MAILBOX_FULL,
-        _ if error.kind() == io::ErrorKind::TimedOut => MAILBOX,
+        // The mailbox is locked, or not where or what it should be: that is not the queue's fault,
+        // and whoever waits for an answer gets one when the message is too old.
+        _ if is_of_the_mailbox(error.kind()) => MAILBOX,
         _ => Enhanced::SYSTEM,
     };
     Status::Deferred(Detail::ours(enhanced, format!("{what}: {error}")))
+}
+
+fn is_of_the_mailbox(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    [
+        Kind::TimedOut,
+        Kind::NotFound,
+        Kind::PermissionDenied,
+        Kind::NotADirectory,
+        Kind::IsADirectory,
+    ]
+    .contains(&kind)
 }

@@ -66,7 +66,7 @@ fn check(mailbox: &Metadata, store: &Store) -> io::Result<()> {
     } else {
         return Ok(());
     };
-    Err(io::Error::other(wrong))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, wrong))
 }
 
 fn append(file: &File, end: u64, store: &Store, content: &Content) -> io::Result<()> {

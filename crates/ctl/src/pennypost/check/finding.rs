@@ -23,6 +23,8 @@ pub(super) struct Finding {
     /// Line and column, counted from 1.
     line: Option<usize>,
     column: Option<usize>,
+    /// The line itself.
+    text: Option<String>,
     problem: String,
     /// Empty: the problem says it.
     remedy: String,
@@ -35,6 +37,7 @@ impl Finding {
             file: None,
             line: None,
             column: None,
+            text: None,
             problem: problem.into(),
             remedy: remedy.into(),
         }
@@ -54,6 +57,10 @@ impl Finding {
 
     pub(super) fn at(self, line: Option<usize>, column: Option<usize>) -> Self {
         Self { line, column, ..self }
+    }
+
+    pub(super) fn showing(self, line: Option<&str>) -> Self {
+        Self { text: line.map(str::to_owned), ..self }
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -79,7 +86,7 @@ impl fmt::Display for Weight {
 }
 
 impl fmt::Display for Finding {
-    /// `/etc/mail/aliases:12: warning: why`, and the remedy on a line of its own.
+    /// `/etc/mail/aliases:12: warning: why`, then the line itself and the remedy, if there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{}:", printable(file))?;
@@ -89,6 +96,9 @@ impl fmt::Display for Finding {
             write!(f, " ")?;
         }
         write!(f, "{}: {}", self.weight, printable(&self.problem))?;
+        if let Some(text) = &self.text {
+            write!(f, "\n    | {}", printable(text))?;
+        }
         if self.remedy.is_empty() { Ok(()) } else { write!(f, "\n  {}", printable(&self.remedy)) }
     }
 }
@@ -105,6 +115,8 @@ mod tests {
         let finding = finding.at(Some(3), Some(7));
         assert!(finding.to_string().starts_with("/etc/mail/aliases:3:7: warning: "));
         assert_eq!(finding.to_json()["column"], 7);
+        let shown = finding.showing(Some("a: \u{1b}")).to_string();
+        assert!(shown.ends_with("no\\u{7}thing\n    | a: \\u{1b}\n  do it"), "{shown}");
         assert_eq!(Finding::error("a", "").to_string(), "error: a");
     }
 }
