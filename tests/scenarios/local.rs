@@ -89,3 +89,12 @@ fn a_failing_recipient_bounces_to_the_reverse_path_and_the_others_get_their_mail
     assert!(bounce.contains("550 5.1.1 no such user here"), "{bounce}");
     assert!(bounce.contains("X-Mark: kept"), "{bounce}");
 }
+
+#[test]
+fn eight_bit_content_that_nobody_declared_is_taken_and_told_in_the_log() {
+    let system = SystemBuilder::new().start();
+    let mut client = system.session();
+    client.transaction("carol@example.org", &["alice@local.test"], "Subject: x\n\nümlaut\n");
+    system.wait_log(|line| line.contains("nrcpts=1, bodytype=8BITMIME, proto=ESMTP"));
+    assert!(system.wait_mail("alice", 1)[0].ends_with("ümlaut\n"));
+}

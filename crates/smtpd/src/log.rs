@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use envelope::QueueId;
+use envelope::{Body, QueueId};
 use smtp::server::{Message, Peer, Protocol, Refusal, Stage};
 
 /// A message is in the queue.
@@ -13,8 +13,13 @@ pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) 
         Protocol::Esmtp => "ESMTP",
         Protocol::Utf8Smtp => "UTF8SMTP",
     };
+    // Also where the client declared nothing and sent 8-bit content.
+    let body = match opening.envelope.body {
+        Body::SevenBit => "",
+        Body::EightBitMime => ", bodytype=8BITMIME",
+    };
     tracing::info!(
-        "{id}: from=<{}>, size={size}, nrcpts={}, proto={protocol}, relay={}",
+        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}",
         opening.envelope.reverse_path,
         opening.envelope.recipients.len(),
         Relay { peer, helo },
