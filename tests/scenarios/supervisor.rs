@@ -65,3 +65,22 @@ fn nobody_holds_what_the_caller_left_open() {
         assert!(!held.iter().any(|path| path.ends_with("full")), "{name}: {held:?}");
     }
 }
+
+#[test]
+fn mail_flows_on_when_nobody_reads_the_log() {
+    let mut system = SystemBuilder::new().start();
+    system.close_log();
+    let send = || {
+        let mut client = system.session();
+        client.transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+    };
+    for count in 1..=3 {
+        send();
+        system.wait_mail("alice", count);
+    }
+    let (_, qmgr) = system.daemons().into_iter().find(|(name, _)| name == "qmgr").unwrap();
+    kill(qmgr, Signal::SIGKILL).unwrap();
+    send();
+    system.wait_mail("alice", 4);
+    system.stop();
+}

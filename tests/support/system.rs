@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -102,8 +103,13 @@ impl SystemBuilder {
     pub fn start(self) -> System {
         let file = self.root.path().join("etc/mail/pennypost.toml");
         std::fs::write(file, &self.config).unwrap();
-        let mut system =
-            System { root: self.root, smtp: self.smtp, supervisor: None, log: Arc::default() };
+        let mut system = System {
+            root: self.root,
+            smtp: self.smtp,
+            supervisor: None,
+            log: Arc::default(),
+            deaf: Arc::default(),
+        };
         system.start();
         system
     }
@@ -135,9 +141,16 @@ pub struct System {
     smtp: SocketAddr,
     supervisor: Option<Child>,
     log: Log,
+    /// Nobody reads the log any more.
+    deaf: Arc<AtomicBool>,
 }
 
 impl System {
+    /// Closes the log's pipe at its next line.
+    pub fn close_log(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
     /// What is below the root.
     #[must_use]
     pub fn path(&self, below: &str) -> PathBuf {
@@ -181,15 +194,8 @@ impl System {
         self.supervisor = Some(child);
         // The end of the log before may still be on its way to its own place.
         self.log = Arc::default();
-        let log = self.log.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                log.0.lock().unwrap().push(line);
-                log.1.notify_all();
-            }
-            log.0.lock().unwrap().push("(end of log)".to_owned());
-            log.1.notify_all();
-        });
+        let (log, deaf) = (self.log.clone(), self.deaf.clone());
+        std::thread::spawn(move || follow(stderr, &log, &deaf));
         let line = self.wait_log(|line| line == "ready" || line == "(end of log)");
         assert_eq!(line, "ready", "{:#?}", self.log());
     }
@@ -317,6 +323,21 @@ impl Drop for System {
             self.kill();
         }
     }
+}
+
+/// Keeps the lines of the log until it ends, or nobody is to read it any more.
+fn follow(stderr: BufReader<ChildStderr>, log: &Log, deaf: &AtomicBool) {
+    let add = |line: String| {
+        log.0.lock().unwrap().push(line);
+        log.1.notify_all();
+    };
+    for line in stderr.lines().map_while(Result::ok) {
+        add(line);
+        if deaf.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+    add("(end of log)".to_owned());
 }
 
 fn pid(child: &Child) -> Pid {

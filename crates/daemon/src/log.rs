@@ -16,6 +16,8 @@ pub fn start(name: &'static str, target: LogTarget) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::INFO)
         .with_writer(std::io::stderr)
+        // Nobody may be there to read: a complaint about that would end the process.
+        .log_internal_errors(false)
         .event_format(Line { name, pid: std::process::id(), target })
         .finish();
     // Fails only if logging was started before, and then lines go there.
