@@ -66,9 +66,10 @@ async fn self_contained(ground: &Ground, once: bool) -> Result<(), Failure> {
         _ = interrupt.recv() => interrupted(once),
         _ = terminate.recv() => interrupted(once),
     };
-    say("\nStopping ...")?;
+    // Whoever listens no longer gets the system stopped all the same.
+    let said = say("\nStopping ...");
     let stopped = system.stop().await;
-    told.and(stopped)
+    told.and(said).and(stopped)
 }
 
 /// Ctrl-C is how the demo ends, but not how `--once` succeeds.
