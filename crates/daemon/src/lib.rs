@@ -20,9 +20,13 @@ mod admins;
 mod drain;
 mod house;
 pub mod log;
+mod mailbox;
 mod places;
+mod port;
 
 pub use admins::is_admin;
 pub use drain::Drain;
 pub use house::{Error, House, TcpSocket, run};
+pub use mailbox::{Identity, Owner, user_with_mailbox};
 pub use places::{Place, Places};
+pub use port::holder;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::unistd::User;
+use daemon::user_with_mailbox;
 use policy::Account;
 use tables::Users;
 use tokio::sync::Semaphore;
@@ -75,14 +75,13 @@ impl System {
     /// Asks NSS, which may block.
     async fn look_up(&self, name: String) -> Result<Account, daemon::Error> {
         let permit = Arc::clone(&self.lookups).acquire_owned().await?;
+        let minimum_uid = self.minimum_uid;
         let found = tokio::task::spawn_blocking(move || {
-            let found = User::from_name(&name);
+            let found = user_with_mailbox(&name, minimum_uid);
             drop(permit);
             found
         });
-        let has_mailbox = |user: &User| user.uid.is_root() || user.uid.as_raw() >= self.minimum_uid;
-        let exists = found.await??.is_some_and(|user| has_mailbox(&user));
-        Ok(if exists { Account::Exists } else { Account::Unknown })
+        Ok(if found.await??.is_some() { Account::Exists } else { Account::Unknown })
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::Config;
+pub(crate) use daemon::Identity;
 use nix::unistd::{User, geteuid};
 
 use crate::plan::{HOUSE, Plan};
@@ -17,13 +18,6 @@ use crate::trouble::{self, Trouble};
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 const REMEDY: &str = "install etc/sysusers.d/pennypost.conf and run systemd-sysusers";
-
-/// Whom a process becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
 
 /// The accounts of the daemons; none under `--root`, where everybody stays the caller.
 #[derive(Debug, Default)]
