@@ -1,9 +1,6 @@
 //! The life of the processes.
 
-use std::time::Instant;
-
-use nix::sys::signal::{Signal, kill};
-use support::{PATIENCE, SystemBuilder};
+use support::SystemBuilder;
 
 #[test]
 fn whatever_dies_is_restarted_and_mail_flows_on() {
@@ -12,13 +9,8 @@ fn whatever_dies_is_restarted_and_mail_flows_on() {
     let mut names: Vec<_> = before.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["local", "policyd", "qmgr", "remote", "smtpd mx", "smtpd submission"]);
-    for (count, (name, pid)) in before.iter().enumerate() {
-        kill(*pid, Signal::SIGKILL).unwrap();
-        let end = Instant::now() + PATIENCE;
-        while !system.daemons().iter().any(|(other, new)| other == name && new != pid) {
-            assert!(Instant::now() < end, "{name} is not restarted");
-            std::thread::yield_now();
-        }
+    for (count, (name, _)) in before.iter().enumerate() {
+        system.kill_daemon(name);
         system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
         system.wait_mail("alice", count + 1);
     }
@@ -78,8 +70,7 @@ fn mail_flows_on_when_nobody_reads_the_log() {
         send();
         system.wait_mail("alice", count);
     }
-    let (_, qmgr) = system.daemons().into_iter().find(|(name, _)| name == "qmgr").unwrap();
-    kill(qmgr, Signal::SIGKILL).unwrap();
+    system.kill_daemon("qmgr");
     send();
     system.wait_mail("alice", 4);
     system.stop();

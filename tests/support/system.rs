@@ -220,6 +220,19 @@ impl System {
         }
     }
 
+    /// Kills a daemon with SIGKILL and waits for its successor: by then it is gone itself, and no
+    /// request can be given to it any more.
+    pub fn kill_daemon(&self, name: &str) {
+        let is_it = |(other, _): &(String, Pid)| other == name;
+        let (_, victim) = self.daemons().into_iter().find(is_it).unwrap();
+        kill(victim, Signal::SIGKILL).unwrap();
+        let end = Instant::now() + PATIENCE;
+        while !self.daemons().into_iter().any(|it| is_it(&it) && it.1 != victim) {
+            assert!(Instant::now() < end, "{name} is not restarted: {:#?}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Names and process ids of the daemons.
     #[must_use]
     pub fn daemons(&self) -> Vec<(String, Pid)> {
