@@ -1,7 +1,6 @@
 //! What the supervisor gives a process, and the life of a process around its own story.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -12,9 +11,10 @@ use std::time::Duration;
 use config::Config;
 use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Arrow, Client, Connection, Door, Frame, Incoming, Renewal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::{Drain, log};
+use crate::generation::Arriving;
+use crate::{Drain, Generation, Generations, log};
 
 /// How long a process may take to finish its commit when the supervisor is gone.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -25,14 +25,15 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Everything this process was given. What it was not given it does not have.
 #[derive(Debug)]
 pub struct House {
+    /// That of the generation.
     pub config: Arc<Config>,
-    pub generation: u64,
-    /// Table files by name (`aliases`), opened for reading; a missing file is absent.
-    pub tables: HashMap<String, File>,
+    /// The one that the process starts with.
+    pub generation: Generation,
     pub tcp: Vec<TcpSocket>,
     pub submit: Option<UnixListener>,
     clients: HashMap<Arrow, Client>,
     incoming: HashMap<Arrow, Incoming>,
+    generations: Option<Generations>,
     drain: Drain,
     ready: Arc<Notify>,
 }
@@ -63,21 +64,12 @@ impl House {
         incoming.ok_or_else(|| format!("the supervisor gave no edge for {arrow}").into())
     }
 
-    /// Reads a table with `read`; a file that is not there is an empty table. Bad lines are logged.
+    /// Generations that come later, for a process that is not replaced; taken once.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn table<T: Default>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&str, File) -> std::io::Result<tables::Read<T>>,
-    ) -> Result<T, Error> {
-        let Some(file) = self.tables.remove(name) else { return Ok(T::default()) };
-        let read = read(name, file).map_err(|error| format!("{name}: {error}"))?;
-        for finding in read.findings {
-            tracing::warn!("{finding}");
-        }
-        Ok(read.table)
+    /// It was taken before.
+    pub fn generations(&mut self) -> Result<Generations, Error> {
+        self.generations.take().ok_or_else(|| "the generations are taken already".into())
     }
 
     /// Tells the supervisor that the process works: all that could fail at its start is done.
@@ -123,8 +115,9 @@ where
 {
     let control = std::io::stdin().as_fd().try_clone_to_owned()?;
     let mut moving_in = MovingIn::new(Connection::from_fd(control)?);
-    let house = moving_in.take_everything(name).await?;
-    let mut control = moving_in.settle(&house);
+    moving_in.take_everything().await?;
+    let (house, mut control) = moving_in.settle()?;
+    log::start(name, house.config.log);
     let story = story(house);
     tokio::pin!(story);
     tokio::select! {
@@ -139,15 +132,12 @@ where
 /// The process before `Start`: what has arrived so far.
 struct MovingIn {
     control: Connection,
-    configuration: Vec<u8>,
-    generation: Option<u64>,
-    tables: HashMap<String, File>,
+    generation: Arriving,
     tcp: Vec<TcpSocket>,
     submit: Option<UnixListener>,
     clients: HashMap<Arrow, Client>,
     incoming: HashMap<Arrow, Incoming>,
     ends: Ends,
-    drain: (watch::Sender<bool>, Drain),
 }
 
 /// Where later edges go.
@@ -159,55 +149,35 @@ struct Ends {
 
 impl MovingIn {
     fn new(control: Connection) -> Self {
-        let (sender, receiver) = watch::channel(false);
         Self {
             control,
-            configuration: Vec::new(),
-            generation: None,
-            tables: HashMap::new(),
+            generation: Arriving::default(),
             tcp: Vec::new(),
             submit: None,
             clients: HashMap::new(),
             incoming: HashMap::new(),
             ends: Ends::default(),
-            drain: (sender, Drain(receiver)),
         }
     }
 
-    async fn take_everything(&mut self, name: &'static str) -> Result<House, Error> {
+    /// Until the supervisor says that this was all.
+    async fn take_everything(&mut self) -> Result<(), Error> {
         loop {
             let frame = self.control.receive::<Push>().await?;
             if frame.head == Push::Start {
-                break;
+                return Ok(());
             }
             self.take(frame)?;
         }
-        let generation = self.generation.ok_or("the supervisor sent no configuration")?;
-        let config: Config = postcard::from_bytes(&self.configuration)?;
-        log::start(name, config.log);
-        Ok(House {
-            config: Arc::new(config),
-            generation,
-            tables: std::mem::take(&mut self.tables),
-            tcp: std::mem::take(&mut self.tcp),
-            submit: self.submit.take(),
-            clients: std::mem::take(&mut self.clients),
-            incoming: std::mem::take(&mut self.incoming),
-            drain: self.drain.1.clone(),
-            ready: Arc::default(),
-        })
     }
 
     fn take(&mut self, frame: Frame<Push>) -> Result<(), Error> {
         let Frame { head, body, descriptor } = frame;
         match head {
             Push::Configuration { generation, last } => {
-                self.configuration.extend_from_slice(&body);
-                self.generation = last.then_some(generation);
+                self.generation.configuration(&body, generation, last);
             }
-            Push::Table { name } => {
-                self.tables.insert(name, File::from(given(descriptor)?));
-            }
+            Push::Table { name } => self.generation.table(name, given(descriptor)?.into()),
             Push::Listener(ListenerKind::Tcp(address)) => {
                 let listener = TcpListener::from(given(descriptor)?);
                 listener.set_nonblocking(true)?;
@@ -230,18 +200,45 @@ impl MovingIn {
                 self.ends.doors.insert(arrow, door);
                 self.ends.connect(end, given(descriptor)?)?;
             }
-            Push::Start | Push::Drain => {
-                self.drain.0.send_replace(true);
+            Push::Start | Push::Offer | Push::Retire | Push::Drain => {
+                return Err("the supervisor ends what it has not begun".into());
             }
         }
         Ok(())
     }
 
-    /// Leaves what listens to the supervisor from now on.
-    fn settle(self, house: &House) -> Control {
-        let Self { control, ends, drain, .. } = self;
-        let (generation, ready) = (house.generation, Arc::clone(&house.ready));
-        Control { control, ends, drain: drain.0, generation, ready }
+    /// What the story gets, and what listens to the supervisor from now on.
+    fn settle(self) -> Result<(House, Control), Error> {
+        let Self { control, generation, tcp, submit, clients, incoming, ends } = self;
+        let generation = generation.whole()?;
+        let (retired, told_to_retire) = watch::channel(false);
+        let (drain, told_to_drain) = watch::channel(false);
+        let (offers, offered) = mpsc::channel(1);
+        let (answer, answers) = mpsc::channel(1);
+        let ready = Arc::<Notify>::default();
+        let control = Control {
+            control,
+            ends,
+            number: generation.number,
+            ready: Arc::clone(&ready),
+            arriving: Arriving::default(),
+            offers,
+            answers,
+            retired,
+            drain,
+        };
+        let house = House {
+            config: Arc::clone(&generation.config),
+            generation,
+            tcp,
+            submit,
+            clients,
+            incoming,
+            generations: Some(Generations { offers: offered, answers: answer }),
+            drain: Drain { retired: told_to_retire, begun: told_to_drain },
+            ready,
+        };
+        Ok((house, control))
     }
 }
 
@@ -249,50 +246,77 @@ impl MovingIn {
 struct Control {
     control: Connection,
     ends: Ends,
-    drain: watch::Sender<bool>,
-    generation: u64,
+    /// Of the generation at the start.
+    number: u64,
     /// The story says that it is.
     ready: Arc<Notify>,
+    /// What has come of the next generation.
+    arriving: Arriving,
+    offers: mpsc::Sender<Generation>,
+    answers: mpsc::Receiver<Report>,
+    retired: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
 }
 
 impl Control {
     /// Follows the supervisor until it is gone.
     async fn listen(&mut self) {
         loop {
-            let received = tokio::select! {
-                received = self.control.receive::<Push>() => received,
-                () = self.ready.notified() => {
-                    let ready = Report::Ready { generation: self.generation };
-                    // A supervisor that is gone is seen by the next look.
-                    let _ = self.control.send(&ready, b"", None).await;
-                    continue;
-                }
+            let report = tokio::select! {
+                received = self.control.receive::<Push>() => match received {
+                    Ok(frame) => self.follow(frame),
+                    Err(ipc::Error::PeerGone) => return,
+                    Err(error) => {
+                        tracing::error!("the supervisor cannot be understood: {error}");
+                        return;
+                    }
+                },
+                () = self.ready.notified() => Some(Report::Ready { generation: self.number }),
+                Some(answer) = self.answers.recv() => Some(answer),
             };
-            let frame = match received {
-                Ok(frame) => frame,
-                Err(ipc::Error::PeerGone) => return,
-                Err(error) => {
-                    tracing::error!("the supervisor cannot be understood: {error}");
-                    return;
-                }
-            };
-            if let Err(error) = self.follow(frame) {
-                tracing::error!("cannot do as the supervisor says: {error}");
+            if let Some(report) = report {
+                // A supervisor that is gone is seen by the next look.
+                let _ = self.control.send(&report, b"", None).await;
             }
         }
     }
 
-    fn follow(&mut self, frame: Frame<Push>) -> Result<(), Error> {
-        match frame.head {
-            Push::Edge(end) => self.ends.connect(end, given(frame.descriptor)?),
+    /// Does as the supervisor says; an offer that goes wrong here is refused.
+    fn follow(&mut self, frame: Frame<Push>) -> Option<Report> {
+        let done = match frame.head {
+            Push::Configuration { generation, last } => {
+                self.arriving.configuration(&frame.body, generation, last);
+                Ok(())
+            }
+            Push::Table { name } => {
+                given(frame.descriptor).map(|fd| self.arriving.table(name, fd.into()))
+            }
+            Push::Offer => return self.offer(),
+            Push::Edge(end) => given(frame.descriptor).and_then(|fd| self.ends.connect(end, fd)),
+            Push::Retire => {
+                // Nobody else will come: with the last edge the last client is gone.
+                self.ends.doors.clear();
+                self.retired.send_replace(true);
+                Ok(())
+            }
             Push::Drain => {
                 self.drain.send_replace(true);
                 Ok(())
             }
-            Push::Configuration { .. } | Push::Table { .. } | Push::Listener(_) | Push::Start => {
-                Err("this takes effect at a restart only".into())
-            }
+            Push::Listener(_) | Push::Start => Err("this belongs to the start".into()),
+        };
+        if let Err(error) = done {
+            tracing::error!("cannot do as the supervisor says: {error}");
         }
+        None
+    }
+
+    fn offer(&mut self) -> Option<Report> {
+        let arriving = std::mem::take(&mut self.arriving);
+        let generation = arriving.number()?;
+        let offered = arriving.whole().and_then(|it| Ok(self.offers.try_send(it)?));
+        let why = offered.err()?.to_string();
+        Some(Report::Refused { generation, why })
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod admins;
 mod drain;
+mod generation;
 mod house;
 pub mod log;
 mod mailbox;
@@ -26,6 +27,7 @@ mod port;
 
 pub use admins::is_admin;
 pub use drain::Drain;
+pub use generation::{Generation, Generations, Table};
 pub use house::{Error, House, TcpSocket, run};
 pub use mailbox::{Identity, Owner, user_with_mailbox};
 pub use places::{Place, Places};

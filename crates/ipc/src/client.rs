@@ -1,7 +1,7 @@
 //! The asking end of an edge.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -42,16 +42,27 @@ pub struct Lent {
 
 /// Where fresh edges for a [`Client`] arrive.
 #[derive(Debug)]
-pub struct Renewal(watch::Sender<Edge>);
+pub struct Renewal {
+    edge: watch::Sender<Edge>,
+    idle: Arc<Mutex<Idle>>,
+}
 
 impl Renewal {
-    /// The other side was started anew: `connection` is the edge to it.
+    /// The other side was started anew: `connection` is the edge to it. One that was replaced sees
+    /// its idle connections close, and may end when the others do.
     pub fn renew(&self, connection: Connection) {
-        self.0.send_modify(|(number, edge)| {
+        self.edge.send_modify(|(number, edge)| {
             *number += 1;
             *edge = Some(Arc::new(AsyncMutex::new(connection)));
         });
+        let number = self.edge.borrow().0;
+        *lock(&self.idle) = Idle { number, connections: Vec::new() };
     }
+}
+
+/// Nothing is left half done under this lock.
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Client {
@@ -59,7 +70,9 @@ impl Client {
     #[must_use]
     pub fn new(arrow: Arrow) -> (Self, Renewal) {
         let (sender, edge) = watch::channel((0, None));
-        (Self { arrow, edge, idle: Arc::default() }, Renewal(sender))
+        let idle = Arc::<Mutex<Idle>>::default();
+        let client = Self { arrow, edge, idle: Arc::clone(&idle) };
+        (client, Renewal { edge: sender, idle })
     }
 
     /// Which arrow this is.
@@ -122,23 +135,15 @@ impl Client {
 
     /// Returns a connection on which every request has been answered.
     pub fn give_back(&self, lent: Lent) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if lent.number > idle.number {
-            *idle = Idle { number: lent.number, connections: Vec::new() };
-        }
+        let mut idle = lock(&self.idle);
         if lent.number == idle.number && idle.connections.len() < MAX_IDLE {
             idle.connections.push(lent.connection);
         }
     }
 
     fn take_idle(&self) -> Option<Lent> {
-        let number = self.edge.borrow().0;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.number != number {
-            // Connections to a process that is gone.
-            *idle = Idle { number, connections: Vec::new() };
-        }
-        Some(Lent { connection: idle.connections.pop()?, number })
+        let mut idle = lock(&self.idle);
+        Some(Lent { connection: idle.connections.pop()?, number: idle.number })
     }
 
     /// Hands a socket to the other side, which answers on it as if this client had opened it.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Arrow;
 
 /// What the supervisor says. A daemon gets its configuration, tables, listeners and edges first,
-/// and then `Start`; later only edges, new generations and `Drain`.
+/// and then `Start`; later only edges, further generations (configuration, tables, and then
+/// `Offer`), and that it is to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Push {
     /// The configuration; the body is `config::Config` in postcard, in pieces of `MAX_BODY`.
@@ -20,7 +21,11 @@ pub enum Push {
     Edge(End),
     /// Everything has been sent: begin.
     Start,
-    /// Take nothing new, finish what is under way, and exit.
+    /// A further generation has been sent: take it into use, and say whether you did.
+    Offer,
+    /// Your successor works: take nothing new, let what is under way end by itself, and exit.
+    Retire,
+    /// Take nothing new, bring what is under way to its end, and exit.
     Drain,
 }
 
@@ -45,4 +50,8 @@ pub enum ListenerKind {
 pub enum Report {
     /// Works with this generation of the configuration.
     Ready { generation: u64 },
+    /// The generation that was offered is in use.
+    Taken { generation: u64 },
+    /// The one before it stays in use.
+    Refused { generation: u64, why: String },
 }

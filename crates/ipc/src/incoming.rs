@@ -25,10 +25,16 @@ impl Incoming {
 
     /// The next connection; waits for ever once the door is gone. Cancel-safe.
     pub async fn next(&mut self) -> Connection {
-        match self.0.recv().await {
+        match self.next_or_end().await {
             Some(connection) => connection,
             None => std::future::pending().await,
         }
+    }
+
+    /// The next connection; `None`: the door and all edges are gone, so nobody can come any more.
+    /// Cancel-safe.
+    pub async fn next_or_end(&mut self) -> Option<Connection> {
+        self.0.recv().await
     }
 }
 

@@ -7,7 +7,7 @@ mod directory;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::House;
+use daemon::{Generation, House};
 use ipc::policy::{Check, Client, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{Policy, Ruling, conclude};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
     let most = house.config.limits.sessions;
-    let desk = Arc::new(Desk::furnish(&mut house)?);
+    let desk = Arc::new(Desk::furnish(&house.generation)?);
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
     let mut submission = house.answers(Arrow::SubmissionToPolicyd)?;
     let mut drain = house.drain();
@@ -60,17 +60,17 @@ struct Desk {
 }
 
 impl Desk {
-    fn furnish(house: &mut House) -> Result<Self, daemon::Error> {
-        let config = Arc::clone(&house.config);
-        let names = house.table("local-host-names", Names::read)?;
-        let users = house.table("users", Users::read)?;
+    fn furnish(generation: &Generation) -> Result<Self, daemon::Error> {
+        let config = Arc::clone(&generation.config);
+        let names = generation.table("local-host-names", Names::read)?;
+        let users = generation.table("users", Users::read)?;
         let policy = Policy {
             local: LocalDomains {
                 hostname: config.hostname.clone(),
                 names,
                 addresses: config.addresses.clone(),
             },
-            aliases: house.table("aliases", Aliases::read)?,
+            aliases: generation.table("aliases", Aliases::read)?,
             networks: config.relay.networks.clone(),
             detail: config.local.detail.clone(),
         };

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 async fn queue(mut house: House) -> Result<(), Error> {
     let (wake, wakes) = mpsc::channel(Inbox::WAKES);
     let (call_back, called_back) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::open(&mut house, wake, call_back).await?);
+    let shared = Arc::new(Shared::open(&house, wake, call_back).await?);
 
     let mx = house.answers(Arrow::MxToQmgr)?;
     let submission = house.answers(Arrow::SubmissionToQmgr)?;

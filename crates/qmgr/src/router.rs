@@ -1,6 +1,6 @@
 //! The routing tables, from the files that the supervisor opened.
 
-use daemon::{Error, House};
+use daemon::{Error, Generation};
 use routing::Router;
 use tables::{Aliases, LocalDomains, Mailertable, Names};
 
@@ -8,11 +8,11 @@ use tables::{Aliases, LocalDomains, Mailertable, Names};
 ///
 /// # Errors
 /// A file cannot be read.
-pub(crate) fn read(house: &mut House) -> Result<Router, Error> {
-    let names = house.table("local-host-names", Names::read)?;
-    let aliases = house.table("aliases", Aliases::read)?;
-    let mailertable = house.table("mailertable", Mailertable::read)?;
-    let config = &house.config;
+pub(crate) fn read(generation: &Generation) -> Result<Router, Error> {
+    let names = generation.table("local-host-names", Names::read)?;
+    let aliases = generation.table("aliases", Aliases::read)?;
+    let mailertable = generation.table("mailertable", Mailertable::read)?;
+    let config = &generation.config;
     Ok(Router {
         local: LocalDomains {
             hostname: config.hostname.clone(),

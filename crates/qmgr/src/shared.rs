@@ -69,7 +69,7 @@ impl Shared {
     /// # Errors
     /// The queue or the tables cannot be read, or an edge is missing.
     pub async fn open(
-        house: &mut House,
+        house: &House,
         wakes: mpsc::Sender<Wake>,
         call_back: mpsc::UnboundedSender<QueueId>,
     ) -> Result<Self, daemon::Error> {
@@ -86,7 +86,7 @@ impl Shared {
         let last_id = QueueId::next(last_id, saved.last_seen.saturating_mul(1000));
         Ok(Self {
             clock: Timepiece::start(saved),
-            router: router::read(house)?,
+            router: router::read(&house.generation)?,
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
             local: house.asks(Arrow::QmgrToLocal)?,
