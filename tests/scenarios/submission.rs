@@ -1,5 +1,7 @@
 //! Mail of users and programs of this machine.
 
+use std::process::Stdio;
+
 use support::SystemBuilder;
 
 #[test]
@@ -32,6 +34,18 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(system.sendmail(&["-t"], "Subject: to nobody\n\nx\n").status.code(), Some(64));
     assert_eq!(system.sendmail(&[], "x\n").status.code(), Some(64));
     assert_eq!(system.sendmail(&["-N", "bogus", "alice"], "x\n").status.code(), Some(64));
+}
+
+#[test]
+fn a_caller_who_does_not_listen_is_told_the_same() {
+    let system = SystemBuilder::new().start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = system.command("sendmail");
+    command.args(["nobody-here@local.test", "a@b@c", "alice@local.test"]);
+    let status = command.stdin(Stdio::null()).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(67));
+    system.wait_mail("alice", 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Exit codes (sysexits(3)) and the error that ends a command.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use envelope::{Enhanced, Status};
@@ -87,9 +87,14 @@ pub fn finish(command: &str, ended: Result<Exit, Failure>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure { exit, text }) => {
             for line in text.lines() {
-                eprintln!("{command}: {line}");
+                complain(command, line);
             }
             exit.into()
         }
     }
+}
+
+/// Says something on stderr. Where nobody listens the command goes on and ends as it would have.
+pub fn complain(command: &str, line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{command}: {line}");
 }

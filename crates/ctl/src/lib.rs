@@ -13,7 +13,7 @@ pub mod pennypost;
 pub mod sendmail;
 mod site;
 
-pub use exit::{Exit, Failure, finish};
+pub use exit::{Exit, Failure, complain, finish};
 
 /// Seconds since 1970.
 fn now() -> i64 {

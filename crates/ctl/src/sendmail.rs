@@ -19,7 +19,7 @@ use message::Date;
 
 use crate::caller::Caller;
 use crate::site::{Rules, Site};
-use crate::{Exit, Failure, finish};
+use crate::{Exit, Failure, complain, finish};
 use letter::Letter;
 use options::{Mode, OnError, Options};
 use outcome::Outcome;
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
 
 fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
     for warning in &options.warnings {
-        eprintln!("{program}: warning: {warning}");
+        complain(program, format_args!("warning: {warning}"));
     }
     let site = Site::from_environment();
     match &options.mode {
@@ -55,7 +55,7 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Mode::Nothing(why) => {
-            eprintln!("{program}: {why}");
+            complain(program, why);
             Ok(Exit::Ok)
         }
         Mode::NotYet(what) => Err(Failure::new(Exit::Unavailable, what.as_str())),
@@ -74,11 +74,11 @@ fn deliver(options: &Options, site: &Site) -> Result<Exit, Failure> {
         outcome.show(&mut io::stdout().lock())?;
     }
     if options.on_error == OnError::Print {
-        outcome.refusals().for_each(|refusal| eprintln!("sendmail: {refusal}"));
+        outcome.refusals().for_each(|refusal| complain("sendmail", refusal));
     }
     if options.on_error != OnError::Quiet {
         // What is no address cannot be told in a notification either.
-        letter.misspelt.iter().for_each(|refusal| eprintln!("sendmail: {refusal}"));
+        letter.misspelt.iter().for_each(|refusal| complain("sendmail", refusal));
     }
     if let Some(why) = outcome.lost() {
         return Err(save(options, &caller, &letter, date, why));

@@ -2,6 +2,8 @@
 //! of that directory (default: the current one). Each waiter wants one message of 4 KiB queued,
 //! and then, in the second table, retired, and waits for each.
 
+#![expect(clippy::print_stdout, reason = "a benchmark shows its figures")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

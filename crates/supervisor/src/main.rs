@@ -17,6 +17,7 @@ mod signals;
 mod trouble;
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
     close_fds::set_fds_cloexec(3, &[]);
     umask(Mode::from_bits_truncate(0o022));
     let Err(Trouble(code, text)) = run() else { return ExitCode::SUCCESS };
-    eprintln!("pennypost: {text}");
+    // Nobody may be there to read.
+    let _ = writeln!(io::stderr(), "pennypost: {text}");
     ExitCode::from(code)
 }
 
@@ -125,7 +127,7 @@ async fn announce(house: &House, ready_file: &Path) {
     if let Err(error) = fs::write(ready_file, format!("{}\n", std::process::id())) {
         tracing::error!("{}: {error}", ready_file.display());
     }
-    eprintln!("ready");
+    let _ = writeln!(io::stderr(), "ready");
     std::future::pending().await
 }
 
