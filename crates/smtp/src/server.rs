@@ -184,6 +184,7 @@ enum State {
     /// A refused chunk.
     Discard {
         left: u64,
+        before: Option<u8>,
     },
     Closed(Ending),
 }
@@ -253,7 +254,7 @@ impl Session {
             }
             State::Data => self.data(input),
             State::Chunk { left, last } => self.chunk(input, left, last),
-            State::Discard { left } => self.discard(input, left),
+            State::Discard { left, before } => self.discard(input, left, before),
             State::Closed(ending) => Some(Step::Close(ending)),
         }
     }

@@ -35,7 +35,7 @@ impl Session {
             self.hang_up(Stage::Content, refusal);
             return;
         }
-        self.state = State::Discard { left: size };
+        self.state = State::Discard { left: size, before: None };
         let refusal = self.refusal(Stage::Content, refusal);
         self.refuse(refusal);
         // RFC 3030 §2: no BDAT after a failed one.
@@ -79,13 +79,21 @@ impl Session {
         }
     }
 
-    /// Input that is a refused chunk.
-    pub(super) fn discard(&mut self, input: &mut &[u8], left: u64) -> Option<Step> {
+    /// Input that is a refused chunk. `before`: the byte of it that came last.
+    pub(super) fn discard(
+        &mut self,
+        input: &mut &[u8],
+        left: u64,
+        before: Option<u8>,
+    ) -> Option<Step> {
         let (chunk, rest) = split_chunk(input, left);
         *input = rest;
+        if has_bare(before, chunk) {
+            return self.bare(Stage::Content);
+        }
         let left = left.saturating_sub(chunk.len() as u64);
         if left > 0 {
-            self.state = State::Discard { left };
+            self.state = State::Discard { left, before: chunk.last().copied().or(before) };
             return Some(Step::Read);
         }
         self.state = State::Commands;
@@ -155,6 +163,16 @@ impl Session {
 fn open_intake(transaction: &mut Option<Box<Transaction>>) -> Option<(&mut Intake, Option<Body>)> {
     let transaction = transaction.as_deref_mut()?;
     Some((transaction.intake.as_mut()?, transaction.body))
+}
+
+/// Does a CR or LF stand by itself? Not at the ends of a refused chunk: the refused chunk beside it
+/// may have the other half.
+fn has_bare(mut before: Option<u8>, bytes: &[u8]) -> bool {
+    bytes.iter().any(|&byte| match before.replace(byte) {
+        Some(b'\r') => byte != b'\n',
+        Some(_) => byte == b'\n',
+        None => false,
+    })
 }
 
 fn split_chunk(input: &[u8], left: u64) -> (&[u8], &[u8]) {
