@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use config::Config;
 use ipc::control::{End, ListenerKind, Push, Report};
+use ipc::sandbox::{Confinement, Sandbox};
 use ipc::{Arrow, Client, Connection, Door, Frame, Incoming, Renewal};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::generation::Arriving;
-use crate::{Drain, Generation, Generations, log};
+use crate::{Drain, Generation, Generations, log, sandbox};
 
 /// How long a process may take to finish its commit when the supervisor is gone.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -35,7 +36,8 @@ pub struct House {
     incoming: HashMap<Arrow, Incoming>,
     generations: Option<Generations>,
     drain: Drain,
-    ready: Arc<Notify>,
+    confinement: Option<Confinement>,
+    reports: mpsc::Sender<Report>,
 }
 
 /// A listening TCP socket, non-blocking.
@@ -72,9 +74,21 @@ impl House {
         self.generations.take().ok_or_else(|| "the generations are taken already".into())
     }
 
+    /// Enters the kernel sandbox, for ever: at the start of the story, after what has to be read
+    /// before, and before there is a second thread.
+    ///
+    /// # Errors
+    /// As [`sandbox::enter`].
+    pub fn enter(&mut self, sandbox: Sandbox) -> Result<(), Error> {
+        self.confinement = Some(sandbox::enter(sandbox)?);
+        Ok(())
+    }
+
     /// Tells the supervisor that the process works: all that could fail at its start is done.
     pub fn ready(&self) {
-        self.ready.notify_one();
+        let (generation, confinement) = (self.generation.number, self.confinement.clone());
+        // Fails only when it was said before, or when the supervisor is gone.
+        let _ = self.reports.try_send(Report::Ready { generation, confinement });
     }
 
     /// The wish to end.
@@ -215,12 +229,9 @@ impl MovingIn {
         let (drain, told_to_drain) = watch::channel(false);
         let (offers, offered) = mpsc::channel(1);
         let (answer, answers) = mpsc::channel(1);
-        let ready = Arc::<Notify>::default();
         let control = Control {
             control,
             ends,
-            number: generation.number,
-            ready: Arc::clone(&ready),
             arriving: Arriving::default(),
             offers,
             answers,
@@ -234,9 +245,10 @@ impl MovingIn {
             submit,
             clients,
             incoming,
-            generations: Some(Generations { offers: offered, answers: answer }),
+            generations: Some(Generations { offers: offered, answers: answer.clone() }),
             drain: Drain { retired: told_to_retire, begun: told_to_drain },
-            ready,
+            confinement: None,
+            reports: answer,
         };
         Ok((house, control))
     }
@@ -246,13 +258,10 @@ impl MovingIn {
 struct Control {
     control: Connection,
     ends: Ends,
-    /// Of the generation at the start.
-    number: u64,
-    /// The story says that it is.
-    ready: Arc<Notify>,
     /// What has come of the next generation.
     arriving: Arriving,
     offers: mpsc::Sender<Generation>,
+    /// What the story tells.
     answers: mpsc::Receiver<Report>,
     retired: watch::Sender<bool>,
     drain: watch::Sender<bool>,
@@ -271,7 +280,6 @@ impl Control {
                         return;
                     }
                 },
-                () = self.ready.notified() => Some(Report::Ready { generation: self.number }),
                 Some(answer) = self.answers.recv() => Some(answer),
             };
             if let Some(report) = report {

@@ -4,6 +4,7 @@
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
 //!     daemon::run("example", async |mut house: daemon::House| {
+//!         house.enter(daemon::Sandbox::new())?;
 //!         let mut incoming = house.answers(ipc::Arrow::QmgrToRemote)?;
 //!         let mut drain = house.drain();
 //!         loop {
@@ -24,11 +25,13 @@ pub mod log;
 mod mailbox;
 mod places;
 mod port;
+pub mod sandbox;
 
 pub use admins::is_admin;
 pub use drain::Drain;
 pub use generation::{Generation, Generations, Table};
 pub use house::{Error, House, TcpSocket, run};
+pub use ipc::sandbox::{Permit, Sandbox};
 pub use mailbox::{Identity, Owner, user_with_mailbox};
 pub use places::{Place, Places};
 pub use port::holder;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::Arrow;
+use crate::sandbox::Confinement;
 
 /// What the supervisor says. A daemon gets its configuration, tables, listeners and edges first,
 /// and then `Start`; later only edges, further generations (configuration, tables, and then
@@ -48,8 +49,8 @@ pub enum ListenerKind {
 /// What a daemon says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// Works with this generation of the configuration.
-    Ready { generation: u64 },
+    /// Works with this generation of the configuration. `None`: it did not enter a sandbox.
+    Ready { generation: u64, confinement: Option<Confinement> },
     /// The generation that was offered is in use.
     Taken { generation: u64 },
     /// The one before it stays in use.

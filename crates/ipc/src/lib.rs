@@ -18,6 +18,7 @@ mod incoming;
 pub mod mailbox;
 pub mod policy;
 pub mod run_as;
+pub mod sandbox;
 pub mod submission;
 
 pub use arrow::Arrow;

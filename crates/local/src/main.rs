@@ -12,7 +12,7 @@ mod processes;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::{Drain, House};
+use daemon::{Drain, House, Sandbox};
 use ipc::delivery::Attempt;
 use ipc::{Arrow, Connection};
 use tokio::task::JoinSet;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 }
 
 async fn story(mut house: House) -> Result<(), daemon::Error> {
+    house.enter(Sandbox::new())?;
     let mut attempts = house.answers(Arrow::QmgrToLocal)?;
     let agent = Arc::new(Agent::new(&house.config, house.asks(Arrow::LocalToSupervisor)?));
     let mut drain = house.drain();

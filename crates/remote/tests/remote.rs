@@ -44,7 +44,7 @@ impl Daemon {
         control.send(&answers, b"", Some(theirs.as_fd())).await.unwrap();
         control.send(&Push::Start, b"", None).await.unwrap();
         let ready = control.receive_within::<Report>(TIME).await.unwrap().head;
-        assert_eq!(ready, Report::Ready { generation: 1 });
+        assert!(matches!(ready, Report::Ready { generation: 1, .. }), "{ready:?}");
         let (qmgr, renewal) = Client::new(Arrow::QmgrToRemote);
         renewal.renew(Connection::from_fd(edge.into()).unwrap());
         Self { child, control, qmgr }
@@ -152,6 +152,7 @@ fn config() -> Config {
             recipients: 0,
             sessions: 0,
             sessions_per_client: 0,
+            connections_per_minute: 0,
             commands_in_error: 0,
             hops: 0,
         },
