@@ -1,33 +1,61 @@
 //! The table files beside the configuration.
 
-use std::fs::File;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-use tables::{Aliases, Finding, Mailertable, Names, Users};
+use nix::fcntl::OFlag;
+use tables::{Aliases, Finding, MAX_FILE, Mailertable, Names, Users};
 
 use crate::Config;
+
+/// What is in a table file.
+pub type Content = Cursor<Vec<u8>>;
 
 /// Everything that is wrong with the tables. With a finding that is `unsupported` the supervisor
 /// does not start: mail would go another way than the administrator says.
 #[must_use]
 pub fn check_tables(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    read_tables(config).1
+}
+
+/// The tables that are there, and everything that is wrong with them.
+pub(crate) fn read_tables(config: &Config) -> (Vec<(&'static str, Content)>, Vec<Finding>) {
+    let (mut contents, mut findings) = (Vec::new(), Vec::new());
+    if !config.paths.tables.is_dir() {
+        // Without it there would be no user and no domain of ours: that is hardly meant.
+        findings.push(grave(&config.paths.tables, "there is no such directory".to_owned()));
+    }
     for name in tables::SUPPORTED {
-        let read = read_table(config, name, |file, source| {
-            Ok(match name {
-                "aliases" => Aliases::read(file, source)?.findings,
-                "mailertable" => Mailertable::read(file, source)?.findings,
-                "users" => Users::read(file, source)?.findings,
-                _ => Names::read(file, source)?.findings,
-            })
-        });
-        findings.extend(read.unwrap_or_else(|finding| Some(vec![finding])).unwrap_or_default());
+        match read_table(config, name, |file, content| Ok((check(name, file, &content)?, content))) {
+            Ok(None) => {}
+            Ok(Some((found, content))) => {
+                findings.extend(found);
+                contents.push((name, content));
+            }
+            Err(finding) => findings.push(finding),
+        }
     }
     // Without a root `users` is the table of SMTP AUTH, which is not there yet.
     let users = (!config.rooted).then_some("users");
     findings
         .extend(tables::NOT_YET.into_iter().chain(users).filter_map(|name| not_yet(config, name)));
-    findings
+    (contents, findings)
+}
+
+fn check(name: &str, file: &str, content: &Content) -> io::Result<Vec<Finding>> {
+    let source = content.get_ref().as_slice();
+    Ok(match name {
+        "aliases" => Aliases::read(file, source)?.findings,
+        "mailertable" => Mailertable::read(file, source)?.findings,
+        "users" => Users::read(file, source)?.findings,
+        _ => Names::read(file, source)?.findings,
+    })
+}
+
+fn grave(path: &Path, text: String) -> Finding {
+    Finding { file: path.display().to_string(), line: 1, text, unsupported: true }
 }
 
 /// A table that this version cannot read must be empty, or not there.
@@ -35,12 +63,12 @@ fn not_yet(config: &Config, name: &str) -> Option<Finding> {
     let path = config.paths.tables.join(name);
     // A link that leads nowhere is no absent table.
     std::fs::symlink_metadata(&path).ok()?;
-    let text = match std::fs::read(&path) {
+    let text = match read(&path) {
         Ok(text) if !has_entries(&text) => return None,
         Ok(_) => "this table is not yet supported; empty it or move it away".to_owned(),
         Err(error) => format!("cannot be read: {error}; this table is not yet supported"),
     };
-    Some(Finding { file: path.display().to_string(), line: 1, text, unsupported: true })
+    Some(grave(&path, text))
 }
 
 fn has_entries(text: &[u8]) -> bool {
@@ -48,28 +76,38 @@ fn has_entries(text: &[u8]) -> bool {
     lines.any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
-/// Opens a table and hands it to `read` with the name for messages; `None`: there is no such file.
+/// Hands what is in a table file to `understand`, with the name for messages; `None`: there is no such
+/// file.
 ///
 /// # Errors
 /// The file cannot be read; as a finding that keeps the system from starting.
 pub fn read_table<T>(
     config: &Config,
     name: &str,
-    read: impl FnOnce(&str, File) -> io::Result<T>,
+    understand: impl FnOnce(&str, Content) -> io::Result<T>,
 ) -> Result<Option<T>, Finding> {
     let path = config.paths.tables.join(name);
-    let shown = path.display().to_string();
-    let fail = |error: io::Error| Finding {
-        file: shown.clone(),
-        line: 1,
-        text: format!("cannot be read: {error}"),
-        unsupported: true,
-    };
-    match File::open(&path) {
+    let fail = |error: io::Error| grave(&path, format!("cannot be read: {error}"));
+    match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(fail(error)),
-        Ok(file) => read(&shown, file).map(Some).map_err(fail),
+        Ok(content) => {
+            let shown = path.display().to_string();
+            understand(&shown, Cursor::new(content)).map(Some).map_err(fail)
+        }
     }
+}
+
+/// A pipe would let us wait for ever.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut content = Vec::new();
+    // Whoever understands it says that it is too large.
+    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 #[cfg(test)]

@@ -154,6 +154,7 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
         ),
         sessions: section.count("sessions", 1000, 1, some),
         sessions_per_client: section.count("sessions_per_client", 50, 1, some),
+        connections_per_minute: section.count("connections_per_minute", 600, 1, some),
         commands_in_error: section.count("commands_in_error", 20, 1, some),
         hops: section.count("hops", 100, 25, "RFC 5321 §6.3 asks for about 100 hops"),
     }

@@ -1,7 +1,7 @@
 //! The keys of `pennypost.toml`, by path. A `[[table]]` is named like a `[table]`.
 
 /// Keys that work. docs/configuration.md describes each of them.
-pub const SUPPORTED: [&str; 32] = [
+pub const SUPPORTED: [&str; 33] = [
     "hostname",
     "tables.directory",
     "listener.role",
@@ -17,6 +17,7 @@ pub const SUPPORTED: [&str; 32] = [
     "limits.recipients",
     "limits.sessions",
     "limits.sessions_per_client",
+    "limits.connections_per_minute",
     "limits.commands_in_error",
     "limits.hops",
     "queue.lifetime",

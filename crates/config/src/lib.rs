@@ -11,9 +11,12 @@ mod load;
 mod reader;
 mod report;
 mod resolved;
+mod snapshot;
+mod table;
 mod units;
+mod watch;
 
-pub use check::{check_tables, read_table};
+pub use check::{Content, check_tables, read_table};
 pub use keys::{NOT_YET, SUPPORTED};
 pub use load::load;
 pub use report::{Finding, Report};
@@ -21,3 +24,6 @@ pub use resolved::{
     Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote,
     Resolver, Role,
 };
+pub use snapshot::Snapshot;
+pub use table::{Reader as TableReader, Table};
+pub use watch::Watch;

@@ -125,6 +125,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of one client address at a time; loopback and `relay.networks` are exempt.
     pub sessions_per_client: usize,
+    /// Connections of one client address in a minute, with the same exemptions.
+    pub connections_per_minute: usize,
     /// 5xx replies after which a session is ended.
     pub commands_in_error: usize,
     /// `Received` fields after which a message is a loop. RFC 5321 §6.3 asks for 100 at least.

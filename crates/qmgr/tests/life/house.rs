@@ -332,6 +332,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             recipients: 1000,
             sessions: 100,
             sessions_per_client: 50,
+            connections_per_minute: 600,
             commands_in_error: 20,
             hops: 100,
         },
