@@ -39,7 +39,7 @@ pub(crate) enum Submission {
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(20), test).await.expect("in time");
+        tokio::time::timeout(Duration::from_secs(60), test).await.expect("in time");
     });
 }
 

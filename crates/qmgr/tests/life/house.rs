@@ -23,7 +23,7 @@ use ipc::{Arrow, Client, Connection, Door, Incoming, Lent, Renewal};
 use tokio::sync::{mpsc, oneshot};
 
 /// Nothing here takes that long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
