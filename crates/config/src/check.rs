@@ -28,7 +28,8 @@ pub(crate) fn read_tables(config: &Config) -> (Vec<(&'static str, Content)>, Vec
         findings.push(grave(&config.paths.tables, "there is no such directory".to_owned()));
     }
     for name in tables::SUPPORTED {
-        match read_table(config, name, |file, content| Ok((check(name, file, &content)?, content))) {
+        match read_table(config, name, |file, content| Ok((check(name, file, &content)?, content)))
+        {
             Ok(None) => {}
             Ok(Some((found, content))) => {
                 findings.extend(found);

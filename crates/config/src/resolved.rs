@@ -30,6 +30,43 @@ pub struct Config {
     pub rooted: bool,
 }
 
+impl Config {
+    /// What of the file means something else than in `other`: keys and tables, `[limits]`.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // All of them: what is added here must be told, too.
+        let Self {
+            hostname,
+            paths,
+            listeners,
+            relay,
+            local,
+            limits,
+            queue,
+            remote,
+            admins,
+            log,
+            addresses,
+            rooted,
+        } = self;
+        let parts = [
+            ("hostname", *hostname != other.hostname),
+            ("tables.directory", *paths != other.paths),
+            ("[[listener]]", *listeners != other.listeners),
+            ("[relay]", *relay != other.relay),
+            ("[local]", *local != other.local),
+            ("[limits]", *limits != other.limits),
+            ("[queue]", *queue != other.queue),
+            ("[remote]", *remote != other.remote),
+            ("control.admins", *admins != other.admins),
+            ("log.target", *log != other.log),
+            ("the addresses of this machine", *addresses != other.addresses),
+            ("--root", *rooted != other.rooted),
+        ];
+        parts.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+}
+
 /// Where things are; below the root under `--root`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paths {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use crate::Config;
@@ -45,11 +46,72 @@ impl Watch {
         for path in paths(config) {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
             let parent = if parent == Path::new("") { Path::new(".") } else { parent };
-            // Of a directory that is not there, its own directory tells when it appears.
-            if let Ok(directory) = inotify.add_watch(parent, flags) {
-                names.insert((directory, name.to_owned()));
+            match inotify.add_watch(parent, flags) {
+                Ok(directory) => drop(names.insert((directory, name.to_owned()))),
+                // Its own directory tells when it appears.
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(Self { inotify, names })
+    }
+
+    /// Has anything happened to them? To be asked when the descriptor is readable. If so, this
+    /// watch may look at the wrong directories by now.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub fn changed(&self) -> io::Result<bool> {
+        match self.inotify.read_events() {
+            Ok(events) => Ok(events.into_iter().any(|event| self.concerns(event))),
+            Err(Errno::EAGAIN) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Without a name it tells of a directory, or that there was too much to tell.
+    fn concerns(&self, event: InotifyEvent) -> bool {
+        event.name.is_none_or(|name| self.names.contains(&(event.wd, name)))
+    }
+}
+
+impl AsRawFd for Watch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inotify.as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_a_configuration_is_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let below = |path: &str| root.path().join(path);
+        fs::create_dir_all(below("etc/mail")).unwrap();
+        fs::create_dir_all(below("elsewhere")).unwrap();
+        fs::write(below("etc/mail/pennypost.toml"), "hostname = \"x.test\"\n").unwrap();
+        fs::write(below("elsewhere/aliases"), "").unwrap();
+        symlink(below("elsewhere/aliases"), below("etc/mail/aliases")).unwrap();
+        let config = crate::load(Some(root.path()), None).unwrap();
+        let seen = |act: &dyn Fn() -> io::Result<()>| {
+            let watch = Watch::new(&config).unwrap();
+            act().unwrap();
+            watch.changed().unwrap()
+        };
+        assert!(!seen(&|| fs::write(below("etc/mail/notes"), "x")));
+        assert!(!seen(&|| fs::read(below("etc/mail/pennypost.toml")).map(drop)));
+        assert!(seen(&|| fs::write(below("etc/mail/pennypost.toml"), "x")));
+        assert!(seen(&|| fs::write(below("elsewhere/aliases"), "x")));
+        assert!(seen(&|| fs::write(below("etc/mail/users"), "")));
+        assert!(seen(&|| fs::rename(below("etc/mail/notes"), below("etc/mail/users"))));
+        assert!(seen(&|| fs::remove_file(below("etc/mail/users"))));
+        assert!(seen(&|| fs::rename(below("etc/mail"), below("etc/old"))));
+        assert!(!seen(&|| fs::write(below("etc/old/aliases"), "x")), "elsewhere only");
+        assert!(seen(&|| fs::rename(below("etc/old"), below("etc/mail"))));
     }
 }

@@ -5,12 +5,11 @@
 //! is under way keeps the one that it began with.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use config::Config;
+use config::{Config, Table, TableReader};
 use ipc::control::Report;
 use tokio::sync::mpsc;
 
@@ -23,7 +22,7 @@ pub struct Generation {
     pub number: u64,
     pub config: Arc<Config>,
     /// By name (`aliases`); a file that is not there is absent.
-    pub(crate) tables: HashMap<String, File>,
+    pub(crate) tables: HashMap<String, Table>,
 }
 
 /// Generations that are offered to this process, and its answers.
@@ -31,13 +30,6 @@ pub struct Generation {
 pub struct Generations {
     pub(crate) offers: mpsc::Receiver<Generation>,
     pub(crate) answers: mpsc::Sender<Report>,
-}
-
-/// A table from its beginning: other processes have the same open file, and its offset.
-#[derive(Debug)]
-pub struct Table<'a> {
-    file: &'a File,
-    offset: u64,
 }
 
 impl Generation {
@@ -48,10 +40,10 @@ impl Generation {
     pub fn table<'a, T: Default>(
         &'a self,
         name: &str,
-        read: impl FnOnce(&str, Table<'a>) -> io::Result<tables::Read<T>>,
+        read: impl FnOnce(&str, TableReader<'a>) -> io::Result<tables::Read<T>>,
     ) -> Result<T, Error> {
-        let Some(file) = self.tables.get(name) else { return Ok(T::default()) };
-        let read = read(name, Table { file, offset: 0 });
+        let Some(table) = self.tables.get(name) else { return Ok(T::default()) };
+        let read = read(name, table.reader());
         let read = read.map_err(|error| format!("{name}: {error}"))?;
         for finding in read.findings {
             tracing::warn!("{finding}");
@@ -87,7 +79,7 @@ impl Generations {
 pub(crate) struct Arriving {
     configuration: Vec<u8>,
     number: Option<u64>,
-    tables: HashMap<String, File>,
+    tables: HashMap<String, Table>,
 }
 
 impl Arriving {
@@ -97,8 +89,8 @@ impl Arriving {
         self.number = last.then_some(number);
     }
 
-    pub(crate) fn table(&mut self, name: String, file: File) {
-        self.tables.insert(name, file);
+    pub(crate) fn table(&mut self, name: String, fd: OwnedFd) {
+        self.tables.insert(name, fd.into());
     }
 
     /// `None`: the configuration is not whole.
@@ -114,13 +106,5 @@ impl Arriving {
         let number = self.number.ok_or("the supervisor sent no configuration")?;
         let config = Arc::new(postcard::from_bytes(&self.configuration)?);
         Ok(Generation { number, config, tables: self.tables })
-    }
-}
-
-impl Read for Table<'_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read_at(room, self.offset)?;
-        self.offset += length as u64;
-        Ok(length)
     }
 }

@@ -191,7 +191,7 @@ impl MovingIn {
             Push::Configuration { generation, last } => {
                 self.generation.configuration(&body, generation, last);
             }
-            Push::Table { name } => self.generation.table(name, given(descriptor)?.into()),
+            Push::Table { name } => self.generation.table(name, given(descriptor)?),
             Push::Listener(ListenerKind::Tcp(address)) => {
                 let listener = TcpListener::from(given(descriptor)?);
                 listener.set_nonblocking(true)?;
@@ -296,9 +296,7 @@ impl Control {
                 self.arriving.configuration(&frame.body, generation, last);
                 Ok(())
             }
-            Push::Table { name } => {
-                given(frame.descriptor).map(|fd| self.arriving.table(name, fd.into()))
-            }
+            Push::Table { name } => given(frame.descriptor).map(|fd| self.arriving.table(name, fd)),
             Push::Offer => return self.offer(),
             Push::Edge(end) => given(frame.descriptor).and_then(|fd| self.ends.connect(end, fd)),
             Push::Retire => {

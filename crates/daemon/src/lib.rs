@@ -29,7 +29,7 @@ pub mod sandbox;
 
 pub use admins::is_admin;
 pub use drain::Drain;
-pub use generation::{Generation, Generations, Table};
+pub use generation::{Generation, Generations};
 pub use house::{Error, House, TcpSocket, run};
 pub use ipc::sandbox::{Permit, Sandbox};
 pub use mailbox::{Identity, Owner, user_with_mailbox};

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use config::{Config, Mailbox, read_table};
+use config::{Config, Mailbox, Table};
 use nix::errno::Errno;
 use nix::unistd::{Group, User};
 use tables::Users;
@@ -31,10 +31,14 @@ impl Owner {
     ///
     /// # Errors
     /// It cannot be said now, and why.
-    pub fn find(config: &Config, name: &str) -> Result<Option<Self>, String> {
+    pub fn find(
+        config: &Config,
+        users: Option<&Table>,
+        name: &str,
+    ) -> Result<Option<Self>, String> {
         if config.rooted {
-            let users = read_table(config, "users", Users::read);
-            let users = users.map_err(|finding| finding.to_string())?;
+            let users = users.map(|users| Users::read("users", users.reader())).transpose();
+            let users = users.map_err(|error| format!("users: {error}"))?;
             let known = users.is_some_and(|users| users.table.contains(name));
             let home = config.paths.root.join("home").join(name);
             return Ok(known.then_some(Self { home, writer: None }));

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use config::{Config, Role, read_table};
+use config::{Config, Role, Table, read_table};
 use ipc::admin::Process;
 use ipc::control::{End, ListenerKind, Push, Report};
 use ipc::{Connection, Error, MAX_BODY};
@@ -150,7 +150,9 @@ impl Keeper {
             push(control, &configuration, piece, None).await?;
         }
         for name in self.plan.tables {
-            let table = read_table(&self.gifts.config, name, |_, file| Ok(file));
+            let table = read_table(&self.gifts.config, name, |_, content| {
+                Table::keep(content.get_ref())
+            });
             if let Some(table) = table.map_err(|finding| io::Error::other(finding.to_string()))? {
                 let name = (*name).to_owned();
                 push(control, &Push::Table { name }, b"", Some(table.as_fd())).await?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use config::Config;
+use config::{Config, Table, read_table};
 use daemon::{Identity, Owner};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Connection, Incoming};
@@ -73,7 +73,12 @@ impl Runner {
         let RunAs { user, id } = request;
         let (config, name) = (Arc::clone(&self.config), user.clone());
         // The name service may ask the network.
-        let found = tokio::task::spawn_blocking(move || Owner::find(&config, &name)).await;
+        let found = tokio::task::spawn_blocking(move || {
+            let users = read_table(&config, "users", |_, content| Table::keep(content.get_ref()));
+            let users = users.map_err(|finding| finding.to_string())?;
+            Owner::find(&config, users.as_ref(), &name)
+        })
+        .await;
         let Owner { home, writer } = match found.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(Some(found)) => found,
             Ok(None) => return (Started::UnknownUser, None),
