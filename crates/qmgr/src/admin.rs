@@ -53,7 +53,7 @@ async fn visit(
     mut connection: Connection,
     places: Places,
 ) -> Result<(), Error> {
-    let (uid, config) = (connection.peer()?.uid(), Arc::clone(&shared.config));
+    let (uid, config) = (connection.peer_uid()?, Arc::clone(&shared.config));
     let Some(_place) = places.take(uid) else {
         let no = Welcome::No("you have too many connections already".to_owned());
         return connection.send(&no, b"", None).await;

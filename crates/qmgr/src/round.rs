@@ -165,13 +165,10 @@ impl Round {
         if let Some(content) = &self.content {
             return content.clone();
         }
-        match self.shared.store.load(vec![self.message.id]).await {
-            Ok(mut loaded) => match loaded.pop().map(|loaded| loaded.content) {
-                Some(Content::Inline(content)) => content,
-                Some(Content::File(file)) => read_beginning(&file),
-                None => Bytes::new(),
-            },
-            Err(_) => Bytes::new(),
+        match self.shared.store.content(self.message.id).await {
+            Ok(Some(Content::Inline(content))) => content,
+            Ok(Some(Content::File(file))) => read_beginning(&file),
+            Ok(None) | Err(_) => Bytes::new(),
         }
     }
 }

@@ -11,7 +11,9 @@
 //! See `docs/queue.md`.
 
 mod apply;
+mod inbox;
 mod medium;
+mod post;
 mod read;
 mod recovery;
 mod request;
@@ -26,23 +28,25 @@ use std::path::Path;
 
 use bytes::Bytes;
 use envelope::QueueId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub use medium::{DatabaseFile, Medium, OpenError};
 pub(crate) use reserve::available;
 
 use crate::record::{MessageRecord, Millis, Place, Queued, RecipientRecord, RecordError};
 use crate::spool::{Spool, SpoolFile, SpoolWriter};
-use request::{Answer, Read, Request};
+use inbox::{Inbox, Slots};
+use post::{Answer, Post};
+use request::{Read, Request};
 
-/// Requests that wait for the thread; then their callers wait.
+/// Requests that wait for the thread, and outcomes beside them; then their callers wait.
 const WAITING: usize = 1024;
 
 /// Changes that are kept while the disk fails. No outcome may be among those beyond: there are
 /// fewer rounds of attempts than this, each with one change at a time.
 pub const CHANGES: usize = 4096;
 
-/// Messages that one [`Store::load`] takes: with content inside the database 4 MiB at most.
+/// Messages that one [`Store::look`] takes.
 pub const LOAD: usize = 64;
 
 /// What the administrator decides about the queue's disk.
@@ -150,13 +154,6 @@ pub struct Update {
     pub recipients: Vec<(u32, Option<RecipientRecord>)>,
 }
 
-/// A message with its content.
-#[derive(Debug)]
-pub struct Loaded {
-    pub message: Queued,
-    pub content: Content,
-}
-
 /// The content as an agent gets it.
 #[derive(Debug)]
 pub enum Content {
@@ -227,7 +224,7 @@ impl From<RecordError> for StoreError {
 /// The queue. Clones share it; it closes when the last one is gone, or with [`Store::close`].
 #[derive(Debug, Clone)]
 pub struct Store {
-    requests: mpsc::Sender<Request>,
+    slots: Slots,
     spool: Spool,
 }
 
@@ -252,15 +249,15 @@ impl Store {
         options: Options,
     ) -> Result<(Self, Opened), OpenError> {
         let spool = Spool::open(directory, options.min_free_space)?;
-        let (requests, waiting) = mpsc::channel(WAITING);
+        let (slots, inbox) = Inbox::new().map_err(|error| OpenError::Thread(error.to_string()))?;
         let (opened, is_open) = oneshot::channel();
-        let writer = writer::Writer::new(medium, directory, options, spool.clone());
+        let writer = writer::Writer::new(medium, directory, options, spool.clone(), Post::start());
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer.run(waiting, opened))
+            .spawn(move || writer.run(inbox, opened))
             .map_err(|error| OpenError::Thread(error.to_string()))?;
         let opened = is_open.await.map_err(|_| OpenError::Thread("it ended".to_owned()))??;
-        Ok((Self { requests, spool }, opened))
+        Ok((Self { slots, spool }, opened))
     }
 
     /// Starts a spool file for content beyond [`ipc::submission::INLINE`] bytes.
@@ -292,24 +289,37 @@ impl Store {
         }
         let changes =
             changes.into_iter().map(request::encode_change).collect::<Result<Vec<_>, _>>()?;
-        self.ask(|answer| Request::Change(changes, answer)).await
+        self.ask(|answer| Request::Change(changes, Some(answer))).await
     }
 
-    /// The messages with these ids, at most [`LOAD`], with their content. Those that are not there
-    /// or are damaged are left out.
+    /// The same for what came of attempts, for which nobody waits: it goes with what others want
+    /// written, or with other outcomes after a few milliseconds.
     ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn load(&self, ids: Vec<QueueId>) -> Result<Vec<Loaded>, StoreError> {
-        self.ask(|answer| Request::Read(Read::Load(ids, answer))).await
+    /// As [`Store::change`].
+    pub async fn outcome(&self, change: Change) -> Result<(), StoreError> {
+        let changes = vec![request::encode_change(change)?];
+        let (answer, answered) = oneshot::channel();
+        let sent = self.slots.outcomes.send((changes, Some(answer))).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        self.answered(answered).await
     }
 
-    /// The same without content.
+    /// The messages with these ids, at most [`LOAD`]. Those that are not there or are damaged are left
+    /// out.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn look(&self, ids: Vec<QueueId>) -> Result<Vec<Queued>, StoreError> {
         self.ask(|answer| Request::Read(Read::Look(ids, answer))).await
+    }
+
+    /// The content of a message; `None`: it is not there, or is damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn content(&self, id: QueueId) -> Result<Option<Content>, StoreError> {
+        self.ask(|answer| Request::Read(Read::Content(id, answer))).await
     }
 
     /// The due index after `after`, earliest first, whether due by now or later: the first row that
@@ -366,14 +376,21 @@ impl Store {
 
     /// Returns once the thread has ended: closed, or after a panic.
     pub async fn ended(&self) {
-        self.requests.closed().await;
+        self.slots.requests.closed().await;
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
+        self.slots.requests.send(request(answer)).await.map_err(|_| StoreError::Closed)?;
+        self.answered(answered).await
+    }
+
+    async fn answered<T>(
+        &self,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         answered.await.unwrap_or_else(|_| {
-            if self.requests.is_closed() {
+            if self.slots.requests.is_closed() {
                 return Err(StoreError::Closed);
             }
             Err(StoreError::Unavailable("a part of the queue cannot be read".to_owned()))

@@ -11,7 +11,7 @@ use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use crate::hops::{Claim, Turn};
 use crate::outcome::Ending;
 use crate::shared::{Course, Shared};
-use crate::store::{Content, StoreError};
+use crate::store::Content;
 
 /// `remote` tries several hosts, each with minutes of patience for each phase (RFC 5321
 /// §4.5.3.2); it answers long before, unless it hangs.
@@ -39,7 +39,7 @@ pub(super) async fn make(
     }
     let content = match content {
         Some(content) => Content::Inline(content),
-        None => match read(&shared, &request).await {
+        None => match shared.store.content(request.id).await {
             Ok(Some(content)) => content,
             Ok(None) => return Vec::new(),
             Err(error) => {
@@ -56,12 +56,6 @@ pub(super) async fn make(
         Ok(_) => all(Ending::Fault("the agent answered for other recipients".to_owned())),
         Err(error) => all(Ending::Fault(error.to_string())),
     }
-}
-
-/// `None`: the message was deleted.
-async fn read(shared: &Shared, request: &Attempt) -> Result<Option<Content>, StoreError> {
-    let loaded = shared.store.load(vec![request.id]).await?;
-    Ok(loaded.into_iter().next().map(|loaded| loaded.content))
 }
 
 async fn ask(shared: &Shared, request: &Attempt, content: Content) -> Result<Outcomes, Error> {

@@ -57,7 +57,7 @@ impl Round {
         for arrived in &born {
             shared.begin(arrived.message.id);
         }
-        let changed = shared.store.change(vec![Change { id: message.id, fate, enqueue }]).await;
+        let changed = shared.store.outcome(Change { id: message.id, fate, enqueue }).await;
         // Of a message that was deleted meanwhile nothing is told; the store knows.
         let recalled = shared.course(message.id) == Some(Course::Recalled);
         for arrived in born {

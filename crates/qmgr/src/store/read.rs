@@ -6,9 +6,10 @@ use envelope::QueueId;
 use redb::StorageError;
 
 use super::apply::recipients_of;
+use super::post::Post;
 use super::request::Read;
 use super::tables::View;
-use super::{Content, Due, LOAD, Loaded, Page, StoreError};
+use super::{Content, Due, LOAD, Page, StoreError};
 use crate::record::{MessageRecord, Place, Queued, RecipientRecord, Record, RecordError};
 use crate::spool::Spool;
 
@@ -19,6 +20,7 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Reader<'v> {
     pub(super) view: &'v View,
     pub(super) spool: &'v Spool,
+    pub(super) post: &'v mut Post,
     /// Messages that turned out to be damaged: to be set aside.
     pub(super) damaged: Vec<QueueId>,
 }
@@ -44,21 +46,36 @@ impl From<RecordError> for Trouble {
 }
 
 impl Reader<'_> {
-    /// Whoever asked may be gone: then nobody is answered.
     pub(super) fn answer(&mut self, read: Read) {
         match read {
-            Read::Load(ids, answer) => drop(answer.send(self.each(&ids, Self::load))),
-            Read::Look(ids, answer) => drop(answer.send(self.each(&ids, Self::look))),
-            Read::Due { after, limit, answer } => {
-                drop(answer.send(self.due(after, limit).map_err(unavailable)));
+            Read::Look(ids, answer) => {
+                let found = self.look_at(&ids);
+                self.post.answer(answer, found);
             }
-            Read::Page { after, limit, answer } => drop(answer.send(self.page(after, limit))),
-            Read::Damaged(ids, answer) => drop(answer.send(self.set_aside(ids))),
-            Read::Counts(answer) => drop(answer.send(self.view.counts().map_err(unavailable))),
+            Read::Content(id, answer) => {
+                let content = self.content(id);
+                let content = self.sound(id, content).map(Option::flatten);
+                self.post.answer(answer, content);
+            }
+            Read::Due { after, limit, answer } => {
+                let rows = self.due(after, limit).map_err(unavailable);
+                self.post.answer(answer, rows);
+            }
+            Read::Page { after, limit, answer } => {
+                let page = self.page(after, limit);
+                self.post.answer(answer, page);
+            }
+            Read::Damaged(ids, answer) => {
+                let damaged = self.set_aside(ids);
+                self.post.answer(answer, damaged);
+            }
+            Read::Counts(answer) => {
+                self.post.answer(answer, self.view.counts().map_err(unavailable));
+            }
             Read::Meta(key, answer) => {
                 let value = self.view.meta.get(key.key());
                 let value = value.map(|row| row.map(|row| row.value()));
-                drop(answer.send(value.map_err(unavailable)));
+                self.post.answer(answer, value.map_err(unavailable));
             }
         }
     }
@@ -74,15 +91,11 @@ impl Reader<'_> {
     }
 
     /// What is there of `ids`; what is damaged is noted and left out.
-    fn each<T>(
-        &mut self,
-        ids: &[QueueId],
-        one: impl Fn(&Self, QueueId) -> Result<Option<T>, Trouble>,
-    ) -> Result<Vec<T>, StoreError> {
+    fn look_at(&mut self, ids: &[QueueId]) -> Result<Vec<Queued>, StoreError> {
         let mut found = Vec::with_capacity(ids.len().min(LOAD));
         for &id in ids.iter().take(LOAD) {
-            let shown = one(self, id);
-            found.extend(self.sound(id, shown)?.flatten());
+            let message = self.look(id);
+            found.extend(self.sound(id, message)?.flatten());
         }
         Ok(found)
     }
@@ -100,23 +113,22 @@ impl Reader<'_> {
         }
     }
 
-    fn load(&self, id: QueueId) -> Result<Option<Loaded>, Trouble> {
-        let Some(message) = self.look(id)? else { return Ok(None) };
-        let content = match message.record.place {
+    fn content(&self, id: QueueId) -> Result<Option<Content>, Trouble> {
+        let Some(row) = self.view.messages.get(id.number())? else { return Ok(None) };
+        match MessageRecord::decode(row.value())?.place {
             Place::Inline => {
                 let row = self.view.content.get(id.number())?;
                 let row = row.ok_or_else(|| Trouble::Damaged("it has no content".to_owned()))?;
-                Content::Inline(Bytes::copy_from_slice(row.value()))
+                Ok(Some(Content::Inline(Bytes::copy_from_slice(row.value()))))
             }
             Place::File => match self.spool.read(id) {
-                Ok(file) => Content::File(file),
+                Ok(file) => Ok(Some(Content::File(file))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Trouble::Damaged("its content file is missing".to_owned()));
+                    Err(Trouble::Damaged("its content file is missing".to_owned()))
                 }
-                Err(error) => return Err(Trouble::Store(error.into())),
+                Err(error) => Err(Trouble::Store(error.into())),
             },
-        };
-        Ok(Some(Loaded { message, content }))
+        }
     }
 
     fn look(&self, id: QueueId) -> Result<Option<Queued>, Trouble> {

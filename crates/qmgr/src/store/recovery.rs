@@ -7,11 +7,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::mpsc::error::TryRecvError;
 
+use super::inbox::{Batch, Changes, Inbox};
 use super::medium::{Medium, OpenError};
-use super::request::{Answer, EncodedChange, EncodedFate, Request};
-use super::writer::{Batch, Fault, Writer};
+use super::post::{Answer, Post};
+use super::request::{EncodedChange, EncodedFate, Request};
+use super::writer::{Fault, Writer};
 use super::{CHANGES, StoreError};
 use crate::spool::SpoolFile;
 
@@ -24,32 +26,30 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// What is kept until it is durable.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    changes: VecDeque<KeptChange>,
+    changes: VecDeque<Changes>,
     /// Files of submissions that were answered no: removed when no record can name them.
     files: Vec<SpoolFile>,
 }
 
-/// Nobody waits for what the store wants itself.
-type KeptChange = (Vec<EncodedChange>, Option<Answer<()>>);
-
 impl Kept {
     /// The store ends first: files that a durable record may name stay, and the next start looks.
-    pub(super) fn leave(mut self) {
-        self.give_up(&StoreError::Closed);
-        self.files.into_iter().for_each(SpoolFile::keep);
+    pub(super) fn leave(&mut self, post: &mut Post) {
+        self.give_up(&StoreError::Closed, post);
+        self.files.drain(..).for_each(SpoolFile::keep);
     }
 
-    fn give_up(&mut self, error: &StoreError) {
-        give_up(self.changes.drain(..), error);
+    fn give_up(&mut self, error: &StoreError, post: &mut Post) {
+        give_up(self.changes.drain(..), error, post);
     }
 }
 
 /// Answers no to changes that no waiting will make durable.
-fn give_up(changes: impl IntoIterator<Item = KeptChange>, error: &StoreError) {
+fn give_up(changes: impl IntoIterator<Item = Changes>, error: &StoreError, post: &mut Post) {
     for (changes, answer) in changes {
         changes.into_iter().for_each(EncodedChange::keep_files);
-        drop(answer.map(|answer| answer.send(Err(error.clone()))));
+        answer.into_iter().for_each(|answer| post.answer(answer, Err(error.clone())));
     }
+    post.send();
 }
 
 impl<M: Medium> Writer<M> {
@@ -66,11 +66,12 @@ impl<M: Medium> Writer<M> {
                 enqueue: Vec::new(),
             });
             self.kept.files.extend(rows.file);
-            drop(answer.send(Err(error.clone())));
+            self.post.answer(answer, Err(error.clone()));
         }
         for (_, _, answer) in meta {
-            drop(answer.send(Err(error.clone())));
+            self.post.answer(answer, Err(error.clone()));
         }
+        self.post.send();
         if !undone.is_empty() {
             self.kept.changes.push_back((undone, None));
         }
@@ -79,10 +80,10 @@ impl<M: Medium> Writer<M> {
 
     /// Returns once the database is open and nothing is kept, or with whom to tell that the store
     /// is closed. Callers are answered meanwhile.
-    pub(super) fn recover(&mut self, waiting: &mut mpsc::Receiver<Request>) -> Option<Answer<()>> {
+    pub(super) fn recover(&mut self, inbox: &mut Inbox) -> Option<Answer<()>> {
         let mut pause = FIRST_PAUSE;
         while !self.try_again() {
-            match self.wait(waiting, pause) {
+            match self.wait(inbox, pause) {
                 Waited::Enough => pause = LONGEST_PAUSE.min(pause * 2),
                 Waited::Closed(answer) => return Some(answer),
                 Waited::Alone => return None,
@@ -116,7 +117,7 @@ impl<M: Medium> Writer<M> {
         tracing::error!("the queue cannot be opened anew: {error}");
         if matches!(error, OpenError::NotAQueue { .. }) {
             // Waiting cannot help.
-            self.kept.give_up(&StoreError::Unavailable(error.to_string()));
+            self.kept.give_up(&StoreError::Unavailable(error.to_string()), &mut self.post);
         }
         false
     }
@@ -128,7 +129,9 @@ impl<M: Medium> Writer<M> {
             Fault::Full | Fault::Disk(_) => {
                 batch.changes.into_iter().for_each(|change| self.kept.changes.push_front(change));
             }
-            Fault::Damaged(why) => give_up(batch.changes, &StoreError::Unavailable(why)),
+            Fault::Damaged(why) => {
+                give_up(batch.changes, &StoreError::Unavailable(why), &mut self.post);
+            }
         }
         false
     }
@@ -145,15 +148,18 @@ impl<M: Medium> Writer<M> {
     }
 
     /// Answers for a while that the store is out of order; changes are kept.
-    fn wait(&mut self, waiting: &mut mpsc::Receiver<Request>, pause: Duration) -> Waited {
+    fn wait(&mut self, inbox: &mut Inbox, pause: Duration) -> Waited {
         let until = Instant::now() + pause;
         loop {
-            match waiting.try_recv() {
+            match inbox.try_next() {
                 Ok(Request::Close(answer)) => return Waited::Closed(answer),
                 Ok(Request::Change(changes, answer)) if self.kept.changes.len() < CHANGES => {
-                    self.kept.changes.push_back((changes, Some(answer)));
+                    self.kept.changes.push_back((changes, answer));
                 }
-                Ok(request) => request.refuse(&self.out_of_order()),
+                Ok(request) => {
+                    request.refuse(&self.out_of_order(), &mut self.post);
+                    self.post.send();
+                }
                 Err(TryRecvError::Empty) if Instant::now() >= until => return Waited::Enough,
                 Err(TryRecvError::Empty) => std::thread::sleep(GLANCE),
                 Err(TryRecvError::Disconnected) => return Waited::Alone,

@@ -2,20 +2,18 @@
 
 use bytes::Bytes;
 use envelope::QueueId;
-use tokio::sync::oneshot;
 
+use super::post::{Answer, Post};
 use super::{
-    Change, Counts, Due, Fate, Loaded, Meta, NewContent, NewMessage, Page, StoreError, Update,
+    Change, Content, Counts, Due, Fate, Meta, NewContent, NewMessage, Page, StoreError, Update,
 };
 use crate::record::{Millis, Queued, Record, RecordError};
 use crate::spool::SpoolFile;
 
-pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
 #[derive(Debug)]
 pub(super) enum Request {
     Submit(Box<Rows>, Answer<()>),
-    Change(Vec<EncodedChange>, Answer<()>),
+    Change(Vec<EncodedChange>, Option<Answer<()>>),
     SetMeta(Meta, u64, Answer<()>),
     Read(Read),
     Close(Answer<()>),
@@ -23,8 +21,8 @@ pub(super) enum Request {
 
 #[derive(Debug)]
 pub(super) enum Read {
-    Load(Vec<QueueId>, Answer<Vec<Loaded>>),
     Look(Vec<QueueId>, Answer<Vec<Queued>>),
+    Content(QueueId, Answer<Option<Content>>),
     Due { after: Option<Due>, limit: usize, answer: Answer<Vec<Due>> },
     Page { after: Option<QueueId>, limit: usize, answer: Answer<Page> },
     Damaged(Vec<QueueId>, Answer<Vec<QueueId>>),
@@ -37,35 +35,36 @@ impl Request {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Submit(rows, _) => rows.weight(),
-            Self::Change(changes, _) => {
-                changes.iter().flat_map(|change| &change.enqueue).map(Rows::weight).sum()
-            }
+            Self::Change(changes, _) => changes.iter().map(EncodedChange::weight).sum(),
             Self::SetMeta(..) | Self::Read(_) | Self::Close(_) => 0,
         }
     }
 
-    /// Answers with an error. Whoever asked may be gone.
-    pub(super) fn refuse(self, error: &StoreError) {
+    /// Answers with an error.
+    pub(super) fn refuse(self, error: &StoreError, post: &mut Post) {
         match self {
-            Self::Submit(_, answer)
-            | Self::Change(_, answer)
-            | Self::SetMeta(_, _, answer)
-            | Self::Close(answer) => drop(answer.send(Err(error.clone()))),
-            Self::Read(read) => read.refuse(error),
+            Self::Submit(_, answer) | Self::SetMeta(_, _, answer) | Self::Close(answer) => {
+                post.answer(answer, Err(error.clone()));
+            }
+            Self::Change(_, answer) => {
+                answer.into_iter().for_each(|answer| post.answer(answer, Err(error.clone())));
+            }
+            Self::Read(read) => read.refuse(error, post),
         }
     }
 }
 
 impl Read {
-    pub(super) fn refuse(self, error: &StoreError) {
+    pub(super) fn refuse(self, error: &StoreError, post: &mut Post) {
+        let error = error.clone();
         match self {
-            Self::Load(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Look(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Due { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Page { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Damaged(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Counts(answer) => drop(answer.send(Err(error.clone()))),
-            Self::Meta(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Look(_, answer) => post.answer(answer, Err(error)),
+            Self::Content(_, answer) => post.answer(answer, Err(error)),
+            Self::Due { answer, .. } => post.answer(answer, Err(error)),
+            Self::Page { answer, .. } => post.answer(answer, Err(error)),
+            Self::Damaged(_, answer) => post.answer(answer, Err(error)),
+            Self::Counts(answer) => post.answer(answer, Err(error)),
+            Self::Meta(_, answer) => post.answer(answer, Err(error)),
         }
     }
 }
@@ -106,6 +105,16 @@ pub(super) struct EncodedChange {
 }
 
 impl EncodedChange {
+    /// Bytes of new messages.
+    pub(super) fn weight(&self) -> usize {
+        self.enqueue.iter().map(Rows::weight).sum()
+    }
+
+    /// The message cannot be read.
+    pub(super) const fn set_aside(id: QueueId) -> Self {
+        Self { id, fate: EncodedFate::SetAside, enqueue: Vec::new() }
+    }
+
     /// The records that name the files are durable, or may be.
     pub(super) fn keep_files(self) {
         self.enqueue.into_iter().for_each(Rows::keep);

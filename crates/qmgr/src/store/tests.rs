@@ -84,11 +84,13 @@ fn a_message_is_there_after_reopening() {
 
         let (store, opened) = open(place.path()).await;
         assert_eq!((opened.last_id, opened.counts.messages), (id(7), 1));
-        let loaded = store.load(vec![id(7), id(8)]).await.unwrap().remove(0);
-        assert_eq!(loaded.message.record.size, 7);
+        let message = store.look(vec![id(7), id(8)]).await.unwrap().remove(0);
+        assert_eq!(message.record.size, 7);
         let numbered: Vec<_> = (0..).zip(recipients(&envelope(&["a@x", "b@y"]))).collect();
-        assert_eq!(loaded.message.recipients, numbered);
-        assert!(matches!(loaded.content, Content::Inline(bytes) if bytes == "content"));
+        assert_eq!(message.recipients, numbered);
+        let content = store.content(id(7)).await.unwrap();
+        assert!(matches!(content, Some(Content::Inline(bytes)) if bytes == "content"));
+        assert!(store.content(id(8)).await.unwrap().is_none());
     });
 }
 
@@ -213,8 +215,8 @@ fn a_damaged_record_is_set_aside_and_the_others_go_on() {
         let sound = overwrite(place.path(), 2, b"\x63 of a release to come");
 
         let (store, _) = open(place.path()).await;
-        let loaded = store.load(vec![id(1), id(2), id(3)]).await.unwrap();
-        assert_eq!(loaded.iter().map(|it| it.message.id.number()).collect::<Vec<_>>(), [1, 3]);
+        let messages = store.look(vec![id(1), id(2), id(3)]).await.unwrap();
+        assert_eq!(messages.iter().map(|it| it.id.number()).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(all_due(&store).await, [due(1001, 1), due(1003, 3)]);
         let counts = store.counts().await.unwrap();
         assert_eq!((counts.messages, counts.damaged), (2, 1));
@@ -228,7 +230,7 @@ fn a_damaged_record_is_set_aside_and_the_others_go_on() {
         restore_row(place.path(), 2, &sound);
         let (store, opened) = open(place.path()).await;
         assert_eq!((opened.counts.messages, opened.counts.damaged), (3, 0));
-        assert_eq!(store.load(vec![id(2)]).await.unwrap().len(), 1);
+        assert_eq!(store.look(vec![id(2)]).await.unwrap().len(), 1);
         assert_eq!(all_due(&store).await, [due(1001, 1), due(1002, 2), due(1003, 3)]);
     });
 }

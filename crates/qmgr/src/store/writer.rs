@@ -6,20 +6,19 @@ use std::path::Path;
 
 use envelope::QueueId;
 use redb::{Database, Durability, ReadableDatabase as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::apply::Effects;
+use super::inbox::{Batch, Inbox};
 use super::medium::{Medium, OpenError, unpanicked};
+use super::post::{Answer, Post};
 use super::read::Reader;
 use super::recovery::Kept;
-use super::request::{Answer, EncodedChange, EncodedFate, Read, Request, Rows};
+use super::request::{EncodedChange, Read};
 use super::reserve::{Reserve, is_full};
 use super::tables::{Tables, View};
-use super::{Meta, Opened, Options, StoreError, WAITING};
+use super::{Opened, Options, StoreError};
 use crate::spool::Spool;
-
-/// Bytes of new messages after which a transaction takes no more requests.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A file of this size is worth compacting.
 const BLOATED: u64 = 16 * 1024 * 1024;
@@ -32,20 +31,11 @@ pub(super) struct Writer<M> {
     pub(super) database: Option<Database>,
     pub(super) reserve: Reserve,
     pub(super) spool: Spool,
+    pub(super) post: Post,
     /// What must become durable before anything else is done.
     pub(super) kept: Kept,
     /// Size after the last compaction.
     compacted: u64,
-}
-
-/// What waits, sorted.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) submits: Vec<(Box<Rows>, Answer<()>)>,
-    pub(super) changes: Vec<(Vec<EncodedChange>, Option<Answer<()>>)>,
-    pub(super) meta: Vec<(Meta, u64, Answer<()>)>,
-    reads: Vec<Read>,
-    close: Option<Answer<()>>,
 }
 
 /// Why a transaction failed.
@@ -89,15 +79,21 @@ impl From<Fault> for StoreError {
 }
 
 impl<M: Medium> Writer<M> {
-    pub(super) fn new(medium: M, directory: &Path, options: Options, spool: Spool) -> Self {
+    pub(super) fn new(
+        medium: M,
+        directory: &Path,
+        options: Options,
+        spool: Spool,
+        post: Post,
+    ) -> Self {
         let reserve = Reserve::new(directory, options.min_free_space);
-        Self { medium, database: None, reserve, spool, kept: Kept::default(), compacted: 0 }
+        Self { medium, database: None, reserve, spool, post, kept: Kept::default(), compacted: 0 }
     }
 
     /// The thread's life: open, then serve until closed.
     pub(super) fn run(
         mut self,
-        mut waiting: mpsc::Receiver<Request>,
+        mut inbox: Inbox,
         opened: oneshot::Sender<Result<Opened, OpenError>>,
     ) {
         let start = self.start();
@@ -107,24 +103,33 @@ impl<M: Medium> Writer<M> {
         }
         let mut close = None;
         while close.is_none() {
-            let Some(batch) = gather(&mut waiting) else { break };
-            close = self.serve(batch).or_else(|| self.recover(&mut waiting));
+            let Some(batch) = self.next(&mut inbox) else { break };
+            close = self.serve(batch).or_else(|| self.recover(&mut inbox));
         }
-        self.kept.leave();
+        self.kept.leave(&mut self.post);
         self.database = None;
-        drop(close.map(|answer| answer.send(Ok(()))));
+        drop(inbox);
+        close.into_iter().for_each(|answer| self.post.answer(answer, Ok(())));
+    }
+
+    /// What waits. Damaged messages that were found meanwhile are among the changes.
+    fn next(&mut self, inbox: &mut Inbox) -> Option<Batch> {
+        let mut damaged = Vec::new();
+        let mut batch = inbox.gather(|reads| damaged.extend(self.read(reads)));
+        if let Some(batch) = &mut batch {
+            damaged.extend(self.read(std::mem::take(&mut batch.reads)));
+            batch.set_aside(damaged);
+        }
+        batch
     }
 
     /// Serves what waited; returns whom to tell that the store is closed.
     fn serve(&mut self, mut batch: Batch) -> Option<Answer<()>> {
-        let damaged = self.read(std::mem::take(&mut batch.reads));
-        if !damaged.is_empty() {
-            batch.changes.push((damaged.into_iter().map(set_aside).collect(), None));
-        }
         if !batch.submits.is_empty() && !self.reserve.has_room() {
             for (_, answer) in batch.submits.drain(..) {
-                drop(answer.send(Err(StoreError::Full)));
+                self.post.answer(answer, Err(StoreError::Full));
             }
+            self.post.send();
         }
         let close = batch.close.take();
         if batch.writes() {
@@ -140,8 +145,11 @@ impl<M: Medium> Writer<M> {
         let Some(database) = self.database.as_ref().filter(|_| !reads.is_empty()) else {
             return Vec::new();
         };
+        let Self { spool, post, .. } = self;
         // redb may panic on a damaged file; whoever has no answer then is told so.
-        catch_unwind(AssertUnwindSafe(|| answer(database, &self.spool, reads))).unwrap_or_default()
+        let damaged = catch_unwind(AssertUnwindSafe(|| answer(database, spool, reads, post)));
+        self.post.send();
+        damaged.unwrap_or_default()
     }
 
     /// One transaction, durable when it returns.
@@ -156,18 +164,19 @@ impl<M: Medium> Writer<M> {
 
     /// Everything in `batch` is durable.
     pub(super) fn settle(&mut self, batch: Batch, effects: Effects) {
-        let Batch { submits, changes, meta, reads: _, close: _ } = batch;
+        let Batch { submits, changes, meta, .. } = batch;
         for (rows, answer) in submits {
             rows.keep();
-            drop(answer.send(Ok(())));
+            self.post.answer(answer, Ok(()));
         }
         for (changes, answer) in changes {
             changes.into_iter().for_each(EncodedChange::keep_files);
-            drop(answer.map(|answer| answer.send(Ok(()))));
+            answer.into_iter().for_each(|answer| self.post.answer(answer, Ok(())));
         }
         for (_, _, answer) in meta {
-            drop(answer.send(Ok(())));
+            self.post.answer(answer, Ok(()));
         }
+        self.post.send();
         effects.unlink.into_iter().for_each(|id| self.spool.remove(id));
         if effects.empty {
             self.compact();
@@ -189,52 +198,18 @@ impl<M: Medium> Writer<M> {
     }
 }
 
-impl Batch {
-    fn take(&mut self, request: Request) {
-        match request {
-            Request::Submit(rows, answer) => self.submits.push((rows, answer)),
-            Request::Change(changes, answer) => self.changes.push((changes, Some(answer))),
-            Request::SetMeta(key, value, answer) => self.meta.push((key, value, answer)),
-            Request::Read(read) => self.reads.push(read),
-            Request::Close(answer) => self.close = Some(answer),
-        }
-    }
-
-    const fn writes(&self) -> bool {
-        !self.submits.is_empty() || !self.changes.is_empty() || !self.meta.is_empty()
-    }
-}
-
-/// Everything that waits; sleeps until something does. `None`: nobody is left to ask.
-fn gather(waiting: &mut mpsc::Receiver<Request>) -> Option<Batch> {
-    let mut batch = Batch::default();
-    let mut next = waiting.blocking_recv()?;
-    let mut weight = 0;
-    for _ in 1..WAITING {
-        weight += next.weight();
-        batch.take(next);
-        if weight >= BATCH_BYTES || batch.close.is_some() {
-            return Some(batch);
-        }
-        let Ok(another) = waiting.try_recv() else { return Some(batch) };
-        next = another;
-    }
-    batch.take(next);
-    Some(batch)
-}
-
 /// Answers from one moment's tables, and tells which messages turned out to be damaged.
-fn answer(database: &Database, spool: &Spool, reads: Vec<Read>) -> Vec<QueueId> {
+fn answer(database: &Database, spool: &Spool, reads: Vec<Read>, post: &mut Post) -> Vec<QueueId> {
     let view = database.begin_read().map_err(redb::Error::from);
     match view.and_then(|transaction| Ok(View::open(&transaction)?)) {
         Ok(view) => {
-            let mut reader = Reader { view: &view, spool, damaged: Vec::new() };
+            let mut reader = Reader { view: &view, spool, post, damaged: Vec::new() };
             reads.into_iter().for_each(|read| reader.answer(read));
             reader.damaged
         }
         Err(error) => {
             let error = StoreError::Unavailable(error.to_string());
-            reads.into_iter().for_each(|read| read.refuse(&error));
+            reads.into_iter().for_each(|read| read.refuse(&error, post));
             Vec::new()
         }
     }
@@ -271,8 +246,4 @@ pub(super) fn begin(database: &Database) -> Result<redb::WriteTransaction, redb:
     transaction.set_durability(Durability::Immediate)?;
     transaction.set_quick_repair(true);
     Ok(transaction)
-}
-
-const fn set_aside(id: QueueId) -> EncodedChange {
-    EncodedChange { id, fate: EncodedFate::SetAside, enqueue: Vec::new() }
 }

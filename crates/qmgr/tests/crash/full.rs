@@ -25,12 +25,14 @@ fn outcomes_go_on_when_the_disk_is_full() {
         runtime.block_on(on_a_small_disk(Path::new(&disk)));
         return;
     }
+    let test = "full::outcomes_go_on_when_the_disk_is_full";
     let place = tempfile::tempdir().unwrap();
     if !inside(place.path(), &["true".as_ref()]) {
-        println!("skipped: this user may not mount a tmpfs in a namespace (unshare -m)");
+        let why = "this user may not mount a tmpfs in a namespace of its own (unshare -m)";
+        // On stderr itself, which the test harness does not keep to itself.
+        let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
         return;
     }
-    let test = "full::outcomes_go_on_when_the_disk_is_full";
     let this = std::env::current_exe().unwrap();
     assert!(inside(place.path(), &[this.as_os_str(), "--exact".as_ref(), test.as_ref()]));
 }

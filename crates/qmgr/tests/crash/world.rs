@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use envelope::{Address, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
-use qmgr::record::{MessageRecord, RecipientRecord};
+use qmgr::record::{MessageRecord, Queued, RecipientRecord};
 use qmgr::store::{Content, Due, NewMessage, Store};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
@@ -89,10 +89,9 @@ pub(crate) async fn read(store: &Store) -> World {
     let mut after = None;
     loop {
         let page = store.page(after, 7).await.unwrap();
-        let ids = page.messages.iter().map(|message| message.id).collect();
-        for loaded in store.load(ids).await.unwrap() {
-            let id = loaded.message.id;
-            world.insert(id, shown(loaded));
+        for queued in page.messages {
+            let content = store.content(queued.id).await.unwrap().unwrap();
+            world.insert(queued.id, shown(queued, content));
         }
         after = page.next;
         if after.is_none() {
@@ -109,9 +108,9 @@ pub(crate) async fn read(store: &Store) -> World {
     world
 }
 
-fn shown(loaded: qmgr::store::Loaded) -> Message {
-    let record = loaded.message.record;
-    let content = match loaded.content {
+fn shown(queued: Queued, content: Content) -> Message {
+    let Queued { record, recipients, .. } = queued;
+    let content = match content {
         Content::Inline(bytes) => bytes,
         Content::File(mut file) => {
             let mut bytes = Vec::new();
@@ -120,7 +119,6 @@ fn shown(loaded: qmgr::store::Loaded) -> Message {
         }
     };
     assert_eq!(record.size, content.len() as u64);
-    let recipients = loaded.message.recipients;
     Message {
         content,
         due: record.due,
