@@ -27,7 +27,7 @@ mod places;
 mod port;
 pub mod sandbox;
 
-pub use admins::is_admin;
+pub use admins::{name_of, recognize};
 pub use drain::Drain;
 pub use generation::{Generation, Generations};
 pub use house::{Error, House, TcpSocket, run};

@@ -1,8 +1,8 @@
 //! The control socket: `pennypost` and `mailq` ask the supervisor and `qmgr`.
 //!
 //! A client connects, sends one [`Hello`], gets one [`Welcome`], and then asks. With
-//! [`Hello::Queue`] the supervisor hands the very connection to `qmgr`, which sees by SO_PEERCRED
-//! who asks; administrators see everything, others their own mail.
+//! [`Hello::Queue`] the supervisor hands the very connection to `qmgr`, with a [`Visitor`];
+//! administrators see everything, others their own mail.
 
 use envelope::{Address, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,16 @@ pub enum Welcome {
         admin: bool,
     },
     No(String),
+}
+
+/// The supervisor hands a client of the control socket to `qmgr`; the frame carries the socket, on
+/// which `qmgr` sees the uid. Answered by `()` as soon as `qmgr` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitor {
+    /// For the log: `alice (uid 1000)`.
+    pub name: String,
+    /// Root or one of `control.admins`.
+    pub admin: bool,
 }
 
 /// What the supervisor is asked.

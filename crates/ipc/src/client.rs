@@ -146,12 +146,8 @@ impl Client {
         Some(Lent { connection: idle.connections.pop()?, number: idle.number })
     }
 
-    /// Hands a socket to the other side, which answers on it as if this client had opened it.
-    /// Returns the number of the edge. Waits while there is no edge; the caller bounds the time.
-    ///
-    /// # Errors
-    /// [`Error::PeerGone`] when this process is ending.
-    pub async fn hand_over(&self, socket: OwnedFd) -> Result<u64, Error> {
+    /// Hands one end of a connection to the other side, and returns the number of the edge.
+    async fn hand_over(&self, socket: OwnedFd) -> Result<u64, Error> {
         let mut edges = self.edge.clone();
         loop {
             let (number, edge) = edges.borrow_and_update().clone();

@@ -1,9 +1,18 @@
-//! `smtpd` asks `policyd`: may this client send to these recipients?
+//! `smtpd` asks `policyd`: may this client send to these recipients, and who is this user?
 
 use std::net::IpAddr;
 
 use envelope::{Address, ReversePath};
 use serde::{Deserialize, Serialize};
+
+/// What `smtpd` asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Answered by [`Verdicts`].
+    Check(Check),
+    /// The name of a user of this machine. The submission role only; answered by [`Name`].
+    Name { uid: u32 },
+}
 
 /// One transaction so far. Pipelined recipients come in one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +31,10 @@ pub enum Client {
     Network(IpAddr),
     User { uid: u32 },
 }
+
+/// `None`: nobody has this uid, or it cannot be said now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name(pub Option<String>);
 
 /// One verdict for each recipient, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

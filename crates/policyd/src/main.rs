@@ -3,18 +3,20 @@
 //! **Invariant:** it decides nothing else, and what it cannot look up is refused with 4xx.
 
 mod directory;
+mod uids;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::{Generation, House};
-use ipc::policy::{Check, Client, Verdict, Verdicts};
+use daemon::{Generation, House, Permit, Sandbox};
+use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{Policy, Ruling, conclude};
 use tables::{Aliases, LocalDomains, Names, Users};
 use tokio::task::JoinSet;
 
 use directory::Directory;
+use uids::Uids;
 
 fn main() -> ExitCode {
     daemon::run("policyd", answer)
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
 /// The whole job: each connection asks, one request after the other. Each role has as many
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
+    house.enter(Sandbox::new().permit(Permit::NameService).permit(Permit::Threads))?;
     let most = house.config.limits.sessions;
     let desk = Arc::new(Desk::furnish(&house.generation)?);
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
@@ -52,11 +55,16 @@ enum Trust {
     Users,
 }
 
+/// What only the submission role may do.
+const CLAIMS: ipc::Error = ipc::Error::PeerMisbehaved("the mx role speaks for a local user");
+const CURIOUS: ipc::Error = ipc::Error::PeerMisbehaved("the mx role asks for a user's name");
+
 /// What is needed to answer.
 #[derive(Debug)]
 struct Desk {
     policy: Policy,
     directory: Directory,
+    uids: Uids,
 }
 
 impl Desk {
@@ -79,23 +87,39 @@ impl Desk {
         } else {
             Directory::system(config.local.minimum_uid)
         };
-        Ok(Self { policy, directory })
+        Ok(Self { policy, directory, uids: Uids::new() })
     }
 
     async fn serve(self: Arc<Self>, mut connection: Connection, trust: Trust) {
         loop {
-            let check = match connection.receive::<Check>().await {
+            let question = match connection.receive::<Question>().await {
                 Ok(Frame { head, .. }) => head,
                 Err(ipc::Error::PeerGone) => return,
                 Err(error) => return tracing::warn!("smtpd asks badly: {error}"),
             };
-            let Some(client) = who(&check.client, trust) else {
-                return tracing::warn!("smtpd (mx) claims to speak for a local user");
-            };
-            let verdicts = self.decide(client, &check).await;
-            if connection.send(&verdicts, b"", None).await.is_err() {
-                return;
+            match self.reply(question, trust, &mut connection).await {
+                Ok(()) => {}
+                Err(ipc::Error::PeerGone) => return,
+                Err(error) => return tracing::warn!("smtpd: {error}"),
             }
+        }
+    }
+
+    async fn reply(
+        &self,
+        question: Question,
+        trust: Trust,
+        connection: &mut Connection,
+    ) -> Result<(), ipc::Error> {
+        match question {
+            Question::Check(check) => {
+                let client = who(&check.client, trust).ok_or(CLAIMS)?;
+                connection.send(&self.decide(client, &check).await, b"", None).await
+            }
+            Question::Name { uid } if trust == Trust::Users => {
+                connection.send(&Name(self.uids.name(uid).await), b"", None).await
+            }
+            Question::Name { .. } => Err(CURIOUS),
         }
     }
 

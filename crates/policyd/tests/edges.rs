@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use envelope::ReversePath;
 use ipc::control::{End, Push, Report};
-use ipc::policy::{Check, Client as Who, Verdict, Verdicts};
+use ipc::policy::{Check, Client as Who, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Client, Connection, Error};
 use tempfile::TempDir;
 
@@ -81,9 +81,10 @@ async fn edge(control: &mut Connection, arrow: Arrow) -> Client {
     client
 }
 
-fn check(client: Who, recipients: &[&str]) -> Check {
+fn check(client: Who, recipients: &[&str]) -> Question {
     let recipients = recipients.iter().map(|recipient| recipient.parse().unwrap()).collect();
-    Check { client, helo: "x".to_owned(), reverse_path: ReversePath::NULL, recipients }
+    let (helo, reverse_path) = ("x".to_owned(), ReversePath::NULL);
+    Question::Check(Check { client, helo, reverse_path, recipients })
 }
 
 fn network(address: &str) -> Who {
@@ -137,7 +138,24 @@ fn only_the_submission_edge_may_speak_for_users() {
         let honest = ask(&daemon.mx, network("203.0.113.1"), &["bob@far.test"]).await;
         assert_eq!(honest.unwrap(), [550]);
         let log = daemon.log().await;
-        assert!(log.contains("claims to speak for a local user"), "{log}");
+        assert!(log.contains("the mx role speaks for a local user"), "{log}");
+    });
+}
+
+#[test]
+fn only_the_submission_edge_may_ask_for_names() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let ask = async |edge: &Client, uid| {
+            edge.call::<_, Name>(&Question::Name { uid }, b"", None, TIME).await
+        };
+        let root = ask(&daemon.submission, 0).await.unwrap().head;
+        assert_eq!(root, Name(Some("root".to_owned())));
+        assert_eq!(ask(&daemon.submission, 4_000_000_000).await.unwrap().head, Name(None));
+        let asked = ask(&daemon.mx, 0).await;
+        assert!(matches!(asked, Err(Error::PeerGone)), "{asked:?}");
+        let log = daemon.log().await;
+        assert!(log.contains("the mx role asks for a user's name"), "{log}");
     });
 }
 

@@ -8,22 +8,26 @@ pub mod authority;
 mod filter;
 mod view;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{Drain, Places};
 use envelope::QueueId;
-use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Welcome};
-use ipc::{Connection, Error, Incoming};
-use tokio::task::{JoinSet, spawn_blocking};
+use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Visitor, Welcome};
+use ipc::{Connection, Error, Frame, Incoming};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::record::Queued;
 use crate::shared::{Shared, Wake, rethrow};
 use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError, Update};
-use authority::{Authority, Visitor};
+use authority::Authority;
 
 /// Administrators at a time; further ones are sent away.
 const CONNECTIONS: usize = 64;
+/// Clients that the supervisor handed on and that wait for a task of their own.
+const ARRIVALS: usize = 16;
 /// Of one user.
 const OF_USER: usize = 8;
 /// Silence after which a connection is closed.
@@ -31,12 +35,16 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// Serves everyone whom the supervisor hands on, until the process drains.
 pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drain) {
+    let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
     let mut visits = JoinSet::new();
     let places = Places::new(CONNECTIONS, OF_USER);
     loop {
         tokio::select! {
             connection = incoming.next() => {
-                visits.spawn(visit(Arc::clone(shared), connection, places.clone()));
+                visits.spawn(welcome(connection, arrivals.clone()));
+            }
+            Some((visitor, client)) = arrived.recv() => {
+                visits.spawn(visit(Arc::clone(shared), visitor, client, places.clone()));
             }
             Some(ended) = visits.join_next() => match ended {
                 Ok(Ok(()) | Err(Error::PeerGone | Error::TimedOut)) => {}
@@ -48,21 +56,37 @@ pub async fn serve(shared: &Arc<Shared>, mut incoming: Incoming, mut drain: Drai
     }
 }
 
+/// Takes clients from the supervisor, one after the other.
+async fn welcome(
+    mut supervisor: Connection,
+    arrivals: mpsc::Sender<(Visitor, OwnedFd)>,
+) -> Result<(), Error> {
+    loop {
+        let Frame { head: visitor, descriptor, .. } = supervisor.receive().await?;
+        let client = descriptor.ok_or(Error::PeerMisbehaved("a visitor without a socket"))?;
+        if arrivals.send((visitor, client)).await.is_err() {
+            return Ok(());
+        }
+        supervisor.send(&(), b"", None).await?;
+    }
+}
+
 async fn visit(
     shared: Arc<Shared>,
-    mut connection: Connection,
+    visitor: Visitor,
+    client: OwnedFd,
     places: Places,
 ) -> Result<(), Error> {
-    let (uid, config) = (connection.peer_uid()?, Arc::clone(&shared.config));
+    let mut connection = Connection::from_fd(client)?;
+    let uid = connection.peer_uid()?;
     let Some(_place) = places.take(uid) else {
         let no = Welcome::No("you have too many connections already".to_owned());
         return connection.send(&no, b"", None).await;
     };
-    let visitor = spawn_blocking(move || Visitor::find(uid, &config)).await;
-    let Visitor { authority, name } = visitor.map_err(std::io::Error::other)?;
+    let Visitor { name, admin } = visitor;
+    let authority = if admin { Authority::All } else { Authority::Own(uid) };
     let desk = Desk { shared, authority, name };
-    let welcome = Welcome::Yes { admin: authority == Authority::All };
-    connection.send(&welcome, b"", None).await?;
+    connection.send(&Welcome::Yes { admin }, b"", None).await?;
     loop {
         let request = connection.receive_within(IDLE).await?.head;
         let reply = desk.answer(request).await;

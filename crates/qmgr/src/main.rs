@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::{Error, House};
+use daemon::{Error, House, Permit, Sandbox};
 use ipc::Arrow;
 use qmgr::active::{Active, Inbox};
 use qmgr::shared::Shared;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
 /// The whole job: open the queue; take messages from both roles of `smtpd`, deliver what is due
 /// through `remote` and `local`, and let administrators in, until the process drains.
 async fn queue(mut house: House) -> Result<(), Error> {
+    house.enter(Sandbox::new().directory(&house.config.paths.queue).permit(Permit::Threads))?;
     let (wake, wakes) = mpsc::channel(Inbox::WAKES);
     let (call_back, called_back) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::open(&house, wake, call_back).await?);

@@ -16,7 +16,7 @@ mod report;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::{Drain, House};
+use daemon::{Drain, House, Permit, Sandbox};
 use ipc::delivery::Attempt;
 use ipc::{Arrow, Connection, Error, Frame};
 use tokio::task::JoinSet;
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
 /// that are under way finish.
 async fn story(mut house: House) -> Result<(), daemon::Error> {
     let agent = Arc::new(Agent::new(&house.config)?);
+    // The resolver has read its files.
+    house.enter(Sandbox::new().permit(Permit::CallOut))?;
     let mut incoming = house.answers(Arrow::QmgrToRemote)?;
     let mut drain = house.drain();
     let mut serving = JoinSet::new();

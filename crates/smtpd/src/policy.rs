@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipc::policy::{Check, Client, Verdict, Verdicts};
+use ipc::policy::{Check, Client, Question as Asked, Verdict, Verdicts};
 use smtp::Reply;
 use smtp::server::{Peer, Question};
 
@@ -20,7 +20,7 @@ pub(crate) async fn ask(
     question: Question,
 ) -> Vec<Result<(), Reply>> {
     let expected = question.recipients.len();
-    let check = Check {
+    let check = Asked::Check(Check {
         client: match peer {
             Peer::Network(address) => Client::Network(*address),
             Peer::User { uid, .. } => Client::User { uid: *uid },
@@ -28,7 +28,7 @@ pub(crate) async fn ask(
         helo: helo.to_owned(),
         reverse_path: question.reverse_path,
         recipients: question.recipients,
-    };
+    });
     match room.policyd.call::<_, Verdicts>(&check, b"", None, TIME).await {
         Ok(frame) if frame.head.0.len() == expected => {
             frame.head.0.into_iter().map(answer).collect()

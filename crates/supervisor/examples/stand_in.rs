@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use daemon::House;
-use ipc::admin::Welcome;
+use ipc::admin::{Visitor, Welcome};
 use ipc::{Arrow, Client, Connection, Incoming};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -50,13 +50,21 @@ async fn answer_all(arrow: Arrow, incoming: &mut Incoming) {
 }
 
 async fn answer(arrow: Arrow, mut connection: Connection) -> Result<(), ipc::Error> {
-    if arrow == Arrow::SupervisorToQmgr {
-        return connection.send(&Welcome::Yes { admin: false }, b"", None).await;
-    }
     loop {
+        if arrow == Arrow::SupervisorToQmgr {
+            welcome(&mut connection).await?;
+            continue;
+        }
         connection.receive::<()>().await?;
         connection.send(&std::process::id(), b"", None).await?;
     }
+}
+
+async fn welcome(supervisor: &mut Connection) -> Result<(), ipc::Error> {
+    let visitor = supervisor.receive::<Visitor>().await?;
+    let client = visitor.descriptor.ok_or(ipc::Error::PeerMisbehaved("no socket"))?;
+    supervisor.send(&(), b"", None).await?;
+    Connection::from_fd(client)?.send(&Welcome::Yes { admin: false }, b"", None).await
 }
 
 async fn serve(listener: TcpListener, qmgr: Client) -> Result<(), ipc::Error> {

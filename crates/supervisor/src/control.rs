@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use config::Config;
 use daemon::{Place, Places};
-use ipc::admin::{Answer, Command, Hello, Welcome};
+use ipc::admin::{Answer, Command, Hello, Visitor, Welcome};
 use ipc::{Client, Connection};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::house::House;
@@ -50,43 +51,43 @@ impl Control {
                 }
             };
             if let Some(place) = places.take(uid) {
-                tokio::spawn(Arc::clone(&this).visit(Connection::new(stream), place));
+                tokio::spawn(Arc::clone(&this).visit(stream, place));
             }
         }
     }
 
     /// Keeps its place until it is over.
-    async fn visit(self: Arc<Self>, client: Connection, _place: Place) {
+    async fn visit(self: Arc<Self>, client: UnixStream, _place: Place) {
         if let Err(ipc::Error::PeerMisbehaved(how)) = self.greet(client).await {
             tracing::warn!("a client of the control socket: {how}");
         }
     }
 
-    async fn greet(&self, mut client: Connection) -> Result<(), ipc::Error> {
-        match client.receive_within::<Hello>(HELLO_TIME).await?.head {
-            Hello::Queue => self.hand_over(client).await,
-            Hello::Supervisor => self.answer(client).await,
+    async fn greet(&self, client: UnixStream) -> Result<(), ipc::Error> {
+        let mut client = Connection::new(client)?;
+        let hello = client.receive_within::<Hello>(HELLO_TIME).await?.head;
+        let (uid, config) = (client.peer_uid()?, Arc::clone(&self.config));
+        let visitor = tokio::task::spawn_blocking(move || daemon::recognize(&config, uid)).await;
+        let visitor = visitor.map_err(std::io::Error::other)?;
+        match hello {
+            Hello::Queue => self.hand_over(client, &visitor).await,
+            Hello::Supervisor => self.answer(client, visitor.admin).await,
         }
     }
 
     /// `qmgr` says welcome. Until then the client says nothing, so no byte is lost on the way.
-    async fn hand_over(&self, client: Connection) -> Result<(), ipc::Error> {
+    async fn hand_over(&self, client: Connection, visitor: &Visitor) -> Result<(), ipc::Error> {
         let socket = client.into_fd()?;
-        let copy = socket.try_clone()?;
-        match tokio::time::timeout(HELLO_TIME, self.to_qmgr.hand_over(socket)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
+        match self.to_qmgr.call::<_, ()>(visitor, b"", Some(&socket), HELLO_TIME).await {
+            Ok(_) => Ok(()),
+            Err(_) => {
                 let no = Welcome::No("qmgr is not running at the moment".to_owned());
-                Connection::from_fd(copy)?.send(&no, b"", None).await
+                Connection::from_fd(socket)?.send(&no, b"", None).await
             }
         }
     }
 
-    async fn answer(&self, mut client: Connection) -> Result<(), ipc::Error> {
-        let uid = client.peer()?.uid();
-        let config = Arc::clone(&self.config);
-        let admin = tokio::task::spawn_blocking(move || daemon::is_admin(&config, uid)).await;
-        let admin = admin.unwrap_or(false);
+    async fn answer(&self, mut client: Connection, admin: bool) -> Result<(), ipc::Error> {
         client.send(&Welcome::Yes { admin }, b"", None).await?;
         loop {
             let answer = match client.receive_within::<Command>(IDLE_TIME).await?.head {

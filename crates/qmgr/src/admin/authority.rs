@@ -1,28 +1,6 @@
 //! Who may see and change which queued mail.
 
-use config::Config;
 use envelope::Origin;
-use nix::unistd::{Uid, User};
-
-/// The user at the other end of an administrator's connection.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    pub authority: Authority,
-    /// For the log: `alice (uid 1000)`.
-    pub name: String,
-}
-
-impl Visitor {
-    /// Who has this uid, as the kernel saw it. Asks the name service, so it may take a while.
-    #[must_use]
-    pub fn find(uid: u32, config: &Config) -> Self {
-        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-        let name =
-            user.map_or_else(|| format!("uid {uid}"), |it| format!("{} (uid {uid})", it.name));
-        let admin = daemon::is_admin(config, uid);
-        Self { authority: if admin { Authority::All } else { Authority::Own(uid) }, name }
-    }
-}
 
 /// What the user at the other end of an administrator's connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

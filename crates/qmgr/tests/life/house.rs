@@ -15,11 +15,11 @@ use config::{
     Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
 };
 use envelope::{Body, Detail, Enhanced, Envelope, Origin, QueueId, Recipient, ReversePath, Status};
-use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Welcome};
+use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Visitor, Welcome};
 use ipc::control::{End, Push, Report};
 use ipc::delivery::{Attempt, Outcome, Outcomes};
 use ipc::submission::{Reply, Submit};
-use ipc::{Arrow, Client, Connection, Door, Incoming, Lent, Renewal};
+use ipc::{Arrow, Client, Connection, Door, Incoming, Renewal};
 use tokio::sync::{mpsc, oneshot};
 
 /// Nothing here takes that long unless it hangs.
@@ -234,16 +234,19 @@ impl House {
     }
 
     /// An administrator's connection.
-    pub(crate) async fn visit(&self) -> (Lent, bool) {
-        let mut lent = self.admin.open().await.unwrap();
-        let welcome = lent.connection.receive_within::<Welcome>(PATIENCE).await.unwrap().head;
-        let Welcome::Yes { admin } = welcome else { panic!("{welcome:?}") };
-        (lent, admin)
+    pub(crate) async fn visit(&self) -> Connection {
+        let (mut connection, theirs) = Connection::pair().unwrap();
+        let visitor = Visitor { name: "the test".to_owned(), admin: true };
+        let handed = self.admin.call::<_, ()>(&visitor, b"", Some(&theirs), PATIENCE);
+        handed.await.expect("qmgr takes the socket");
+        let welcome = connection.receive_within::<Welcome>(PATIENCE).await.unwrap().head;
+        assert_eq!(welcome, Welcome::Yes { admin: true });
+        connection
     }
 
     pub(crate) async fn ask(&self, request: &QueueRequest) -> QueueReply {
-        let (mut lent, _) = self.visit().await;
-        lent.connection.call(request, b"", None, PATIENCE).await.unwrap().head
+        let mut connection = self.visit().await;
+        connection.call(request, b"", None, PATIENCE).await.unwrap().head
     }
 
     /// Does something to all messages, and says to how many.

@@ -50,7 +50,7 @@ pub(super) async fn take(room: &Room, path: &Path) -> Outcome {
 async fn read(room: &Room, path: &Path) -> Result<(), Outcome> {
     let (file, owner) = open(path, room.config.limits.message_size)?;
     let mut dropped = Dropped::cut(file)?;
-    let peer = Peer::User { uid: owner, name: room.users.name(owner) };
+    let peer = Peer::User { uid: owner, name: room.users.name(&room.policyd, owner).await };
     let session = Session::new(Arc::clone(&room.settings), peer, Instant::now());
     let mut reading = Reading { room, session, handover: Handover::default(), queued: false };
     reading.feed(b"HELO localhost\r\n").await?;
