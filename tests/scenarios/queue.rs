@@ -1,8 +1,9 @@
 //! What is queued, seen and changed from the command line.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use support::{Sink, System, SystemBuilder};
+use support::{PATIENCE, Sink, System, SystemBuilder};
 
 /// A system whose next hop nobody listens on yet.
 fn stuck() -> (System, TcpListener) {
@@ -29,6 +30,20 @@ fn output(system: &System, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Waits until the queue knows why the message waits, which the log tells a moment before.
+fn wait_for_deferral(system: &System) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let listing = system.command("mailq").output().unwrap().stdout;
+        let listing = String::from_utf8(listing).unwrap();
+        if listing.contains("closed") {
+            return listing;
+        }
+        assert!(Instant::now() < end, "{listing}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn mailq_tells_what_waits_and_why() {
     let (system, _listener) = stuck();
@@ -36,10 +51,8 @@ fn mailq_tells_what_waits_and_why() {
     assert!(empty.contains("is empty"), "{empty}");
     system.session().transaction("alice@local.test", &["dave@far.test"], "Subject: x\n\nx\n");
     system.wait_log(|line| line.contains("stat=Deferred") && line.contains("closed"));
-    let listing = String::from_utf8(system.command("mailq").output().unwrap().stdout).unwrap();
-    for part in
-        ["(1 request)", "<alice@local.test>", "<dave@far.test>", "closed", "Total requests: 1"]
-    {
+    let listing = wait_for_deferral(&system);
+    for part in ["(1 request)", "<alice@local.test>", "<dave@far.test>", "Total requests: 1"] {
         assert!(listing.contains(part), "{part} is not in {listing}");
     }
     let json = output(&system, &["queue", "list", "--json"]);
@@ -51,7 +64,7 @@ fn mailq_tells_what_waits_and_why() {
 fn messages_are_held_released_and_deleted() {
     let (system, _listener) = stuck();
     system.session().transaction("alice@local.test", &["dave@far.test"], "Subject: x\n\nx\n");
-    system.wait_log(|line| line.contains("stat=Deferred"));
+    wait_for_deferral(&system);
     output(&system, &["queue", "hold", "--all"]);
     assert!(output(&system, &["queue", "list"]).to_lowercase().contains("held"));
     output(&system, &["queue", "release", "--all"]);

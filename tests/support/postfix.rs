@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::User;
 
-use crate::{PATIENCE, installed, system};
+use crate::{PATIENCE, installed, skipped, system};
 
 const POSTFIX: &str = "/usr/sbin/postfix";
 
@@ -68,7 +68,7 @@ impl Postfix {
             return None;
         }
         if !nix::unistd::geteuid().is_root() {
-            println!("skipped: Postfix runs as root only");
+            skipped("Postfix runs as root only");
             return None;
         }
         let folder = tempfile::Builder::new().prefix("pf").tempdir_in("/tmp").unwrap();

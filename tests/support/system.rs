@@ -236,9 +236,12 @@ impl System {
     /// Names and process ids of the daemons.
     #[must_use]
     pub fn daemons(&self) -> Vec<(String, Pid)> {
-        let children = format!("/proc/{0}/task/{0}/children", self.pid());
-        let pids = std::fs::read_to_string(children).unwrap();
-        pids.split_whitespace().filter_map(|pid| named(pid.parse().ok()?)).collect()
+        let supervisor = self.pid();
+        // Not /proc/PID/task/PID/children, which may leave one out while another one ends.
+        let processes = std::fs::read_dir("/proc").unwrap();
+        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let children = pids.filter(|pid| parent(*pid).is_some_and(|parent| parent == supervisor));
+        children.filter_map(named).collect()
     }
 
     /// Everything logged since the start.
@@ -359,8 +362,18 @@ fn pid(child: &Child) -> Pid {
 
 fn is_alive(pid: Pid) -> bool {
     // A zombie that nobody has reaped yet is dead for us.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+    stat(pid.as_raw()).is_some_and(|(state, _)| state != "Z")
+}
+
+fn parent(pid: i32) -> Option<u32> {
+    stat(pid)?.1.parse().ok()
+}
+
+/// State and parent of a process, by proc_pid_stat(5).
+fn stat(pid: i32) -> Option<(String, String)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
+    Some((words.next()?, words.next()?))
 }
 
 fn named(pid: i32) -> Option<(String, Pid)> {
