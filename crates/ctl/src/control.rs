@@ -11,6 +11,7 @@ use ipc::admin::{
     Action, Answer, Command, Filter, Hello, Message, QueueReply, QueueRequest, Welcome,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::net::UnixStream;
 
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -48,9 +49,9 @@ pub(crate) struct Count {
 impl Control {
     pub(crate) async fn open(site: &Site, hello: Hello) -> Result<Self, Failure> {
         let path = site.control_socket();
-        let stream = tokio::net::UnixStream::connect(&path);
-        let stream = stream.await.map_err(|error| nobody_there(&path, &error))?;
-        let mut control = Self { connection: Connection::new(stream), admin: false };
+        let connected = UnixStream::connect(&path).await.and_then(Connection::new);
+        let connection = connected.map_err(|error| nobody_there(&path, &error))?;
+        let mut control = Self { connection, admin: false };
         match control.ask(&hello, ANSWER).await? {
             Welcome::Yes { admin } => control.admin = admin,
             Welcome::No(why) => return Err(Failure::new(Exit::Unavailable, why)),

@@ -7,17 +7,18 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 
 use crate::Error;
 
@@ -38,7 +39,9 @@ const MAX_DESCRIPTORS: usize = 2;
 /// One end of a socketpair, carrying frames both ways.
 #[derive(Debug)]
 pub struct Connection {
-    stream: UnixStream,
+    /// A socket, watched for input only: as a stream of the runtime it would wake this process also
+    /// whenever the other side takes what was sent.
+    stream: pipe::Receiver,
     inbox: BytesMut,
     descriptors: VecDeque<OwnedFd>,
 }
@@ -52,9 +55,12 @@ pub struct Frame<T> {
 }
 
 impl Connection {
-    #[must_use]
-    pub fn new(stream: UnixStream) -> Self {
-        Self { stream, inbox: BytesMut::new(), descriptors: VecDeque::new() }
+    /// Takes over a stream of the runtime.
+    ///
+    /// # Errors
+    /// The descriptor cannot be registered anew.
+    pub fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
+        Self::from_fd(stream.into_std()?.into())
     }
 
     /// Takes over a connected Unix stream socket.
@@ -62,9 +68,10 @@ impl Connection {
     /// # Errors
     /// The descriptor cannot be registered with the runtime.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let stream = std::os::unix::net::UnixStream::from(fd);
+        let stream = UnixStream::from(fd);
         stream.set_nonblocking(true)?;
-        Ok(Self::new(UnixStream::from_std(stream)?))
+        let stream = pipe::Receiver::from_owned_fd_unchecked(stream.into())?;
+        Ok(Self { stream, inbox: BytesMut::new(), descriptors: VecDeque::new() })
     }
 
     /// A fresh socketpair: this end, and the one to give away.
@@ -76,12 +83,12 @@ impl Connection {
         Ok((Self::from_fd(ours)?, theirs))
     }
 
-    /// Who is at the other end, as the kernel saw it connect.
+    /// The user at the other end, as the kernel saw him connect.
     ///
     /// # Errors
     /// As the system call.
-    pub fn peer(&self) -> io::Result<tokio::net::unix::UCred> {
-        self.stream.peer_cred()
+    pub fn peer_uid(&self) -> io::Result<u32> {
+        Ok(socket_peercred(&self.stream)?.uid.as_raw())
     }
 
     /// The socket, to hand it on; bytes already read are lost with it.
@@ -89,7 +96,7 @@ impl Connection {
     /// # Errors
     /// The socket cannot be taken from the runtime.
     pub fn into_fd(self) -> io::Result<OwnedFd> {
-        Ok(self.stream.into_std()?.into())
+        self.stream.into_nonblocking_fd()
     }
 
     /// Sends one frame. Not cancel-safe: a connection whose `send` was dropped is to be dropped.
@@ -123,16 +130,26 @@ impl Connection {
         mut descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<(), Error> {
         while !head.is_empty() || !body.is_empty() {
-            let sent = self
-                .stream
-                .async_io(Interest::WRITABLE, || write_once(&self.stream, head, body, descriptor))
-                .await?;
+            let sent = match write_once(&self.stream, head, body, descriptor) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable().await?;
+                    continue;
+                }
+                sent => sent?,
+            };
             descriptor = None;
             let of_head = sent.min(head.len());
             head.advance(of_head);
             body.advance((sent - of_head).min(body.len()));
         }
         Ok(())
+    }
+
+    /// Returns once the other side has made room.
+    async fn writable(&self) -> io::Result<()> {
+        // A descriptor of its own, as the runtime takes each one once.
+        let copy = self.stream.as_fd().try_clone_to_owned()?;
+        pipe::Sender::from_owned_fd_unchecked(copy)?.writable().await
     }
 
     /// Receives one frame. Cancel-safe.
@@ -192,7 +209,7 @@ impl Connection {
         let start = self.inbox.len();
         self.inbox.resize(start + CHUNK.max(self.inbox.capacity() - start), 0);
         let room = self.inbox.get_mut(start..).unwrap_or_default();
-        let read = self.stream.try_io(Interest::READABLE, || read_once(&self.stream, room));
+        let read = self.stream.try_io(|| read_once(&self.stream, room));
         let length = read.as_ref().map_or(0, |(length, _)| *length);
         let short = length < room.len();
         self.inbox.truncate(start + length);
@@ -201,7 +218,7 @@ impl Connection {
             // Nothing is left: the runtime need not ask the kernel before the next event. (A
             // descriptor ends a read early.)
             let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.stream.try_io(Interest::READABLE, nothing);
+            let _ = self.stream.try_io(nothing);
         }
         self.descriptors.extend(descriptor);
         if self.descriptors.len() > MAX_DESCRIPTORS {
@@ -259,7 +276,7 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn write_once(
-    stream: &UnixStream,
+    stream: impl AsFd,
     head: &[u8],
     body: &[u8],
     descriptor: Option<BorrowedFd<'_>>,
@@ -275,7 +292,7 @@ fn write_once(
 }
 
 /// Bytes read (0: end of stream), and the descriptor that came with them.
-fn read_once(stream: &UnixStream, room: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+fn read_once(stream: impl AsFd, room: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
