@@ -267,6 +267,24 @@ fn the_flow_names_what_there_is() {
     assert!(names > 0 && wrong.is_empty(), "not in the file named before: {wrong:?}");
 }
 
+/// What a test asks for with `installed("swaks", "swaks")` is on the list of `.ci/run`, so that no
+/// test is skipped there.
+#[test]
+fn ci_installs_what_the_tests_run() {
+    let ci = read(&root().join(".ci/run"));
+    let tests = files_below(&root().join("tests"), &["rs"]).into_iter();
+    let sources: String =
+        tests.filter(|file| !file.ends_with("architecture.rs")).map(|file| read(&file)).collect();
+    let asked: BTreeSet<String> = sources
+        .split("installed(\"")
+        .skip(1)
+        .filter_map(|call| Some(call.split_once("\")")?.0.replace("\", \"", ":")))
+        .collect();
+    let missing: Vec<_> =
+        asked.iter().filter(|item| !ci.split_whitespace().any(|word| word == *item)).collect();
+    assert!(!asked.is_empty() && missing.is_empty(), "not in .ci/run: {missing:?}");
+}
+
 fn rfcs_in(source: &str) -> Vec<u32> {
     let after_rfc = source.split("RFC ").skip(1);
     let digits =
