@@ -7,6 +7,8 @@
 use envelope::{Address, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::Confinement;
+
 /// Whom the client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hello {
@@ -42,6 +44,8 @@ pub enum Command {
     /// Answered when everything is drained, just before the end.
     Stop,
     Status,
+    /// Answered when the files are in force, or are refused.
+    Reload,
 }
 
 /// What the supervisor answers.
@@ -50,6 +54,20 @@ pub enum Answer {
     Stopped,
     NotAllowed,
     Status(SystemStatus),
+    Reloaded(Reloaded),
+    /// Nothing changes, and why.
+    NotReloaded(String),
+}
+
+/// `pennypost reload`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// In force now.
+    pub generation: u64,
+    /// Parts of the configuration, `[limits]`, and tables; none: it was in force already.
+    pub changes: Vec<String>,
+    /// Lines of tables that are skipped.
+    pub warnings: Vec<String>,
 }
 
 /// `pennypost status`
@@ -58,6 +76,8 @@ pub struct SystemStatus {
     pub hostname: String,
     pub version: String,
     pub generation: u64,
+    /// Why the files on disk are not what is in force; `None`: they are.
+    pub refused: Option<String>,
     /// Seconds since 1970.
     pub started: i64,
     pub processes: Vec<Process>,
@@ -74,6 +94,12 @@ pub struct Process {
     /// Seconds since 1970.
     pub since: i64,
     pub restarts: u32,
+    /// Replaced, and finishing what it has.
+    pub retired: bool,
+    /// uid and gid that the supervisor gave it; `None`: its own.
+    pub identity: Option<(u32, u32)>,
+    /// `None`: not yet in force, or it entered no sandbox.
+    pub confinement: Option<Confinement>,
 }
 
 /// Messages in one page of a listing.
