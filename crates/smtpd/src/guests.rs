@@ -1,17 +1,32 @@
-//! How many sessions there are, in all and for each client.
+//! Who is here: how many sessions there may be in all and of each client, and how fast a client may
+//! come.
+//!
+//! **Invariant:** strangers never take the last seats, so that those whom we trust can always send.
+//! **Invariant:** what is remembered of clients is bounded, and so are the log lines about them.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use config::{Config, Relay};
 use envelope::Enhanced;
 use nix::unistd::geteuid;
 use smtp::Reply;
 use smtp::server::Peer;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-/// Counts sessions.
+use crate::rate::Rate;
+
+mod clients;
+
+use clients::{Client, Clients};
+
+/// Of so many seats one is kept for those whom we trust.
+const RESERVE: usize = 10;
+/// Clients that are sent away at a time, and have not yet gone.
+const DOOR: usize = 256;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Gives seats. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Guests(Arc<Shared>);
 
@@ -19,30 +34,46 @@ pub(crate) struct Guests(Arc<Shared>);
 struct Shared {
     sessions: usize,
     sessions_per_client: usize,
+    connections: Rate,
     relay: Relay,
     counts: Mutex<Counts>,
     left: Notify,
+    door: Arc<Semaphore>,
+    /// Strangers find no seat.
+    crowded: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
-    /// Only clients that are here and not exempt.
-    by_client: HashMap<Client, usize>,
+    strangers: usize,
+    clients: Clients,
 }
 
 /// Held by a session as long as it lasts.
 #[derive(Debug)]
 pub(crate) struct Seat {
     guests: Guests,
-    client: Option<Client>,
+    client: Client,
+    standing: Standing,
+    crowded: watch::Receiver<bool>,
 }
 
-/// Whose sessions are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Client {
-    Network(IpAddr),
-    User(u32),
+/// A client that gets no seat.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) reply: Reply,
+    /// To be logged, with the number of those of this client that were not: one line a minute.
+    pub(crate) untold: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Loopback, `relay.networks`, root and ourselves: only the seats are counted.
+    Trusted,
+    /// Another user of this machine, whose programs may come as fast as they like.
+    User,
+    Stranger,
 }
 
 impl Guests {
@@ -50,43 +81,70 @@ impl Guests {
         Self(Arc::new(Shared {
             sessions: config.limits.sessions,
             sessions_per_client: config.limits.sessions_per_client,
+            connections: Rate::new(config.limits.connections_per_minute, MINUTE),
             relay: config.relay.clone(),
             counts: Mutex::default(),
             left: Notify::new(),
+            door: Arc::new(Semaphore::new(DOOR)),
+            crowded: watch::Sender::new(false),
         }))
     }
 
     /// A seat, or the reply to send the client away with.
-    pub(crate) fn seat(&self, peer: &Peer) -> Result<Seat, Reply> {
-        let client = self.client(peer);
+    pub(crate) fn seat(&self, peer: &Peer, now: Instant) -> Result<Seat, Rejection> {
+        let (client, standing) = (Client::from(peer), self.standing(peer));
         let mut counts = self.counts();
-        if counts.all >= self.0.sessions {
-            return Err(Reply::new(421, Enhanced(3, 2), "Too many sessions, try again later"));
-        }
-        if let Some(client) = client {
-            let here = counts.by_client.entry(client).or_default();
-            if *here >= self.0.sessions_per_client {
-                let text = "Too many sessions of yours, try again later";
-                return Err(Reply::new(421, Enhanced(7, 0), text));
-            }
-            *here += 1;
+        if let Err(reply) = self.admit(&mut counts, client, standing, now) {
+            return Err(Rejection { reply, untold: counts.clients.tell(client, now) });
         }
         counts.all += 1;
-        Ok(Seat { guests: self.clone(), client })
+        counts.strangers += usize::from(standing == Standing::Stranger);
+        counts.clients.enter(client, now);
+        let crowded = self.0.crowded.subscribe();
+        Ok(Seat { guests: self.clone(), client, standing, crowded })
     }
 
-    /// Whom the client is counted with; `None`: it is trusted.
-    fn client(&self, peer: &Peer) -> Option<Client> {
+    fn admit(
+        &self,
+        counts: &mut Counts,
+        client: Client,
+        standing: Standing,
+        now: Instant,
+    ) -> Result<(), Reply> {
+        let Shared { sessions, sessions_per_client, connections, .. } = *self.0;
+        let busy = |enhanced, text| Err(Reply::new(421, enhanced, text));
+        if standing == Standing::Stranger && !counts.clients.may_come(client, connections, now) {
+            return busy(Enhanced(7, 0), "Too many connections of yours, try again later");
+        }
+        if standing != Standing::Trusted && counts.clients.sessions(client) >= sessions_per_client {
+            return busy(Enhanced(7, 0), "Too many sessions of yours, try again later");
+        }
+        let no_room = standing == Standing::Stranger && counts.strangers >= self.0.for_strangers();
+        if no_room || counts.all >= sessions {
+            if !self.0.crowded.send_replace(true) {
+                tracing::warn!("all {sessions} sessions are taken: who brings no mail has to go");
+            }
+            return busy(Enhanced(3, 2), "Too many sessions, try again later");
+        }
+        Ok(())
+    }
+
+    fn standing(&self, peer: &Peer) -> Standing {
         match peer {
             Peer::Network(address) => {
                 let trusted = address.is_loopback() || self.0.relay.trusts(*address);
-                (!trusted).then(|| Client::Network(network(*address)))
+                if trusted { Standing::Trusted } else { Standing::Stranger }
             }
             Peer::User { uid, .. } => {
                 let trusted = *uid == 0 || *uid == geteuid().as_raw();
-                (!trusted).then_some(Client::User(*uid))
+                if trusted { Standing::Trusted } else { Standing::User }
             }
         }
+    }
+
+    /// A place for one who is sent away, until it has heard why; `None`: there are too many.
+    pub(crate) fn door(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.door).try_acquire_owned().ok()
     }
 
     /// Returns once all have left.
@@ -105,26 +163,43 @@ impl Guests {
     }
 }
 
+impl Shared {
+    const fn for_strangers(&self) -> usize {
+        self.sessions - self.sessions / RESERVE
+    }
+
+    /// Room for many, so that the next few do not make it a crowd again.
+    const fn is_roomy(&self, counts: &Counts) -> bool {
+        counts.strangers <= self.for_strangers() / 2 && counts.all <= self.sessions / 2
+    }
+}
+
+impl Seat {
+    /// Do others wait for the seat? Who is trusted may keep it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.standing == Standing::Stranger && *self.crowded.borrow()
+    }
+
+    /// Returns when that has changed. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.standing != Standing::Stranger || self.crowded.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut counts = self.guests.counts();
         counts.all -= 1;
-        if let Some(client) = self.client
-            && let Some(here) = counts.by_client.get_mut(&client)
-        {
-            *here -= 1;
-            if *here == 0 {
-                counts.by_client.remove(&client);
-            }
+        counts.strangers -= usize::from(self.standing == Standing::Stranger);
+        counts.clients.leave(self.client);
+        if self.guests.0.is_roomy(&counts) {
+            self.guests.0.crowded.send_if_modified(std::mem::take);
         }
         self.guests.0.left.notify_one();
     }
 }
 
-/// One client has a whole /64 in IPv6 (RFC 6177), so that is what counts as one.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-    }
-}
+#[cfg(test)]
+mod tests;

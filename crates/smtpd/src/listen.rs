@@ -2,16 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daemon::Drain;
+use envelope::Enhanced;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::TcpNoDelay};
 use smtp::Reply;
-use smtp::server::{Peer, Refusal, Stage};
+use smtp::server::Peer;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::guests::Guests;
+use crate::guests::{Guests, Rejection};
 use crate::log;
 use crate::room::Room;
 use crate::session;
@@ -19,6 +20,8 @@ use crate::stream::Stream;
 
 /// After a lack of descriptors or memory: others have to end first.
 const BREATH: Duration = Duration::from_millis(100);
+/// For what a client sends that has no seat.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The listener for this runtime. Connections inherit its TCP_NODELAY: we write whole groups of
 /// replies, and no one should wait for the next.
@@ -57,39 +60,65 @@ pub(crate) async fn serve_unix(
         let accepted = listener.accept().await;
         match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
             Ok((uid, stream)) => {
-                let peer = Peer::User { uid, name: room.users.name(uid) };
-                admit(Stream::Unix(stream), peer, &room, &guests, &drain);
+                let (room, guests, drain) = (Arc::clone(&room), guests.clone(), drain.clone());
+                // Who it is may take a while to find out.
+                tokio::spawn(async move {
+                    let name = room.users.name(&room.policyd, uid).await;
+                    let peer = Peer::User { uid, name };
+                    admit(Stream::Unix(stream), peer, &room, &guests, &drain);
+                });
             }
             Err(error) => pause(&error).await,
         }
     }
 }
 
-/// Gives `serving` up once draining has begun.
-pub(crate) async fn until_drained(serving: impl Future<Output = ()>, mut drain: Drain) {
+/// Gives `serving` up once a successor has taken over. A process without one serves to its end:
+/// who still comes, or waits to be accepted, is told to come back.
+pub(crate) async fn until_succeeded(serving: impl Future<Output = ()>, mut drain: Drain) {
+    let succeeded = async {
+        drain.nothing_new().await;
+        if drain.has_begun() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         () = serving => {}
-        () = drain.begun() => {}
+        () = succeeded => {}
     }
 }
 
 fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &Drain) {
-    match guests.seat(&peer) {
+    if drain.has_begun() {
+        let reply = Reply::new(421, Enhanced(3, 2), "Going down, try again soon");
+        return send_away(stream, &reply, guests);
+    }
+    match guests.seat(&peer, Instant::now()) {
         Ok(seat) => {
             let (room, drain) = (Arc::clone(room), drain.clone());
             tokio::spawn(session::serve(stream, peer, room, drain, seat));
         }
-        Err(reply) => send_away(&stream, &peer, &reply),
+        Err(Rejection { reply, untold }) => {
+            if let Some(untold) = untold {
+                log::rejection(&room.quota, &peer, &reply, untold);
+            }
+            send_away(stream, &reply, guests);
+        }
     }
 }
 
-/// One reply instead of the banner. It fits the buffer of a fresh socket, so nothing waits.
-fn send_away(stream: &Stream, peer: &Peer, reply: &Reply) {
-    let refusal = Refusal { stage: Stage::Connect, from: None, to: None, reply: reply.clone() };
-    log::refusal(peer, "", &refusal);
+/// One reply instead of the banner. It fits the buffer of a fresh socket, so nothing waits; but a
+/// client that speaks first reads it only if its words are heard (RFC 1122 §4.2.2.13).
+fn send_away(mut stream: Stream, reply: &Reply, guests: &Guests) {
     let mut text = Vec::new();
     reply.write(&mut text);
     stream.write_now(&text);
+    if let Some(place) = guests.door() {
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(LINGER, stream.linger()).await;
+            drop(place);
+        });
+    }
 }
 
 /// Other errors of accept are of the connection that was to come, and the next may be better

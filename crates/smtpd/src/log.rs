@@ -1,9 +1,14 @@
 //! Log lines in sendmail's form, so that what reads its log reads ours.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use envelope::{Body, QueueId};
+use smtp::Reply;
 use smtp::server::{Message, Peer, Protocol, Refusal, Stage};
+
+use crate::rate::Rate;
 
 /// A message is in the queue.
 pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) {
@@ -26,8 +31,76 @@ pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) 
     );
 }
 
-/// Something was refused.
-pub(crate) fn refusal(peer: &Peer, helo: &str, refusal: &Refusal) {
+/// Refusals that are logged: not endlessly many, or journald drops lines of everybody's (it takes
+/// 10,000 in 30 seconds, `RateLimitBurst` of journald.conf(5)).
+#[derive(Debug)]
+pub(crate) struct Quota {
+    rate: Rate,
+    until: Instant,
+    untold: u64,
+}
+
+impl Quota {
+    /// For one session: far more than a client has that means well.
+    pub(crate) fn of_a_session(now: Instant) -> Self {
+        Self { rate: Rate::new(200, Duration::from_secs(20)), until: now, untold: 0 }
+    }
+
+    /// For the whole process.
+    pub(crate) fn of_all(now: Instant) -> Self {
+        Self { rate: Rate::new(2000, Duration::from_secs(20)), until: now, untold: 0 }
+    }
+
+    /// Is one more to be logged? Then with the number of those that were not since the last.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        if self.rate.allows(&mut self.until, now) {
+            return Some(std::mem::take(&mut self.untold));
+        }
+        self.untold += 1;
+        None
+    }
+}
+
+/// Something was refused in a session.
+pub(crate) fn refusal(
+    (own, all): (&mut Quota, &Mutex<Quota>),
+    peer: &Peer,
+    helo: &str,
+    refusal: &Refusal,
+) {
+    let now = Instant::now();
+    let Some(untold) = own.take(now) else { return };
+    more(untold, peer, helo);
+    write(all, now, (peer, helo), refusal);
+}
+
+/// The session has ended.
+pub(crate) fn end(own: &Quota, peer: &Peer, helo: &str) {
+    more(own.untold, peer, helo);
+}
+
+fn more(untold: u64, peer: &Peer, helo: &str) {
+    if untold > 0 {
+        tracing::info!("relay={}, {untold} more refusals", Relay { peer, helo });
+    }
+}
+
+/// A client was sent away, and so many times before it without a word.
+pub(crate) fn rejection(all: &Mutex<Quota>, peer: &Peer, reply: &Reply, untold: u64) {
+    let reply = reply.clone();
+    let refusal = Refusal { stage: Stage::Connect, from: None, to: None, reply };
+    write(all, Instant::now(), (peer, ""), &refusal);
+    if untold > 0 {
+        tracing::info!("relay={}, sent away {untold} more times", Relay { peer, helo: "" });
+    }
+}
+
+fn write(all: &Mutex<Quota>, now: Instant, (peer, helo): (&Peer, &str), refusal: &Refusal) {
+    let untold = all.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+    let Some(untold) = untold else { return };
+    if untold > 0 {
+        tracing::info!("{untold} refusals were not logged, they came too fast");
+    }
     let ruleset = match refusal.stage {
         Stage::Connect => "check_relay",
         Stage::Command => "check_command",

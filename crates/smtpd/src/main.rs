@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::Role;
-use daemon::{Error, House};
+use daemon::{Error, House, Permit, Sandbox};
 
 mod guests;
 mod listen;
 mod log;
 mod pickup;
 mod policy;
+mod rate;
 mod room;
 mod session;
 mod stream;
@@ -43,18 +44,26 @@ fn main() -> ExitCode {
 /// that are there until their message is safe.
 async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let room = Arc::new(Room::furnish(role, &house)?);
+    // The file of the time zone is read. No way to call out, and no files but those dropped for it.
+    house.enter(match role {
+        Role::Mx => Sandbox::new().permit(Permit::Accept),
+        Role::Submission => Sandbox::new()
+            .permit(Permit::Accept)
+            .directory(&room.config.paths.drop)
+            .permit(Permit::Watch),
+    })?;
     let guests = Guests::new(&room.config);
     let mut drain = house.drain();
     for socket in std::mem::take(&mut house.tcp) {
         let listener = listen::tcp(socket.listener)?;
         let serving = listen::serve_tcp(listener, Arc::clone(&room), guests.clone(), drain.clone());
-        tokio::spawn(listen::until_drained(serving, drain.clone()));
+        tokio::spawn(listen::until_succeeded(serving, drain.clone()));
     }
     if let Some(listener) = house.submit.take() {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let serving =
             listen::serve_unix(listener, Arc::clone(&room), guests.clone(), drain.clone());
-        tokio::spawn(listen::until_drained(serving, drain.clone()));
+        tokio::spawn(listen::until_succeeded(serving, drain.clone()));
     }
     let pickup = (role == Role::Submission)
         .then(|| tokio::spawn(pickup::watch(Arc::clone(&room), drain.clone())));

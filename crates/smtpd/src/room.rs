@@ -1,6 +1,7 @@
 //! What all sessions of the process share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use config::{Config, Role};
 use daemon::{Error, House};
@@ -9,6 +10,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use message::Date;
 use smtp::server::{Settings, Unqualified};
 
+use crate::log::Quota;
 use crate::users::Users;
 
 /// Configuration and edges of the role.
@@ -20,6 +22,8 @@ pub(crate) struct Room {
     pub(crate) policyd: Client,
     pub(crate) qmgr: Client,
     pub(crate) users: Users,
+    /// Of refusals in the log.
+    pub(crate) quota: Mutex<Quota>,
     /// Looked up once: later there may be no way to the file.
     zone: TimeZone,
 }
@@ -36,8 +40,9 @@ impl Room {
 
     pub(crate) fn new(role: Role, config: Arc<Config>, policyd: Client, qmgr: Client) -> Self {
         let settings = Arc::new(settings(role, &config));
+        let quota = Mutex::new(Quota::of_all(Instant::now()));
         let (users, zone) = (Users::default(), TimeZone::system());
-        Self { role, config, settings, policyd, qmgr, users, zone }
+        Self { role, config, settings, policyd, qmgr, users, quota, zone }
     }
 
     /// Now, with the local offset.

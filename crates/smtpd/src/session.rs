@@ -9,10 +9,11 @@ use daemon::Drain;
 use smtp::server::{Ending, Peer, Session, Step};
 
 use crate::guests::Seat;
+use crate::log::{self, Quota};
+use crate::policy;
 use crate::room::Room;
 use crate::stream::Stream;
 use crate::upload::Handover;
-use crate::{log, policy};
 
 /// Bytes read at a time between messages, and room that an idle session does not keep.
 const COMMANDS: usize = 4 * 1024;
@@ -25,8 +26,11 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves one client to the end.
 pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Drain, seat: Seat) {
-    let session = Session::new(Arc::clone(&room.settings), peer, Instant::now());
+    let now = Instant::now();
+    let session = Session::new(Arc::clone(&room.settings), peer, now);
     let mut visit = Visit {
+        quota: Quota::of_a_session(now),
+        seat,
         stream,
         room,
         drain,
@@ -40,12 +44,14 @@ pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Dr
     {
         log::lost(visit.session.peer(), visit.session.client_name(), &error);
     }
-    drop(seat);
+    log::end(&visit.quota, visit.session.peer(), visit.session.client_name());
 }
 
 struct Visit {
     stream: Stream,
     room: Arc<Room>,
+    seat: Seat,
+    quota: Quota,
     drain: Drain,
     session: Session,
     input: Vec<u8>,
@@ -56,6 +62,8 @@ struct Visit {
 enum Wake {
     Readable,
     Draining,
+    /// Others wait for the seat, or do so no longer.
+    Crowded,
     Late,
 }
 
@@ -92,7 +100,8 @@ impl Visit {
         let consumed = self.input.len() - rest.len();
         self.input.drain(..consumed);
         for refusal in self.session.refusals() {
-            log::refusal(self.session.peer(), self.session.client_name(), &refusal);
+            let quotas = (&mut self.quota, &self.room.quota);
+            log::refusal(quotas, self.session.peer(), self.session.client_name(), &refusal);
         }
         if !self.session.in_content() && !matches!(step, Step::Submit(_)) {
             self.handover.void();
@@ -114,21 +123,34 @@ impl Visit {
                 self.session.drain();
                 Ok(())
             }
+            Wake::Crowded => Ok(()),
             Wake::Late => {
-                self.session.time_out();
+                if Instant::now() < self.session.deadline() {
+                    self.session.make_room();
+                } else {
+                    self.session.time_out();
+                }
                 Ok(())
             }
         }
     }
 
     async fn wake(&mut self) -> io::Result<Wake> {
-        let deadline = tokio::time::Instant::from_std(self.session.deadline());
+        let deadline = self.deadline();
         tokio::select! {
             biased;
             ready = self.stream.readable() => ready.map(|()| Wake::Readable),
             () = self.drain.begun(), if !self.draining => Ok(Wake::Draining),
+            () = self.seat.changed() => Ok(Wake::Crowded),
             () = tokio::time::sleep_until(deadline) => Ok(Wake::Late),
         }
+    }
+
+    fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(match self.seat.is_wanted() {
+            true => self.session.deadline_in_a_crowd(),
+            false => self.session.deadline(),
+        })
     }
 
     /// Never waits: a stream that looked readable may have nothing after all, and the next wait has
@@ -147,29 +169,28 @@ impl Visit {
         if output.is_empty() {
             return Ok(());
         }
-        tokio::time::timeout(WRITE, self.stream.write(&output)).await?
+        let deadline = self.deadline().min(tokio::time::Instant::now() + WRITE);
+        let hurry = async {
+            tokio::select! {
+                () = self.drain.begun() => {}
+                () = self.seat.changed() => {}
+            }
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            biased;
+            written = self.stream.write(&output) => written,
+            () = tokio::time::sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
+            () = hurry => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     async fn close(&mut self, ending: Ending) -> io::Result<()> {
         self.flush().await?;
         match ending {
             Ending::Agreed => Ok(()),
-            Ending::Forced => tokio::time::timeout(LINGER, self.linger()).await.unwrap_or(Ok(())),
-        }
-    }
-
-    /// Reads on until the client has ended, so that it can read what we said last: a connection
-    /// closed with unread input is reset, and takes our words along (RFC 1122 §4.2.2.13).
-    async fn linger(&mut self) -> io::Result<()> {
-        self.stream.shut_down().await?;
-        loop {
-            self.input.clear();
-            self.input.reserve(COMMANDS);
-            self.stream.readable().await?;
-            match self.stream.read_now(&mut self.input) {
-                Ok(0) => return Ok(()),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Ok(_) | Err(_) => {}
+            Ending::Forced => {
+                tokio::time::timeout(LINGER, self.stream.linger()).await.unwrap_or(Ok(()))
             }
         }
     }

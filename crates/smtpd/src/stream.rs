@@ -5,6 +5,9 @@ use std::io;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
+/// Bytes read at a time of what nobody will hear.
+const UNHEARD: usize = 4 * 1024;
+
 /// TCP, or the socket `submit`.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -55,8 +58,24 @@ impl Stream {
         };
     }
 
-    /// Says that no more will come from us.
-    pub(crate) async fn shut_down(&mut self) -> io::Result<()> {
+    /// Says that no more will come from us, and reads on until the client has ended, so that it can
+    /// read what we said last: a connection closed with unread input is reset, and takes our words
+    /// along (RFC 1122 §4.2.2.13).
+    pub(crate) async fn linger(&mut self) -> io::Result<()> {
+        let mut unheard = Vec::with_capacity(UNHEARD);
+        self.shut_down().await?;
+        loop {
+            unheard.clear();
+            self.readable().await?;
+            match self.read_now(&mut unheard) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn shut_down(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown().await,
             Self::Unix(stream) => stream.shutdown().await,

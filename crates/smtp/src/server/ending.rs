@@ -19,6 +19,7 @@ impl Session {
         if reply.class() == 2 {
             // Who brings mail may err: a list of many messages has many addresses that are gone.
             (self.errors, self.deferrals) = (0, 0);
+            self.patience.accept();
             self.say(&reply);
         } else {
             let refusal = self.refusal(Stage::Content, reply);
@@ -36,6 +37,18 @@ impl Session {
                 self.patience.for_content()
             }
         }
+    }
+
+    /// The same while others wait for a seat.
+    #[must_use]
+    pub fn deadline_in_a_crowd(&self) -> Instant {
+        self.deadline().min(self.patience.in_a_crowd())
+    }
+
+    /// That deadline has passed.
+    pub fn make_room(&mut self) {
+        let reply = Reply::new(421, Enhanced(3, 2), "Too many sessions, try again later");
+        self.hang_up(Stage::Command, reply);
     }
 
     /// The deadline has passed (RFC 5321 §4.5.3.2).

@@ -184,6 +184,37 @@ fn content_may_take_as_long_as_its_size_grants() {
 }
 
 #[test]
+fn commands_without_a_message_have_an_hour_and_in_a_crowd_a_minute() {
+    let mut dialogue = Dialogue::network();
+    let (start, minutes) = (dialogue.now, |minutes: u64| Duration::from_secs(60 * minutes));
+    assert_eq!(dialogue.session.deadline_in_a_crowd(), start + minutes(1));
+    for _ in 0..14 {
+        dialogue.now += minutes(4);
+        assert_eq!(dialogue.say(b"NOOP\r\n"), [250]);
+    }
+    assert_eq!(dialogue.session.deadline(), start + minutes(60));
+    assert_eq!(dialogue.session.deadline_in_a_crowd(), start + minutes(1));
+    dialogue.begin();
+    assert_eq!(dialogue.say(b"x\r\n.\r\n"), [250]);
+    let accepted = dialogue.now;
+    assert_eq!(dialogue.session.deadline(), accepted + minutes(5));
+    assert_eq!(dialogue.session.deadline_in_a_crowd(), accepted + minutes(1));
+    dialogue.session.make_room();
+    assert_eq!(dialogue.say(b""), [421]);
+    assert_eq!(dialogue.ending, Some(Ending::Forced));
+}
+
+#[test]
+fn content_grants_time_in_a_crowd_too() {
+    let mut dialogue = Dialogue::network();
+    let start = dialogue.now;
+    dialogue.begin();
+    dialogue.say(&b"x\r\n".repeat(20_000));
+    let granted = dialogue.session.deadline_in_a_crowd() - start;
+    assert_eq!(granted.as_secs(), 60 + 60_000 / 500);
+}
+
+#[test]
 fn draining_lets_a_transaction_end() {
     let mut dialogue = Dialogue::network();
     dialogue.begin();

@@ -1,7 +1,6 @@
 use std::io::Write;
 
 use envelope::{Body, Origin};
-use smtp::server::Peer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
@@ -36,7 +35,7 @@ fn open(listener: std::net::TcpListener, change: impl FnOnce(&mut Config)) -> Op
     let drain = daemon::Drain::from(house.drain.subscribe());
     let serving =
         listen::serve_tcp(listener, Arc::clone(&house.room), guests.clone(), drain.clone());
-    tokio::spawn(listen::until_drained(serving, drain));
+    tokio::spawn(listen::until_succeeded(serving, drain));
     Open { house, guests, address, _root: root }
 }
 
@@ -255,29 +254,6 @@ fn sessions_are_limited() {
     });
 }
 
-#[test]
-fn one_client_has_its_share_of_sessions() {
-    let root = tempfile::tempdir().unwrap();
-    let mut config = config(root.path());
-    config.relay.networks.push("198.51.100.0/24".parse().unwrap());
-    let guests = Guests::new(&config);
-    let seat = |client: &str| guests.seat(&Peer::Network(client.parse().unwrap()));
-    let held = [seat("192.0.2.1").unwrap(), seat("192.0.2.1").unwrap()];
-    assert_eq!(seat("192.0.2.1").unwrap_err().to_string().get(..9), Some("421 4.7.0"));
-    let _others = [seat("192.0.2.2").unwrap(), seat("2001:db8::1").unwrap()];
-    let _network = seat("2001:db8::2").unwrap();
-    assert!(seat("2001:db8::3").is_err(), "a /64 is one client");
-    for exempt in ["127.0.0.1", "::1", "198.51.100.7"] {
-        let _all = [seat(exempt).unwrap(), seat(exempt).unwrap(), seat(exempt).unwrap()];
-    }
-    drop(held);
-    assert!(seat("192.0.2.1").is_ok());
-    let own = nix::unistd::geteuid().as_raw();
-    let user = |uid| guests.seat(&Peer::User { uid, name: String::new() });
-    let _alices = [user(own + 1).unwrap(), user(own + 1).unwrap()];
-    assert!(user(own + 1).is_err() && user(own + 2).is_ok() && user(own).is_ok());
-}
-
 /// What fills the buffer to the brim looks as if more were to come.
 #[test]
 fn a_client_that_just_filled_the_buffer_is_waited_for_like_any_other() {
@@ -307,6 +283,25 @@ fn draining_ends_idle_sessions_and_lets_others_finish() {
         busy.send("x\r\n.\r\n").await;
         let replies = busy.replies(2).await;
         assert!(replies[0].starts_with("250 ") && replies[1].starts_with("421 "), "{replies:?}");
+        drop(busy);
+        open.guests.gone().await;
+    });
+}
+
+#[test]
+fn who_comes_while_others_finish_is_told_to_come_back() {
+    run(async {
+        let open = open(listener(), |_| ());
+        let mut busy = Client::hello(&open).await;
+        busy.send(ENVELOPE).await;
+        busy.replies(3).await;
+        open.house.drain.send_replace(true);
+        let mut late = Client::connect(&open).await;
+        late.send(HELLO).await;
+        assert_eq!(late.replies(1).await, ["421 4.3.2 Going down, try again soon"]);
+        late.ended().await;
+        busy.send("x\r\n.\r\n").await;
+        busy.replies(2).await;
         drop(busy);
         open.guests.gone().await;
     });

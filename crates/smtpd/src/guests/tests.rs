@@ -1,0 +1,108 @@
+use std::path::Path;
+
+use super::*;
+
+fn guests(change: impl FnOnce(&mut Config)) -> Guests {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("pennypost.toml");
+    let text = "hostname = \"mx.test\"\n[relay]\nnetworks = [\"198.51.100.0/24\"]\n\
+                [limits]\nsessions = 20\nsessions_per_client = 2\nconnections_per_minute = 60\n";
+    std::fs::write(&file, text).unwrap();
+    let mut config = config::load(Some(Path::new(root.path())), Some(&file)).unwrap();
+    change(&mut config);
+    Guests::new(&config)
+}
+
+fn stranger(last: u8) -> Peer {
+    Peer::Network([192, 0, 2, last].into())
+}
+
+fn trusted() -> Peer {
+    Peer::Network([198, 51, 100, 7].into())
+}
+
+fn reply(rejected: Result<Seat, Rejection>) -> String {
+    rejected.unwrap_err().reply.to_string()
+}
+
+#[test]
+fn one_client_has_its_share_of_sessions() {
+    let guests = guests(|_| ());
+    let now = Instant::now();
+    let seat = |client: &str| guests.seat(&Peer::Network(client.parse().unwrap()), now);
+    let held = [seat("192.0.2.1").unwrap(), seat("192.0.2.1").unwrap()];
+    assert_eq!(reply(seat("192.0.2.1")).get(..9), Some("421 4.7.0"));
+    let _others = [seat("192.0.2.2").unwrap(), seat("2001:db8::1").unwrap()];
+    let _network = seat("2001:db8::2").unwrap();
+    assert!(seat("2001:db8::3").is_err(), "a /64 is one client");
+    for exempt in ["127.0.0.1", "::1", "198.51.100.7"] {
+        let _all = [seat(exempt).unwrap(), seat(exempt).unwrap(), seat(exempt).unwrap()];
+    }
+    drop(held);
+    assert!(seat("192.0.2.1").is_ok());
+    let own = geteuid().as_raw();
+    let user = |uid| guests.seat(&Peer::User { uid, name: String::new() }, now);
+    let _alices = [user(own + 1).unwrap(), user(own + 1).unwrap()];
+    assert!(user(own + 1).is_err() && user(own + 2).is_ok() && user(own).is_ok());
+}
+
+#[test]
+fn a_client_may_come_so_often_in_a_minute() {
+    let guests = guests(|_| ());
+    let start = Instant::now();
+    let visits = |peer: &Peer, seconds| {
+        let now = start + Duration::from_secs(seconds);
+        (0..100).filter(|_| guests.seat(peer, now).is_ok()).count()
+    };
+    assert_eq!(visits(&stranger(1), 0), 60);
+    assert_eq!(visits(&stranger(2), 0), 60, "others do not pay for it");
+    assert_eq!(visits(&stranger(1), 1), 1);
+    assert_eq!(visits(&stranger(1), 31), 30);
+    assert_eq!(visits(&trusted(), 0), 100);
+    assert_eq!(visits(&Peer::User { uid: 12345, name: String::new() }, 0), 100);
+}
+
+#[test]
+fn strangers_never_take_the_last_seats() {
+    let guests = guests(|_| ());
+    let now = Instant::now();
+    let mut seats: Vec<_> =
+        (0..18).map(|last| guests.seat(&stranger(last), now).unwrap()).collect();
+    assert!(!seats[0].is_wanted());
+    assert_eq!(reply(guests.seat(&stranger(99), now)).get(..9), Some("421 4.3.2"));
+    assert!(seats[0].is_wanted(), "one more came");
+    seats.push(guests.seat(&trusted(), now).unwrap());
+    assert!(!seats[18].is_wanted(), "who is trusted may stay");
+    seats.push(guests.seat(&trusted(), now).unwrap());
+    assert!(guests.seat(&trusted(), now).is_err(), "all are taken");
+    seats.drain(1..10);
+    assert!(seats[0].is_wanted());
+    seats.pop();
+    assert!(!seats[0].is_wanted(), "half of the seats are free");
+}
+
+#[test]
+fn who_is_sent_away_is_told_of_once_a_minute() {
+    let guests = guests(|_| ());
+    let start = Instant::now();
+    let _seats = [(); 2].map(|()| guests.seat(&stranger(1), start).unwrap());
+    let untold = |seconds| {
+        let now = start + Duration::from_secs(seconds);
+        guests.seat(&stranger(1), now).unwrap_err().untold
+    };
+    assert_eq!([0, 0, 59, 61, 61].map(untold), [Some(0), None, None, Some(2), None]);
+}
+
+#[test]
+fn what_is_remembered_is_bounded_and_forgotten() {
+    let guests = guests(|_| ());
+    let start = Instant::now();
+    let network = |number: u32| Peer::Network(std::net::Ipv4Addr::from(number).into());
+    for number in 0x0b00_0000..0x0b00_8000 {
+        drop(guests.seat(&network(number), start).unwrap());
+    }
+    let known = guests.counts().clients.known();
+    assert!((10_000..20_000).contains(&known), "{known}");
+    drop(guests.seat(&network(1), start + Duration::from_secs(2)).unwrap());
+    assert_eq!(guests.counts().clients.known(), 1);
+}
