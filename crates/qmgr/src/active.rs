@@ -12,7 +12,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use daemon::Drain;
 use envelope::QueueId;
 use ipc::delivery::Destination;
@@ -30,8 +29,6 @@ use crate::store::{CHANGES, Due, LOAD, StoreError};
 const ACTIVE: usize = 2000;
 /// With the changes of administrators no more than the store keeps.
 const _: () = assert!(2 * ACTIVE <= CHANGES);
-/// Bytes of content kept for them; what is beyond is read back when it is needed.
-const ACTIVE_BYTES: usize = 32 << 20;
 /// Rows of the due index read at a time.
 const ROWS: usize = 512;
 /// How often destinations are looked after.
@@ -48,8 +45,6 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(30);
 pub struct Active {
     shared: Arc<Shared>,
     rounds: JoinSet<Report>,
-    /// Bytes of content that rounds hold.
-    bytes: usize,
     /// Messages that wait for a full destination.
     parked: HashSet<QueueId>,
     /// Those of them that were called back, to be taken up before all others.
@@ -84,7 +79,6 @@ impl Active {
         Self {
             shared,
             rounds: JoinSet::new(),
-            bytes: 0,
             parked: HashSet::new(),
             called_back: VecDeque::new(),
             rows: VecDeque::new(),
@@ -207,21 +201,15 @@ impl Active {
     }
 
     /// Starts the round of a message that was begun.
-    fn start(&mut self, mut arrived: Arrived) {
-        let size = arrived.content.as_ref().map_or(0, Bytes::len);
-        if self.bytes + size > ACTIVE_BYTES {
-            arrived.content = None;
-        }
-        self.bytes += arrived.content.as_ref().map_or(0, Bytes::len);
+    fn start(&mut self, arrived: Arrived) {
         self.rounds.spawn(round::run(Arc::clone(&self.shared), arrived));
     }
 
     fn ended(&mut self, ended: Result<Report, JoinError>) {
-        let Report { id, next, held } = match ended {
+        let Report { id, next } = match ended {
             Ok(report) => report,
             Err(error) => return rethrow(error),
         };
-        self.bytes -= held;
         if !matches!(next, Next::Unstored) {
             self.shared.end(id);
         }
@@ -259,8 +247,9 @@ impl Active {
         if self.rounds.len() < ACTIVE {
             return self.start(arrived);
         }
-        self.shared.end(arrived.message.id);
-        self.note(Due { at: arrived.message.record.due, id: arrived.message.id });
+        let row = arrived.row();
+        self.shared.end(row.id);
+        self.note(row);
     }
 
     /// A row that is in the index and may lie before the cursor.

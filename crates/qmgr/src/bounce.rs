@@ -95,7 +95,7 @@ fn write_alike(
         origin: Origin::Ourselves,
     };
     let mut arrived = Arrived::new(shared, id, envelope);
-    let new = arrived.with_content(Bytes::from(built.content));
+    let new = arrived.with_content(shared, Bytes::from(built.content));
     written.push((new, arrived));
 }
 

@@ -139,6 +139,11 @@ impl Hops {
         Entrance::Claim(Claim { hops: Arc::clone(self), key })
     }
 
+    /// Is the destination left alone now, and why?
+    pub fn alone(&self, destination: &Destination, now: Millis) -> Option<Alone> {
+        self.lock().get(&key(destination))?.alone(now)
+    }
+
     /// Leaves a message, no longer active, with a destination that was full.
     pub fn park(&self, destination: &Destination, id: QueueId) -> Parked {
         let mut hops = self.lock();

@@ -6,6 +6,7 @@
 //! round too.
 
 mod attempt;
+mod foresight;
 mod plan;
 mod settle;
 
@@ -21,9 +22,10 @@ use tokio::task::{JoinError, JoinSet};
 use crate::bounce::RETURNED;
 use crate::hops::Entrance;
 use crate::outcome::Ending;
-use crate::record::{Millis, Queued, RecipientRecord};
-use crate::shared::{Arrived, Shared, rethrow};
+use crate::record::{Millis, Place, Queued, RecipientRecord};
+use crate::shared::{Arrived, AtHand, Shared, rethrow};
 use crate::store::{Content, Due, StoreError};
+pub use foresight::foresee;
 use plan::Plan;
 
 /// What a round leaves behind.
@@ -31,8 +33,6 @@ use plan::Plan;
 pub struct Report {
     pub id: QueueId,
     pub next: Next,
-    /// Bytes of content that it was given.
-    pub held: usize,
 }
 
 /// What becomes of the message.
@@ -54,7 +54,7 @@ pub enum Next {
 struct Round {
     shared: Arc<Shared>,
     message: Queued,
-    content: Option<Bytes>,
+    content: Option<AtHand>,
     back: Vec<Back>,
     /// The earliest time at which a deferred recipient is to be tried again.
     again: Option<Millis>,
@@ -76,11 +76,8 @@ type Attempts = JoinSet<Vec<Back>>;
 
 /// Runs a round. Dropping it abandons the attempts under way.
 pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
-    let Arrived { message, content } = arrived;
-    let id = message.id;
-    let held = content.as_ref().map_or(0, Bytes::len);
-    let mut round =
-        Round { shared, message, content, back: Vec::new(), again: None, full: None, left: false };
+    let mut round = Round::new(shared, arrived);
+    let id = round.message.id;
     let next = match round.run().await {
         Ok(()) => round.next(),
         Err(error) => {
@@ -90,10 +87,15 @@ pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
             Next::Unstored
         }
     };
-    Report { id, next, held }
+    Report { id, next }
 }
 
 impl Round {
+    fn new(shared: Arc<Shared>, arrived: Arrived) -> Self {
+        let Arrived { message, content } = arrived;
+        Self { shared, message, content, back: Vec::new(), again: None, full: None, left: false }
+    }
+
     async fn run(&mut self) -> Result<(), StoreError> {
         let plan = self.plan().await?;
         let mut attempts = self.start(plan);
@@ -116,7 +118,8 @@ impl Round {
                 Entrance::Claim(claim) => {
                     let request = self.request(&group);
                     let shared = Arc::clone(&self.shared);
-                    let endings = attempt::make(shared, claim, request, self.content.clone());
+                    let content = self.content();
+                    let endings = attempt::make(shared, claim, request, content);
                     attempts.spawn(group.wait(endings));
                 }
                 Entrance::Alone(alone) => {
@@ -127,6 +130,15 @@ impl Round {
             }
         }
         attempts
+    }
+
+    /// Where an attempt gets the content from.
+    fn content(&self) -> attempt::Content {
+        match (&self.content, self.message.record.place) {
+            (Some(content), _) => attempt::Content::AtHand(content.clone()),
+            (None, Place::Inline) => attempt::Content::Short,
+            (None, Place::File) => attempt::Content::Long,
+        }
     }
 
     fn take(&mut self, back: Result<Vec<Back>, JoinError>) {
@@ -163,7 +175,7 @@ impl Round {
     /// As much of the content as is returned in a bounce; what cannot be read is not returned.
     async fn beginning(&self) -> Bytes {
         if let Some(content) = &self.content {
-            return content.clone();
+            return content.bytes.clone();
         }
         match self.shared.store.content(self.message.id).await {
             Ok(Some(Content::Inline(content))) => content,

@@ -10,7 +10,7 @@ use envelope::{Envelope, QueueId};
 use ipc::delivery::Destination;
 use ipc::{Arrow, Client};
 use routing::Router;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinError;
 
 use crate::clock::{Saved, Timepiece};
@@ -19,6 +19,10 @@ use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
 use crate::router;
 use crate::spool::SpoolFile;
 use crate::store::{Counts, Due, Meta, NewMessage, Opened, Options, Store, StoreError};
+
+/// Bytes of content in memory for messages in rounds, and for those on their way to one; what is
+/// beyond is read when it is needed.
+const AT_HAND: usize = 32 << 20;
 
 /// See the fields.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Shared {
     wakes: mpsc::Sender<Wake>,
     /// The newest id.
     last_id: Mutex<QueueId>,
+    /// Bytes of content that may still be kept.
+    room: Arc<Semaphore>,
     /// Messages in a round of attempts, or on their way to one.
     active: Mutex<HashMap<QueueId, Course>>,
 }
@@ -58,8 +64,26 @@ pub enum Wake {
 #[derive(Debug)]
 pub struct Arrived {
     pub message: Queued,
-    /// Content inside the database; `None`: it is read when it is needed.
-    pub content: Option<Bytes>,
+    /// `None`: it is read when it is needed.
+    pub content: Option<AtHand>,
+}
+
+/// Content that is kept inside the database, in memory.
+#[derive(Debug, Clone)]
+pub struct AtHand {
+    pub bytes: Bytes,
+    _room: Room,
+}
+
+/// Room for so many bytes, given back when the last clone is gone.
+#[derive(Debug, Clone)]
+pub struct Room(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
+
+impl Room {
+    #[must_use]
+    pub fn hold(self, bytes: Bytes) -> AtHand {
+        AtHand { bytes, _room: self }
+    }
 }
 
 impl Shared {
@@ -92,6 +116,7 @@ impl Shared {
             local: house.asks(Arrow::QmgrToLocal)?,
             wakes,
             last_id: Mutex::new(last_id),
+            room: Arc::new(Semaphore::new(AT_HAND)),
             active: Mutex::default(),
             store,
             config,
@@ -158,6 +183,12 @@ impl Shared {
         }
     }
 
+    /// Room for content; `None`: there is none now, and nobody waits for it.
+    pub fn room(&self, bytes: u64) -> Option<Room> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok().map(|it| Room(Arc::new(it)))
+    }
+
     /// Who delivers there.
     pub const fn agent(&self, destination: &Destination) -> &Client {
         match destination {
@@ -184,12 +215,14 @@ impl Arrived {
 
     /// Adds content that goes inside the database, and returns what is to be stored.
     #[must_use]
-    pub fn with_content(&mut self, content: Bytes) -> NewMessage {
+    pub fn with_content(&mut self, shared: &Shared, content: Bytes) -> NewMessage {
         let record = &mut self.message.record;
         record.size = content.len() as u64;
         record.place = Place::Inline;
-        self.content = Some(content.clone());
-        NewMessage::inline(self.message.id, record.clone(), self.recipients(), content)
+        let room = shared.room(record.size).filter(|_| !self.is_put_off());
+        let record = self.message.record.clone();
+        self.content = room.map(|room| room.hold(content.clone()));
+        NewMessage::inline(self.message.id, record, self.recipients(), content)
     }
 
     /// The same with content in a spool file, which has this message's id.
@@ -199,6 +232,18 @@ impl Arrived {
         record.size = file.size();
         record.place = Place::File;
         NewMessage::spooled(record.clone(), self.recipients(), file)
+    }
+
+    /// Was it deferred while it arrived?
+    #[must_use]
+    pub const fn is_put_off(&self) -> bool {
+        self.message.record.due > self.message.record.arrival
+    }
+
+    /// Its row in the due index.
+    #[must_use]
+    pub const fn row(&self) -> Due {
+        Due { at: self.message.record.due, id: self.message.id }
     }
 
     /// The recipients as the store takes them: by their place.

@@ -13,6 +13,7 @@ use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
 use tokio::task::JoinSet;
 
+use crate::round;
 use crate::shared::{Arrived, Shared, Wake, rethrow};
 use crate::store::{NewMessage, StoreError};
 
@@ -85,8 +86,8 @@ impl Submitter {
                 self.check(&envelope)?;
                 let id = self.shared.next_id();
                 let content = named(&body, id_at, id)?;
-                let mut arrived = Arrived::new(&self.shared, id, envelope);
-                let new = arrived.with_content(content);
+                let mut arrived = self.arrived(id, envelope);
+                let new = arrived.with_content(&self.shared, content);
                 self.submit(new, arrived).await
             }
             Submit::Whole { envelope, id_at } => {
@@ -141,20 +142,29 @@ impl Submitter {
             Ok(file) => file,
             Err(error) => return self.refuse(&error).await,
         };
-        let mut arrived = Arrived::new(&self.shared, id, envelope);
+        let mut arrived = self.arrived(id, envelope);
         let new = arrived.with_file(file);
         self.submit(new, arrived).await
     }
 
+    fn arrived(&self, id: QueueId, envelope: Envelope) -> Arrived {
+        round::foresee(&self.shared, Arrived::new(&self.shared, id, envelope))
+    }
+
     async fn submit(&mut self, new: NewMessage, arrived: Arrived) -> Result<(), Error> {
-        let id = arrived.message.id;
-        self.shared.begin(id);
+        let row = arrived.row();
+        let wake = if arrived.is_put_off() {
+            Wake::Due(row)
+        } else {
+            self.shared.begin(row.id);
+            Wake::Arrived(arrived)
+        };
         if let Err(error) = self.shared.store.submit(new).await {
-            self.shared.end(id);
+            self.shared.end(row.id);
             return self.refuse(&error).await;
         }
-        let told = self.connection.send(&Reply::Queued(id), b"", None).await;
-        self.shared.wake(Wake::Arrived(arrived)).await;
+        let told = self.connection.send(&Reply::Queued(row.id), b"", None).await;
+        self.shared.wake(wake).await;
         told
     }
 

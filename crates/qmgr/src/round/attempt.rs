@@ -1,23 +1,33 @@
 //! One attempt: wait for the turn, have the agent deliver, and take what it says.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use envelope::{Detail, Enhanced};
 use ipc::Error;
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 
 use crate::hops::{Claim, Turn};
 use crate::outcome::Ending;
-use crate::shared::{Course, Shared};
-use crate::store::Content;
+use crate::shared::{AtHand, Course, Shared};
+use crate::store;
 
 /// `remote` tries several hosts, each with minutes of patience for each phase (RFC 5321
 /// §4.5.3.2); it answers long before, unless it hangs.
 const REMOTE: Duration = Duration::from_secs(4 * 3600);
 /// A mailbox lock or a command may take its time.
 const LOCAL: Duration = Duration::from_secs(3600);
+
+/// Where the content is.
+pub(super) enum Content {
+    AtHand(AtHand),
+    /// In the database.
+    Short,
+    /// In a spool file.
+    Long,
+}
 
 /// Makes the attempt, and says how it ended for each of its recipients, in order. Empty: it was
 /// not made, because the message was held or deleted, the store is out of order, or this process
@@ -26,9 +36,10 @@ pub(super) async fn make(
     shared: Arc<Shared>,
     claim: Claim,
     request: Attempt,
-    content: Option<Bytes>,
+    content: Content,
 ) -> Vec<Ending> {
     let all = |ending: Ending| vec![ending; request.recipients.len()];
+    let at_hand = read_ahead(&shared, &request, content).await;
     let _slot = match claim.turn(|| shared.clock.now()).await {
         Turn::Go(slot) => slot,
         Turn::Alone(alone) => return all(Ending::Alone(alone)),
@@ -37,10 +48,11 @@ pub(super) async fn make(
     if shared.course(request.id) == Some(Course::Recalled) {
         return Vec::new();
     }
-    let content = match content {
-        Some(content) => Content::Inline(content),
+    let asked = match at_hand {
+        Some(content) => ask(&shared, &request, &content.bytes, None).await,
         None => match shared.store.content(request.id).await {
-            Ok(Some(content)) => content,
+            Ok(Some(store::Content::Inline(bytes))) => ask(&shared, &request, &bytes, None).await,
+            Ok(Some(store::Content::File(file))) => ask(&shared, &request, b"", Some(file)).await,
             Ok(None) => return Vec::new(),
             Err(error) => {
                 tracing::warn!("{}: its content cannot be read now: {error}", request.id);
@@ -48,7 +60,7 @@ pub(super) async fn make(
             }
         },
     };
-    match ask(&shared, &request, content).await {
+    match asked {
         Ok(outcomes) if outcomes.recipients.len() == request.recipients.len() => {
             note_reachable(&shared, &claim, &outcomes);
             outcomes.recipients.into_iter().map(Ending::Answered).collect()
@@ -58,17 +70,35 @@ pub(super) async fn make(
     }
 }
 
-async fn ask(shared: &Shared, request: &Attempt, content: Content) -> Result<Outcomes, Error> {
-    let agent = shared.agent(&request.destination);
+/// Reads short content before the turn has come, so that no slot waits for the disk. What cannot be
+/// read now is asked for again when it is needed.
+async fn read_ahead(shared: &Shared, request: &Attempt, content: Content) -> Option<AtHand> {
+    match content {
+        Content::AtHand(content) => Some(content),
+        Content::Short => {
+            let room = shared.room(request.size)?;
+            match shared.store.content(request.id).await {
+                Ok(Some(store::Content::Inline(bytes))) => Some(room.hold(bytes)),
+                Ok(Some(store::Content::File(_)) | None) | Err(_) => None,
+            }
+        }
+        Content::Long => None,
+    }
+}
+
+async fn ask(
+    shared: &Shared,
+    request: &Attempt,
+    content: &[u8],
+    file: Option<File>,
+) -> Result<Outcomes, Error> {
     let time = match request.destination {
         Destination::Remote(_) => REMOTE,
         Destination::Local { .. } => LOCAL,
     };
-    let reply = match content {
-        Content::Inline(content) => agent.call(request, &content, None, time).await?,
-        Content::File(file) => agent.call(request, b"", Some(&file.into()), time).await?,
-    };
-    Ok(reply.head)
+    let file = file.map(OwnedFd::from);
+    let agent = shared.agent(&request.destination);
+    Ok(agent.call(request, content, file.as_ref(), time).await?.head)
 }
 
 /// Remembers whether the destination is alive.

@@ -11,11 +11,11 @@ use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
 use crate::record::{LastAttempt, Millis, RecipientRecord};
 use crate::shared::{Arrived, Course, Wake};
-use crate::store::{self, Change, Due, NewMessage, StoreError, Update};
+use crate::store::{self, Change, NewMessage, StoreError, Update};
 
 /// What is to be changed together.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     update: Update,
     /// Recipients that are done with.
     over: HashSet<u32>,
@@ -62,7 +62,7 @@ impl Round {
         let recalled = shared.course(message.id) == Some(Course::Recalled);
         for arrived in born {
             if recalled || changed.is_err() {
-                let row = Due { at: arrived.message.record.due, id: arrived.message.id };
+                let row = arrived.row();
                 shared.end(row.id);
                 shared.wake(Wake::Due(row)).await;
             } else {
@@ -85,7 +85,7 @@ impl Round {
     }
 
     /// What follows for each recipient that came back.
-    fn decide(&mut self) -> Batch {
+    pub(super) fn decide(&mut self) -> Batch {
         let now = self.shared.clock.now();
         let mut batch = Batch::default();
         for Back { number, address, ending } in std::mem::take(&mut self.back) {
