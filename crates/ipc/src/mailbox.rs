@@ -1,4 +1,7 @@
-//! `local` has a user's `deliver` process store a message.
+//! `local` has a user's `deliver` process store messages.
+//!
+//! Requests are sent without waiting for the answers to those before them, so that what waits
+//! together is stored together and shares the syncs of the disk.
 
 use std::path::PathBuf;
 
@@ -9,11 +12,16 @@ use serde::{Deserialize, Serialize};
 /// (read with `pread`). Answered by [`Stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
+    /// Names the request in its answer.
+    pub number: u64,
     pub id: QueueId,
     pub reverse_path: ReversePath,
     /// The recipient, for `Delivered-To` and for the loop guard.
     pub recipient: Address,
     pub place: Place,
+    /// Below it lie all mailboxes of this user that the configuration can name; of no use to a
+    /// command.
+    pub tree: PathBuf,
     /// `{user}`, `{home}` and `{detail}`, also the environment of a command.
     pub user: String,
     pub home: PathBuf,
@@ -37,6 +45,6 @@ pub enum Place {
     Command(Vec<String>),
 }
 
-/// What came of it.
+/// What came of some of the requests, by their numbers; in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored(pub Status);
+pub struct Stored(pub Vec<(u64, Status)>);

@@ -75,6 +75,13 @@ impl Sandbox {
         self
     }
 
+    /// Descriptors at a time.
+    #[must_use]
+    pub const fn descriptors(mut self, count: u64) -> Self {
+        self.descriptors = count;
+        self
+    }
+
     /// Bytes of memory.
     #[must_use]
     pub const fn memory(mut self, bytes: u64) -> Self {

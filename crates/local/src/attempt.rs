@@ -1,7 +1,7 @@
 //! One attempt: its recipients, one after the other, through one `deliver` process of the user.
 
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,14 +63,17 @@ impl Agent {
             },
         };
         let names = Names { user, home: &process.home, detail: detail.as_deref() };
-        let place = match place::substitute(&self.config.local.mailbox, &names) {
+        let mailbox = &self.config.local.mailbox;
+        let place = place::substitute(mailbox, &names)
+            .and_then(|place| Ok((place, place::tree(mailbox, &names)?)));
+        let (place, tree) = match place {
             Ok(place) => place,
             Err(status) => {
                 turn.keep(process);
                 return status;
             }
         };
-        let store = self.store(attempt, to, &names, place);
+        let store = self.store(attempt, to, &names, (place, tree));
         match ask(process, &store, content).await {
             Ok((process, status)) => {
                 turn.keep(process);
@@ -85,13 +88,14 @@ impl Agent {
         attempt: &Attempt,
         to: &Recipient,
         names: &Names<'_>,
-        place: ipc::mailbox::Place,
+        (place, tree): (ipc::mailbox::Place, PathBuf),
     ) -> Store {
         Store {
             id: attempt.id,
             reverse_path: attempt.reverse_path.clone(),
             recipient: to.address.clone(),
             place,
+            tree,
             user: names.user.to_owned(),
             home: Path::to_owned(names.home),
             detail: names.detail.map(str::to_owned),

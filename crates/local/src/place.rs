@@ -39,6 +39,28 @@ pub(crate) fn substitute(mailbox: &Mailbox, names: &Names<'_>) -> Result<Place, 
     })
 }
 
+/// Below it lie all mailboxes of this user, whatever the detail; empty for a command.
+///
+/// # Errors
+/// Deferred: the home is not UTF-8.
+pub(crate) fn tree(mailbox: &Mailbox, names: &Names<'_>) -> Result<PathBuf, Status> {
+    let (text, is_directory) = match mailbox {
+        Mailbox::Mbox(text) => (text, false),
+        Mailbox::Maildir(text) => (text, true),
+        Mailbox::Command(_) => return Ok(PathBuf::new()),
+    };
+    let (fixed, is_directory) = match text.split_once("{detail}") {
+        Some((before, _)) => (before, before.ends_with('/')),
+        None => (text.as_str(), is_directory),
+    };
+    let mut tree = PathBuf::from(fill(fixed, names)?);
+    if !is_directory {
+        // A part of a name, or an mbox, beside which its lock lies.
+        tree.pop();
+    }
+    Ok(tree)
+}
+
 /// Left to right, so that nothing filled in is filled in again.
 fn fill(text: &str, names: &Names<'_>) -> Result<String, Status> {
     let mut filled = String::with_capacity(text.len());
@@ -106,6 +128,20 @@ mod tests {
             assert!(matches!(place, Err(Status::Failed(_))), "{detail:?}");
             assert_eq!(mbox("{home}", "anna", Some(detail)), path("/home/a"), "not used");
         }
+    }
+
+    #[test]
+    fn all_mailboxes_of_a_user_lie_in_one_tree() {
+        let maildir = |text: &str| tree(&Mailbox::Maildir(text.into()), &names("anna", Some("d")));
+        let mbox = |text: &str| tree(&Mailbox::Mbox(text.into()), &names("anna", None));
+        let at = |path: &str| Ok(PathBuf::from(path));
+        assert_eq!(maildir("{home}/Maildir"), at("/home/a/Maildir"));
+        assert_eq!(maildir("{home}/Maildir/"), at("/home/a/Maildir/"));
+        assert_eq!(maildir("{home}/Maildir/.{detail}/"), at("/home/a/Maildir"));
+        assert_eq!(maildir("{home}/Maildir/{detail}/in"), at("/home/a/Maildir"));
+        assert_eq!(mbox("/var/mail/{user}"), at("/var/mail"));
+        assert_eq!(mbox("{home}/mail/{detail}"), at("/home/a/mail"));
+        assert_eq!(mbox("{home}/mail/x{detail}"), at("/home/a/mail"));
     }
 
     #[test]

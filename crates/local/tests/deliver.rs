@@ -60,11 +60,17 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 fn request(home: &Path, place: Place) -> Store {
+    let tree = match &place {
+        Place::Maildir(path) => path.clone(),
+        Place::Mbox(path) => path.parent().unwrap().to_owned(),
+        Place::Command(_) => PathBuf::new(),
+    };
     Store {
         id: QueueId::new(7).unwrap(),
         reverse_path: ReversePath("from@example.net".parse().ok()),
         recipient: "anna@example.org".parse().unwrap(),
         place,
+        tree,
         user: "anna".into(),
         home: home.to_owned(),
         detail: Some("tag".into()),
@@ -119,6 +125,29 @@ fn a_missing_home_defers_unless_it_may_be_made() {
         store.make_home = true;
         assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
         assert_eq!(files(&home.join("Maildir/new")).len(), 1);
+    });
+}
+
+#[test]
+fn a_process_can_do_what_its_first_message_needs_and_no_more() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = |name: &str| {
+            let path = home.path().join(name);
+            request(home.path(), Place::Maildir(path))
+        };
+        let command = shell(home.path(), "exit 0");
+        let mut confined = Deliver::start();
+        assert_eq!(confined.store(&maildir("one"), MESSAGE).await.code(), "2.0.0");
+        assert_eq!(confined.store(&maildir("two"), MESSAGE).await.code(), "4.2.0");
+        assert!(!home.path().join("two").exists());
+        assert_eq!(confined.store(&command, MESSAGE).await.code(), "4.3.0");
+        assert_eq!(confined.store(&maildir("one"), MESSAGE).await.code(), "2.0.0");
+        assert_eq!(Deliver::start().store(&maildir("two"), MESSAGE).await.code(), "2.0.0");
+
+        let mut free = Deliver::start();
+        assert_eq!(free.store(&command, MESSAGE).await.code(), "2.0.0");
+        assert_eq!(free.store(&maildir("one"), MESSAGE).await.code(), "4.3.0");
     });
 }
 

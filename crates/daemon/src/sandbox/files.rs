@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ipc::sandbox::{Permit, Sandbox};
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope, make_bitflags,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
+    PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
+    make_bitflags,
 };
 
 use crate::Error;
@@ -35,6 +36,9 @@ const NAME_SERVICE: &[&str] = &[
 
 /// The version in force, if any.
 pub(super) fn restrict(sandbox: &Sandbox) -> Result<Option<u32>, Error> {
+    if !sandbox.directories.is_empty() && !lets_move() {
+        return Ok(None);
+    }
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(tcp(sandbox))?
@@ -53,6 +57,13 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<Option<u32>, Error> {
         LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => Ok(None),
         LandlockStatus::Available { effective_abi, .. } => Ok(Some(effective_abi as u32)),
     }
+}
+
+/// The first version of Landlock lets nobody rename from one directory to another, as into a
+/// Maildir.
+fn lets_move() -> bool {
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    strict.handle_access(AccessFs::Refer).is_ok()
 }
 
 /// What is refused of TCP. Whoever calls out still binds nothing, and so never listens.

@@ -171,6 +171,7 @@ mod tests {
             reverse_path: ReversePath("from@example.net".parse().ok()),
             recipient: "anna@example.org".parse().unwrap(),
             place: Place::Command(Vec::new()),
+            tree: "".into(),
             user: "anna".into(),
             home: "/".into(),
             detail: None,

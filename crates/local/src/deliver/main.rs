@@ -1,7 +1,8 @@
 //! `deliver`: stores messages for one user, as that user.
 //!
 //! Descriptor 0 is the connection to `local`; one request is answered after the other, until it
-//! closes. The process holds the rights of the user and nothing else.
+//! closes. The process holds the rights of the user and nothing else; for a mailbox, only its
+//! directory.
 //!
 //! **Invariant:** *delivered* means synced, or a program's exit 0. Any doubt defers.
 
@@ -12,7 +13,9 @@ mod maildir;
 mod mbox;
 mod mbox_lock;
 mod place;
+mod rights;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
 use content::Content;
+use rights::{Rights, Unfit};
 
 fn main() -> ExitCode {
     // Nothing that is made here is for others to read.
@@ -46,18 +50,27 @@ async fn serve() -> Result<(), ipc::Error> {
     // With a handler, a write beyond RLIMIT_FSIZE fails with EFBIG instead of ending the process.
     let _file_size = signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?;
     let mut connection = Connection::from_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    let mut rights = Rights::Undecided;
     loop {
         let Frame { head: store, body, descriptor } = connection.receive::<Store>().await?;
-        let content = Content::new(body, descriptor, store.size);
-        let status = match content {
-            Ok(content) => deliver(&Arc::new(store), &Arc::new(content)).await,
-            Err(error) => fault::status("the content", &error),
+        let ready = place::prepare_home(&store).map_err(Unfit::Message);
+        let status = match ready.and_then(|()| rights.suit(&store)) {
+            Ok(()) => {
+                let content = Content::new(body, descriptor, store.size);
+                deliver(store, content).await
+            }
+            Err(Unfit::Message(status)) => status,
+            Err(Unfit::Process) => return Err(io::Error::other("no sandbox").into()),
         };
         connection.send(&Stored(status), b"", None).await?;
     }
 }
 
-async fn deliver(store: &Arc<Store>, content: &Arc<Content>) -> Status {
+async fn deliver(store: Store, content: io::Result<Content>) -> Status {
+    let content = match content {
+        Ok(content) => Arc::new(content),
+        Err(error) => return fault::status("the content", &error),
+    };
     match content.was_delivered_to(&store.recipient) {
         Ok(false) => {}
         Ok(true) => {
@@ -65,12 +78,10 @@ async fn deliver(store: &Arc<Store>, content: &Arc<Content>) -> Status {
         }
         Err(error) => return fault::status("the content", &error),
     }
-    if let Err(status) = place::prepare_home(store) {
-        return status;
-    }
+    let store = Arc::new(store);
     match &store.place {
-        Place::Maildir(path) => maildir::deliver(path, store, content),
-        Place::Mbox(path) => mbox::deliver(path, store, content),
-        Place::Command(argv) => command::deliver(argv, store, content).await,
+        Place::Maildir(path) => maildir::deliver(path, &store, &content),
+        Place::Mbox(path) => mbox::deliver(path, &store, &content),
+        Place::Command(argv) => command::deliver(argv, &store, &content).await,
     }
 }
