@@ -18,6 +18,8 @@ use crate::{Exit, Failure};
 
 /// How long an answer may take: a page of a large queue on a busy disk.
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long daemons may take to be ready for new files.
+const RELOAD: Duration = Duration::from_secs(120);
 /// How long the system may take to finish what is under way.
 const STOP: Duration = Duration::from_secs(600);
 
@@ -62,11 +64,15 @@ impl Control {
     pub(crate) async fn command(&mut self, command: Command) -> Result<Answer, Failure> {
         let time = match command {
             Command::Stop => STOP,
+            Command::Reload => RELOAD,
             Command::Status => ANSWER,
         };
         match self.ask(&command, time).await? {
             Answer::NotAllowed => Err(not_allowed()),
-            answer @ (Answer::Stopped | Answer::Status(_)) => Ok(answer),
+            answer @ (Answer::Stopped
+            | Answer::Status(_)
+            | Answer::Reloaded(_)
+            | Answer::NotReloaded(_)) => Ok(answer),
         }
     }
 

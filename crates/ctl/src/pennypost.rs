@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod duration;
 mod queue;
+mod reload;
 mod start;
 mod status;
 
@@ -45,6 +46,7 @@ enum Command {
     /// Returns when everything has ended. What is queued stays queued.
     #[command(after_help = "Examples:\n  pennypost stop\n  pennypost stop --root /tmp/mail")]
     Stop,
+    Reload(reload::Reload),
     Status(status::StatusArgs),
     Check(check::Check),
     Queue(Box<queue::Queue>),
@@ -70,6 +72,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Start(start) => Err(start.run(&site)),
         Command::Stop => status::stop(&site),
+        Command::Reload(reload) => reload.run(&site),
         Command::Status(status) => status.run(&site),
         Command::Check(check) => check.run(&site),
         Command::Queue(queue) => queue.run(&site),

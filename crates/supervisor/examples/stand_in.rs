@@ -39,8 +39,14 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
         tokio::spawn(serve(listener, house.asks(MxToQmgr)?));
     }
     house.ready();
-    house.drain().begun().await;
-    Ok(())
+    let mut generations = house.generations()?;
+    let mut drain = house.drain();
+    loop {
+        tokio::select! {
+            generation = generations.next() => generations.answer(generation.number, Ok(())).await,
+            () = drain.nothing_new() => return Ok(()),
+        }
+    }
 }
 
 async fn answer_all(arrow: Arrow, incoming: &mut Incoming) {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use config::Config;
+use config::Snapshot;
 
 use crate::trouble::{self, Trouble};
 
@@ -33,9 +33,15 @@ impl Arguments {
         Ok(arguments)
     }
 
-    pub(crate) fn load(self) -> Result<Config, Trouble> {
-        config::load(self.root.as_deref(), self.config.as_deref())
-            .map_err(|error| Trouble(trouble::CONFIG, error.to_string()))
+    /// What the files say.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Trouble> {
+        Snapshot::take(self.root.as_deref(), self.config.as_deref())
+            .map_err(|text| Trouble(trouble::CONFIG, text))
+    }
+
+    /// The same once nobody is at work on them.
+    pub(crate) fn settled(&self) -> Result<Snapshot, String> {
+        Snapshot::take_settled(self.root.as_deref(), self.config.as_deref())
     }
 }
 

@@ -5,14 +5,14 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
 use daemon::{Place, Places};
 use ipc::admin::{Answer, Command, Hello, Visitor, Welcome};
 use ipc::{Client, Connection};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::house::House;
+use crate::reload::Asker;
 
 /// Clients at a time; others are sent away.
 const MAX_CLIENTS: usize = 32;
@@ -26,9 +26,9 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 /// What serves the control socket.
 #[derive(Debug)]
 pub(crate) struct Control {
-    pub(crate) config: Arc<Config>,
     pub(crate) house: Arc<House>,
     pub(crate) to_qmgr: Client,
+    pub(crate) reload: mpsc::Sender<Asker>,
     /// Takes those who said stop, until they can be told that it is done.
     pub(crate) stop: mpsc::Sender<Connection>,
 }
@@ -66,8 +66,9 @@ impl Control {
     async fn greet(&self, client: UnixStream) -> Result<(), ipc::Error> {
         let mut client = Connection::new(client)?;
         let hello = client.receive_within::<Hello>(HELLO_TIME).await?.head;
-        let (uid, config) = (client.peer_uid()?, Arc::clone(&self.config));
-        let visitor = tokio::task::spawn_blocking(move || daemon::recognize(&config, uid)).await;
+        let (uid, generation) = (client.peer_uid()?, self.house.in_force());
+        let visitor = move || daemon::recognize(generation.config(), uid);
+        let visitor = tokio::task::spawn_blocking(visitor).await;
         let visitor = visitor.map_err(std::io::Error::other)?;
         match hello {
             Hello::Queue => self.hand_over(client, &visitor).await,
@@ -92,7 +93,8 @@ impl Control {
         loop {
             let answer = match client.receive_within::<Command>(IDLE_TIME).await?.head {
                 Command::Status => Answer::Status(self.house.status()),
-                Command::Stop if !admin => Answer::NotAllowed,
+                Command::Reload | Command::Stop if !admin => Answer::NotAllowed,
+                Command::Reload => self.reload().await,
                 Command::Stop => {
                     // Fails only when the supervisor is gone this moment.
                     let _ = self.stop.send(client).await;
@@ -100,6 +102,17 @@ impl Control {
                 }
             };
             client.send(&answer, b"", None).await?;
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let (asker, answered) = oneshot::channel();
+        // Fails only when the supervisor ends this moment.
+        let _ = self.reload.send(asker).await;
+        match answered.await {
+            Ok(Ok(reloaded)) => Answer::Reloaded(reloaded),
+            Ok(Err(why)) => Answer::NotReloaded(why),
+            Err(_) => Answer::NotReloaded("the mail system ends".to_owned()),
         }
     }
 }

@@ -1,96 +1,122 @@
 //! All daemons together: started, watched, drained.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use config::Config;
 use ipc::admin::SystemStatus;
 use ipc::{Arrow, Client, Incoming};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::edges::Edges;
+use crate::generation::Generation;
 use crate::ground::Accounts;
-use crate::keeper::{GENERATION, Gifts, Keeper, MAX_EDGES, Phase, State, now};
-use crate::listeners::Listeners;
+use crate::keeper::{Keeper, Phase, Step, View};
 use crate::plan::{HOUSE, LAST_DRAINED};
-use crate::trouble::{self, Trouble};
+use crate::process::{Recipe, now};
 
 /// How long daemons may take to finish what is under way; then the queue keeps it for next time.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// How long a closed daemon may take, its keeper's patience included.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
+/// Prepared, and done or undone, and once more.
+const MAX_STEPS: usize = 4;
 
 /// The daemons, each with its keeper.
 #[derive(Debug)]
 pub(crate) struct House {
     rooms: Vec<Held>,
-    /// All but the processes.
-    about: SystemStatus,
+    in_force: watch::Sender<Arc<Generation>>,
+    /// Why what is on disk is not in force.
+    refused: Mutex<Option<String>>,
+    started: i64,
 }
 
 #[derive(Debug)]
 struct Held {
     drained: u8,
+    steps: mpsc::Sender<Step>,
     phase: watch::Sender<Phase>,
-    state: watch::Receiver<State>,
+    view: watch::Receiver<View>,
 }
 
 impl House {
     /// Starts every daemon of the plan. Returns the supervisor's own ends of the arrows, too.
     pub(crate) fn start(
-        config: &Arc<Config>,
+        generation: Generation,
         accounts: &Accounts,
-        listeners: Listeners,
         programs: &Path,
-    ) -> Result<(Self, Client, Incoming), Trouble> {
-        let configuration = postcard::to_allocvec(&**config)
-            .map_err(|error| Trouble(trouble::CONFIG, format!("configuration: {error}")))?;
+    ) -> (Self, Client, Incoming) {
         let (to_qmgr, renewal) = Client::new(Arrow::SupervisorToQmgr);
         let (from_local, door) = Incoming::new();
-        let mut edges = Edges { owners: HashMap::new(), to_qmgr: renewal, from_local: door };
+        let edges = Arc::new(Edges::new(renewal, door));
+        let generation = Arc::new(generation);
         let rooms = HOUSE.each_ref().map(|plan| {
-            let (sender, fresh) = mpsc::channel(MAX_EDGES);
-            edges.owners.extend(plan.ends().map(|end| (end, sender.clone())));
-            (plan, fresh)
-        });
-        let about = SystemStatus {
-            hostname: config.hostname.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            generation: GENERATION,
-            started: now(),
-            processes: Vec::new(),
-            listeners: listeners.describe(),
-        };
-        let mut house = Self { rooms: Vec::new(), about };
-        let config = Arc::clone(config);
-        let gifts = Arc::new(Gifts { configuration, config, listeners, edges });
-        for (plan, fresh) in rooms {
+            let (steps, taken) = mpsc::channel(MAX_STEPS);
             let (phase, wanted) = watch::channel(Phase::Run);
-            let (state, watched) = watch::channel(State::new(plan.name));
-            let keeper = Keeper {
+            let (view, shown) = watch::channel(View::default());
+            let recipe = Recipe {
                 plan,
                 program: programs.join(plan.command.0),
                 identity: accounts.get(plan.account),
-                gifts: Arc::clone(&gifts),
-                edges: fresh,
-                phase: wanted,
-                state,
+                edges: Arc::clone(&edges),
             };
+            let keeper = Keeper::new(recipe, Arc::clone(&generation), taken, wanted, view);
             tokio::spawn(keeper.keep());
-            house.rooms.push(Held { drained: plan.drained, phase, state: watched });
+            Held { drained: plan.drained, steps, phase, view: shown }
+        });
+        let in_force = watch::Sender::new(generation);
+        let house =
+            Self { rooms: rooms.into(), in_force, refused: Mutex::default(), started: now() };
+        (house, to_qmgr, from_local)
+    }
+
+    /// The generation that is in force.
+    pub(crate) fn in_force(&self) -> Arc<Generation> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
+    /// Brings another generation into force: every daemon gets ready for it, and only when all are
+    /// ready the old one ends.
+    ///
+    /// # Errors
+    /// The first daemon that is not, and why. Nothing has changed.
+    pub(crate) async fn change(&self, generation: Generation) -> Result<(), String> {
+        let generation = Arc::new(generation);
+        let mut answers = Vec::new();
+        for held in &self.rooms {
+            let (answer, answered) = oneshot::channel();
+            // A keeper that is gone lets its answer go, too.
+            let _ = held.steps.send(Step::Prepare(Arc::clone(&generation), answer)).await;
+            answers.push(answered);
         }
-        Ok((house, to_qmgr, from_local))
+        let mut all = Ok(());
+        for answered in answers {
+            let prepared = answered.await.unwrap_or_else(|_| Err("ends".to_owned()));
+            all = all.and(prepared);
+        }
+        for held in &self.rooms {
+            let step = if all.is_ok() { Step::Do } else { Step::Undo };
+            let _ = held.steps.send(step).await;
+        }
+        if all.is_ok() {
+            self.in_force.send_replace(generation);
+        }
+        all
+    }
+
+    /// Remembers what became of the files on disk, for the status.
+    pub(crate) fn note(&self, refused: Option<String>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 
     /// Returns once every daemon works.
     pub(crate) async fn ready(&self) {
         for held in &self.rooms {
             // Fails only if the keeper is gone, and then it is not ready either.
-            if held.state.clone().wait_for(|state| state.ready).await.is_err() {
+            if held.view.clone().wait_for(|view| view.ready).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -119,13 +145,25 @@ impl House {
         }
         for held in concerned() {
             // A keeper that is silent has none to keep.
-            let _ = timeout_at(deadline, held.state.clone().wait_for(|_| false)).await;
+            let _ = timeout_at(deadline, held.view.clone().wait_for(|_| false)).await;
         }
     }
 
     pub(crate) fn status(&self) -> SystemStatus {
-        let processes = self.rooms.iter().map(|held| held.state.borrow().process.clone());
-        SystemStatus { processes: processes.collect(), ..self.about.clone() }
+        let generation = self.in_force();
+        SystemStatus {
+            hostname: generation.config().hostname.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: generation.number,
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            started: self.started,
+            processes: self
+                .rooms
+                .iter()
+                .flat_map(|it| it.view.borrow().processes.clone())
+                .collect(),
+            listeners: generation.listeners.describe(),
+        }
     }
 }
 

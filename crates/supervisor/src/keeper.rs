@@ -1,42 +1,28 @@
-//! Keeps one daemon alive: starts it, gives it what the plan says, and starts it again.
+//! Keeps one daemon alive: starts it again when it dies, takes it from one generation to the next,
+//! and lets those end that were replaced.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use config::{Config, Role, Table, read_table};
-use ipc::admin::Process;
-use ipc::control::{End, ListenerKind, Push, Report};
-use ipc::{Connection, Error, MAX_BODY};
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use ipc::admin;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::edges::Edges;
-use crate::ground::Identity;
-use crate::listeners::Listeners;
-use crate::plan::Plan;
+use crate::generation::Generation;
+use crate::process::{Process, Recipe, Standing, State, Word, now};
 
-/// The only generation of the configuration so far.
-pub(crate) const GENERATION: u64 = 1;
-/// Fresh edges that wait for a daemon.
-pub(crate) const MAX_EDGES: usize = 64;
-/// How long a daemon may take to read what it is sent.
-const PUSH_TIME: Duration = Duration::from_secs(10);
-/// How long a daemon may live on without its control socket before it is killed.
-const LAST_SECONDS: Duration = Duration::from_secs(5);
 /// A daemon that lived longer is restarted at once.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(30);
-/// What a daemon sees of the environment.
-const ENVIRONMENT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
-
-/// An end of a fresh edge, on its way to a daemon.
-pub(crate) type FreshEdge = (End, OwnedFd);
+/// How long what a replaced process has under way may go on; then it is drained.
+const RETIREMENT: Duration = Duration::from_secs(10 * 60);
+/// Replaced processes of one kind; beyond it the oldest are drained.
+const MAX_RETIRED: usize = 8;
+/// How long a replaced process may take to drain.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// What is wanted of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,175 +33,274 @@ pub(crate) enum Phase {
     Close,
 }
 
-/// What a keeper tells; it is silent once its daemon is gone for good.
-#[derive(Debug, Clone)]
-pub(crate) struct State {
-    pub(crate) process: Process,
-    pub(crate) ready: bool,
-}
-
-impl State {
-    /// Not yet started.
-    pub(crate) fn new(name: &str) -> Self {
-        let process = Process { name: name.to_owned(), pid: None, since: now(), restarts: 0 };
-        Self { process, ready: false }
-    }
-}
-
-/// What daemons are given, beside their edges.
+/// A step from one generation to the next. What was prepared is then done or undone.
 #[derive(Debug)]
-pub(crate) struct Gifts {
-    /// In postcard.
-    pub(crate) configuration: Vec<u8>,
-    /// Says where the tables are.
-    pub(crate) config: Arc<Config>,
-    pub(crate) listeners: Listeners,
-    pub(crate) edges: Edges,
+pub(crate) enum Step {
+    Prepare(Arc<Generation>, oneshot::Sender<Result<(), String>>),
+    Do,
+    Undo,
+}
+
+/// What a keeper tells; it is silent once its processes are gone for good.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    pub(crate) ready: bool,
+    /// The retired ones last.
+    pub(crate) processes: Vec<admin::Process>,
 }
 
 /// The keeper of one daemon.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    pub(crate) plan: &'static Plan,
-    pub(crate) program: PathBuf,
-    /// `None`: the caller's own.
-    pub(crate) identity: Option<Identity>,
-    pub(crate) gifts: Arc<Gifts>,
-    pub(crate) edges: mpsc::Receiver<FreshEdge>,
-    pub(crate) phase: watch::Receiver<Phase>,
-    pub(crate) state: watch::Sender<State>,
+    recipe: Arc<Recipe>,
+    /// In force.
+    generation: Arc<Generation>,
+    /// Prepared, and the process that was started for it.
+    next: Option<(Arc<Generation>, Option<Process>)>,
+    process: Option<Process>,
+    retired: VecDeque<Retired>,
+    retiring: JoinSet<()>,
+    steps: mpsc::Receiver<Step>,
+    phase: watch::Receiver<Phase>,
+    view: watch::Sender<View>,
+    restarts: u32,
+    /// When the process began, or ended.
+    began: Instant,
+    delay: Duration,
+}
+
+/// A replaced process; dropped, its time is over.
+#[derive(Debug)]
+struct Retired {
+    state: watch::Receiver<State>,
+    _patience: oneshot::Sender<()>,
 }
 
 impl Keeper {
-    /// Until the daemon was drained or closed.
+    pub(crate) fn new(
+        recipe: Recipe,
+        generation: Arc<Generation>,
+        steps: mpsc::Receiver<Step>,
+        phase: watch::Receiver<Phase>,
+        view: watch::Sender<View>,
+    ) -> Self {
+        Self {
+            recipe: Arc::new(recipe),
+            generation,
+            next: None,
+            process: None,
+            retired: VecDeque::new(),
+            retiring: JoinSet::new(),
+            steps,
+            phase,
+            view,
+            restarts: 0,
+            began: Instant::now(),
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// Until all processes were drained or closed.
     pub(crate) async fn keep(mut self) {
-        let mut delay = Duration::ZERO;
-        loop {
-            let began = Instant::now();
-            let end = self.one_life().await;
-            let end = end.map_or_else(|error| error.to_string(), |end| end.to_string());
-            self.state.send_modify(|state| {
-                state.process.pid = None;
-                state.process.since = now();
-                state.process.restarts += 1;
-                state.ready = false;
-            });
-            delay = next_delay(delay, began.elapsed());
-            if *self.phase.borrow() == Phase::Run {
-                tracing::error!("{} ended ({end}), restarts after {delay:.1?}", self.plan.name);
+        self.start(Arc::clone(&self.generation));
+        while *self.phase.borrow() == Phase::Run {
+            self.show();
+            let again = self.began + self.delay;
+            tokio::select! {
+                _ = self.phase.changed() => {}
+                lives = follow(&mut self.process) => if !lives { self.mourn() },
+                () = sleep_until(again), if self.process.is_none() => {
+                    self.start(Arc::clone(&self.generation));
+                }
+                Some(step) = self.steps.recv() => self.step(step).await,
+                Some(_) = self.retiring.join_next() => {}
             }
-            let over = self.phase.wait_for(|phase| *phase != Phase::Run);
-            if timeout(delay, over).await.is_ok() {
-                return;
+        }
+        // A successor that did not come into its own has nothing to finish.
+        self.next = None;
+        if let Some(process) = self.process.take() {
+            drain(process, self.phase.clone(), std::future::pending()).await;
+        }
+        while self.retiring.join_next().await.is_some() {}
+    }
+
+    fn start(&mut self, generation: Arc<Generation>) {
+        self.process = Some(Process::start(&self.recipe, generation, Standing::First));
+        self.began = Instant::now();
+    }
+
+    /// The process has ended.
+    fn mourn(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.delay = next_delay(self.delay, self.began.elapsed());
+        self.began = Instant::now();
+        self.restarts += 1;
+        let (name, end) = (self.recipe.plan.name, &process.state.borrow().end);
+        tracing::error!("{name} ended ({end}), restarts after {:.1?}", self.delay);
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Prepare(generation, answer) => {
+                let mut phase = self.phase.clone();
+                let prepared = tokio::select! {
+                    prepared = self.prepare(&generation) => prepared,
+                    _ = phase.wait_for(|phase| *phase != Phase::Run) => Err("ends".to_owned()),
+                };
+                let prepared = prepared.map(|successor| self.next = Some((generation, successor)));
+                let name = self.recipe.plan.name;
+                // Whoever asked for it waits.
+                let _ = answer.send(prepared.map_err(|why| format!("{name}: {why}")));
             }
+            Step::Do => {
+                let Some((generation, successor)) = self.next.take() else { return };
+                self.generation = generation;
+                if let Some(successor) = successor {
+                    self.replace(successor);
+                }
+            }
+            Step::Undo => self.undo().await,
         }
     }
 
-    async fn one_life(&mut self) -> Result<ExitStatus, Error> {
-        // Edges made before now are replaced by those that come with the start.
-        while self.edges.try_recv().is_ok() {}
-        let (mut control, theirs) = Connection::pair()?;
-        let mut child = self.spawn(theirs)?;
-        self.state.send_modify(|state| {
-            state.process.pid = child.id();
-            state.process.since = now();
+    /// Goes as far as it can be undone. Returns the process that is to take the place of ours.
+    async fn prepare(&mut self, next: &Arc<Generation>) -> Result<Option<Process>, String> {
+        if self.recipe.plan.lasts {
+            return self.offer(next).await.map(|()| None);
+        }
+        if self.generation.config() == next.config() {
+            // Such a process has no tables.
+            return Ok(None);
+        }
+        let mut successor = Process::start(&self.recipe, Arc::clone(next), Standing::Successor);
+        successor.ready().await?;
+        Ok(Some(successor))
+    }
+
+    /// Of what lasts there is one process at a time: it changes over to the generation. If it
+    /// dies of that, or is dead, the next one begins with it.
+    async fn offer(&mut self, generation: &Arc<Generation>) -> Result<(), String> {
+        if let Some(process) = &self.process
+            && let Some(answer) = process.offer(generation).await
+        {
+            return answer;
+        }
+        self.mourn();
+        self.start(Arc::clone(generation));
+        match &mut self.process {
+            Some(process) => process.ready().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Goes back to the generation in force.
+    async fn undo(&mut self) {
+        let next = self.next.take();
+        if self.recipe.plan.lasts {
+            let generation = Arc::clone(&self.generation);
+            let back = match &self.process {
+                Some(process) => process.offer(&generation).await,
+                None => None,
+            };
+            // It has the generation in force when it begins anew.
+            if back != Some(Ok(()))
+                && let Some(process) = self.process.take()
+            {
+                process.close().await;
+            }
+        }
+        // It may have clients already.
+        if let Some((_, Some(successor))) = next {
+            self.retire(successor);
+        }
+    }
+
+    /// The successor is asked from now on.
+    fn replace(&mut self, successor: Process) {
+        if let Err(error) = successor.introduce(&self.recipe) {
+            tracing::error!("{}: {error}", self.recipe.plan.name);
+        }
+        self.began = Instant::now();
+        if let Some(process) = self.process.replace(successor) {
+            self.retire(process);
+        }
+    }
+
+    /// Lets a process end when what it has under way has ended.
+    fn retire(&mut self, process: Process) {
+        let (patience, over) = oneshot::channel();
+        process.tell(Word::Retire);
+        self.retired.push_back(Retired { state: process.state.clone(), _patience: patience });
+        if self.retired.len() > MAX_RETIRED {
+            self.retired.pop_front();
+        }
+        let patience = async {
+            tokio::select! {
+                _ = over => {}
+                () = sleep(RETIREMENT) => {}
+            }
+        };
+        self.retiring.spawn(drain(process, self.phase.clone(), patience));
+    }
+
+    /// Tells what there is.
+    fn show(&mut self) {
+        self.retired.retain(|retired| retired.state.has_changed().is_ok());
+        let state = self.process.as_ref().map(|process| process.state.borrow().clone());
+        let ready = state.as_ref().is_some_and(|state| state.ready);
+        let state = state.unwrap_or_else(|| State { since: now(), ..State::default() });
+        let retired = self.retired.iter().map(|retired| (true, retired.state.borrow().clone()));
+        let all = std::iter::once((false, state)).chain(retired);
+        let processes = all.map(|(retired, state)| admin::Process {
+            name: self.recipe.plan.name.to_owned(),
+            pid: state.pid,
+            since: state.since,
+            restarts: self.restarts,
+            retired,
+            identity: self.recipe.identity.map(|it| (it.uid, it.gid)),
+            confinement: state.confinement,
         });
-        let mut fate = self.furnish(&mut control).await;
-        while fate.is_ok() {
-            fate = self.attend(&mut control, &mut child).await;
-        }
-        drop(control);
-        let status = self.end(&mut child).await?;
-        match fate {
-            // How it died, its status says.
-            Ok(()) | Err(Error::PeerGone) => Ok(status),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn spawn(&self, control: OwnedFd) -> io::Result<Child> {
-        let mut command = Command::new(&self.program);
-        command.args(self.plan.command.1).stdin(Stdio::from(control)).stdout(Stdio::null());
-        confine(&mut command, self.identity);
-        command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.spawn()
-    }
-
-    /// Sends everything that the plan says, and `Start`.
-    async fn furnish(&self, control: &mut Connection) -> Result<(), Error> {
-        let mut pieces = self.gifts.configuration.chunks(MAX_BODY).peekable();
-        while let Some(piece) = pieces.next() {
-            let last = pieces.peek().is_none();
-            let configuration = Push::Configuration { generation: GENERATION, last };
-            push(control, &configuration, piece, None).await?;
-        }
-        for name in self.plan.tables {
-            let table = read_table(&self.gifts.config, name, |_, content| {
-                Table::keep(content.get_ref())
-            });
-            if let Some(table) = table.map_err(|finding| io::Error::other(finding.to_string()))? {
-                let name = (*name).to_owned();
-                push(control, &Push::Table { name }, b"", Some(table.as_fd())).await?;
-            }
-        }
-        let listeners = &self.gifts.listeners;
-        let own = listeners.tcp.iter().filter(|(role, ..)| Some(*role) == self.plan.listens);
-        let tcp = own.map(|(_, address, socket)| (ListenerKind::Tcp(*address), socket.as_fd()));
-        let submit = (self.plan.listens == Some(Role::Submission))
-            .then(|| (ListenerKind::Submit, listeners.submit.as_fd()));
-        for (kind, socket) in tcp.chain(submit) {
-            push(control, &Push::Listener(kind), b"", Some(socket)).await?;
-        }
-        for end in self.plan.ends() {
-            let fd = self.gifts.edges.fresh(end)?;
-            push(control, &Push::Edge(end), b"", Some(fd.as_fd())).await?;
-        }
-        push(control, &Push::Start, b"", None).await
-    }
-
-    /// Follows the daemon for one step. `Err`: it ended, or is to end, or is of no more use.
-    async fn attend(&mut self, control: &mut Connection, child: &mut Child) -> Result<(), Error> {
-        tokio::select! {
-            _ = child.wait() => Err(Error::PeerGone),
-            report = control.receive::<Report>() => {
-                self.state.send_modify(|state| state.ready = report.is_ok());
-                report.map(|_| ())
-            }
-            Some((end, fd)) = self.edges.recv() => push(control, &Push::Edge(end), b"", Some(fd.as_fd())).await,
-            changed = self.phase.changed() => match changed.map(|()| *self.phase.borrow()) {
-                Ok(Phase::Drain) => push(control, &Push::Drain, b"", None).await,
-                Ok(Phase::Run | Phase::Close) | Err(_) => Err(Error::PeerGone),
-            },
-        }
-    }
-
-    /// Its control socket is closed: it ends by itself, or is killed.
-    async fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
-        if let Ok(status) = timeout(LAST_SECONDS, child.wait()).await {
-            return status;
-        }
-        tracing::error!("{} does not end by itself", self.plan.name);
-        child.start_kill()?;
-        child.wait().await
+        self.view.send_replace(View { ready, processes: processes.collect() });
     }
 }
 
-/// A process of its own group (Ctrl-C is for the supervisor), in `/`, without environment, and
-/// as somebody else if there is an identity (which also leaves the supplementary groups).
-pub(crate) fn confine(command: &mut Command, identity: Option<Identity>) {
-    command.env_clear().current_dir("/").process_group(0);
-    if let Some(Identity { uid, gid }) = identity {
-        command.uid(uid).gid(gid);
+/// Returns at the next change of a process, and whether it lives; of none there is never one.
+async fn follow(process: &mut Option<Process>) -> bool {
+    match process {
+        Some(process) => process.state.changed().await.is_ok(),
+        None => std::future::pending().await,
     }
 }
 
-async fn push(
-    control: &mut Connection,
-    push: &Push,
-    body: &[u8],
-    fd: Option<BorrowedFd<'_>>,
-) -> Result<(), Error> {
-    timeout(PUSH_TIME, control.send(push, body, fd)).await.unwrap_or(Err(Error::TimedOut))
+/// Waits until a process is gone: it is drained when `patience` or the house ends, and closed when
+/// that does not help, or when the house closes.
+async fn drain(
+    mut process: Process,
+    phase: watch::Receiver<Phase>,
+    patience: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = process.gone() => return,
+        () = patience => {}
+        () = reached(&phase, |phase| phase != Phase::Run) => {}
+    }
+    process.tell(Word::Drain);
+    let late = async {
+        // The house, when it drains, has a time for all of them.
+        reached(&phase, |phase| phase == Phase::Run).await;
+        sleep(DRAIN_TIME).await;
+    };
+    tokio::select! {
+        () = process.gone() => return,
+        () = late => {}
+        () = reached(&phase, |phase| phase == Phase::Close) => {}
+    }
+    process.close().await;
+}
+
+async fn reached(phase: &watch::Receiver<Phase>, wanted: impl Fn(Phase) -> bool) {
+    // Without the house there is nothing to wait for.
+    let _ = phase.clone().wait_for(|phase| wanted(*phase)).await;
 }
 
 /// Nothing after a long life; else twice what it was.
@@ -224,12 +309,6 @@ fn next_delay(delay: Duration, lived: Duration) -> Duration {
         return Duration::ZERO;
     }
     (delay * 2).clamp(FIRST_DELAY, MAX_DELAY)
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

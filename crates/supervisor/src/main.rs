@@ -7,13 +7,17 @@
 mod arguments;
 mod control;
 mod edges;
+mod generation;
 mod ground;
 mod house;
 mod keeper;
 mod listeners;
 mod plan;
+mod process;
+mod reload;
 mod run_as;
 mod signals;
+mod systemd;
 mod trouble;
 
 use std::fs;
@@ -23,7 +27,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
 use ipc::admin::Answer;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -32,19 +35,22 @@ use tokio::time::timeout;
 
 use arguments::Arguments;
 use control::Control;
+use generation::Generation;
 use ground::Accounts;
 use house::House;
 use listeners::{Listeners, bind_unix};
 use plan::HOUSE;
+use reload::Reloader;
 use run_as::Runner;
 use signals::Signals;
-use tables::Finding;
 use trouble::Trouble;
 
 /// How long one who said stop may take to hear that it is done.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How many may wait for that.
 const MAX_STOPS: usize = 8;
+/// Who may wait for a reload; others wait for their turn.
+const MAX_ASKERS: usize = 8;
 /// Descriptors of a process: 1,000 sessions with their requests, eight times.
 const DESCRIPTORS: u64 = 16 * 1024;
 
@@ -59,11 +65,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Trouble> {
-    let config = Arguments::read(std::env::args_os().skip(1))?.load()?;
+    let arguments = Arguments::read(std::env::args_os().skip(1))?;
     allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::system("runtime", error))?;
-    let ended = runtime.block_on(supervise(config));
+    let ended = runtime.block_on(supervise(arguments));
     // A name service that does not answer must not hold up the end.
     runtime.shutdown_background();
     ended
@@ -78,32 +84,39 @@ fn allow_descriptors() {
 }
 
 /// The whole job.
-async fn supervise(config: Config) -> Result<(), Trouble> {
+async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
+    let snapshot = arguments.snapshot()?;
+    let config = &snapshot.config;
     let programs = find_programs()?;
-    let accounts = Accounts::look_up(&config)?;
-    let findings = check_tables(&config)?;
-    ground::make_directories(&config, &accounts)?;
-    let run = &config.paths.run;
-    let _lock = ground::lock(run)?;
+    let accounts = Accounts::look_up(config)?;
+    ground::make_directories(config, &accounts)?;
+    let run = config.paths.run.clone();
+    let _lock = ground::lock(&run)?;
     let traces = ["ready", "submit", "control"].map(|name| run.join(name));
     let [ready_file, _, control_socket] = &traces;
     // One that was left behind says nothing.
     let _ = fs::remove_file(ready_file);
-    let listeners = Listeners::bind(&config)?;
+    daemon::log::start("supervisor", config.log);
+    let mut open = systemd::sockets();
+    let listeners = Listeners::bind(config, &mut open)?;
+    systemd::disown(open);
     let control_socket = bind_unix(control_socket)?;
     let mut signals = Signals::new().map_err(|error| Trouble::system("signals", error))?;
-    daemon::log::start("supervisor", config.log);
-    findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+    snapshot.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
 
-    let config = Arc::new(config);
-    let (house, to_qmgr, from_local) = House::start(&config, &accounts, listeners, &programs)?;
+    let generation = Generation::new(1, snapshot, listeners)?;
+    let (house, to_qmgr, from_local) = House::start(generation, &accounts, &programs);
     let house = Arc::new(house);
-    let runner = Runner::new(&config, programs.join("deliver"));
+    let runner = Runner::new(&house, programs.join("deliver"));
     tokio::spawn(runner.serve(from_local));
     let (stop, mut stops) = mpsc::channel(MAX_STOPS);
-    let control = Control { config, house: Arc::clone(&house), to_qmgr, stop };
+    let (reload, askers) = mpsc::channel(MAX_ASKERS);
+    let control = Control { house: Arc::clone(&house), to_qmgr, reload, stop };
     tokio::spawn(control.serve(control_socket));
+    let reloader = Reloader::new(arguments, Arc::clone(&house), askers);
+    tokio::spawn(reloader.map_err(|error| Trouble::system("signals", error))?.run());
 
+    tokio::spawn(systemd::watchdog());
     let mut first = None;
     tokio::select! {
         () = announce(&house, ready_file) => {}
@@ -111,6 +124,7 @@ async fn supervise(config: Config) -> Result<(), Trouble> {
         client = stops.recv() => first = client,
     }
     tracing::info!("ends");
+    systemd::stopping();
     house.drain(signals.end()).await;
     for path in &traces {
         let _ = fs::remove_file(path);
@@ -139,13 +153,4 @@ fn find_programs() -> Result<PathBuf, Trouble> {
     let missing = names.find(|name| !own.join(name).is_file());
     let Some(name) = missing else { return Ok(own.to_owned()) };
     Err(Trouble(trouble::UNAVAILABLE, format!("no executable {name} in {}", own.display())))
-}
-
-/// What is wrong with the tables, unless it keeps us from starting: without a table that cannot
-/// be read mail would be refused or go astray.
-fn check_tables(config: &Config) -> Result<Vec<Finding>, Trouble> {
-    let findings = config::check_tables(config);
-    let grave = findings.iter().filter(|finding| finding.unsupported);
-    let grave: Vec<_> = grave.map(ToString::to_string).collect();
-    if grave.is_empty() { Ok(findings) } else { Err(Trouble(trouble::CONFIG, grave.join("\n"))) }
 }

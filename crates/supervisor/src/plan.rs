@@ -20,6 +20,9 @@ pub(crate) struct Plan {
     pub(crate) tables: &'static [&'static str],
     /// It gets the listeners of this role; submission also the socket `submit`.
     pub(crate) listens: Option<Role>,
+    /// It owns something, so there is one of it at a time: another generation is offered to it. Any
+    /// other process is replaced.
+    pub(crate) lasts: bool,
     /// When it is drained: once all of the stages before are gone, so that nobody loses the one
     /// it asks.
     pub(crate) drained: u8,
@@ -43,6 +46,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[Arrow::MxToPolicyd, Arrow::SubmissionToPolicyd],
         tables: &["aliases", "local-host-names", "mailertable", "users"],
         listens: None,
+        lasts: true,
         drained: 1,
     },
     Plan {
@@ -53,6 +57,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[Arrow::QmgrToRemote],
         tables: &[],
         listens: None,
+        lasts: false,
         drained: 2,
     },
     Plan {
@@ -63,6 +68,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[Arrow::QmgrToLocal],
         tables: &[],
         listens: None,
+        lasts: false,
         drained: 2,
     },
     Plan {
@@ -73,6 +79,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[Arrow::MxToQmgr, Arrow::SubmissionToQmgr, Arrow::SupervisorToQmgr],
         tables: &["aliases", "local-host-names", "mailertable"],
         listens: None,
+        lasts: true,
         drained: 1,
     },
     Plan {
@@ -83,6 +90,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[],
         tables: &[],
         listens: Some(Role::Mx),
+        lasts: false,
         drained: 0,
     },
     Plan {
@@ -93,6 +101,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[],
         tables: &[],
         listens: Some(Role::Submission),
+        lasts: false,
         drained: 0,
     },
 ];

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use config::{Config, Table, read_table};
 use daemon::{Identity, Owner};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Connection, Incoming};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use crate::keeper::confine;
+use crate::house::House;
+use crate::process::confine;
 
 /// `deliver` processes at a time; `local` keeps fewer, and those of a `local` that died end soon.
 const MAX_PROCESSES: usize = 128;
@@ -26,15 +26,15 @@ const MAX_CONNECTIONS: usize = 128;
 /// Answers `local`.
 #[derive(Debug)]
 pub(crate) struct Runner {
-    config: Arc<Config>,
+    house: Arc<House>,
     program: PathBuf,
     processes: Arc<Semaphore>,
 }
 
 impl Runner {
-    pub(crate) fn new(config: &Arc<Config>, program: PathBuf) -> Self {
+    pub(crate) fn new(house: &Arc<House>, program: PathBuf) -> Self {
         let processes = Arc::new(Semaphore::new(MAX_PROCESSES));
-        Self { config: Arc::clone(config), program, processes }
+        Self { house: Arc::clone(house), program, processes }
     }
 
     /// For as long as the supervisor lives.
@@ -71,14 +71,12 @@ impl Runner {
 
     async fn start(&self, request: RunAs) -> (Started, Option<OwnedFd>) {
         let RunAs { user, id } = request;
-        let (config, name) = (Arc::clone(&self.config), user.clone());
+        let (generation, name) = (self.house.in_force(), user.clone());
         // The name service may ask the network.
         let found = tokio::task::spawn_blocking(move || {
-            let users = read_table(&config, "users", |_, content| Table::keep(content.get_ref()));
-            let users = users.map_err(|finding| finding.to_string())?;
-            Owner::find(&config, users.as_ref(), &name)
-        })
-        .await;
+            Owner::find(generation.config(), generation.snapshot.tables.get("users"), &name)
+        });
+        let found = found.await;
         let Owner { home, writer } = match found.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(Some(found)) => found,
             Ok(None) => return (Started::UnknownUser, None),

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 
+use config::Snapshot;
 use ipc::Connection;
 use ipc::admin::{Answer, Command, Hello, Welcome};
 use ipc::run_as::{RunAs, Started};
@@ -16,15 +17,14 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::control::Control;
-use crate::listeners::bind_unix;
+use crate::listeners::{Listeners, bind_unix};
 use crate::run_as::Runner;
 
-const TIME: Duration = Duration::from_secs(30);
+const TIME: Duration = Duration::from_secs(60);
 
 /// A house under a temporary root.
 struct Rooted {
     root: TempDir,
-    config: Arc<Config>,
     house: Arc<House>,
     address: SocketAddr,
     to_qmgr: Client,
@@ -41,15 +41,15 @@ impl Rooted {
             // `smtpd` is there twice.
             let _ = symlink(&stand_in, root.path().join(name));
         }
-        let config = Arc::new(config(root.path()));
-        let listeners = Listeners::bind(&config).unwrap();
+        let snapshot = snapshot(root.path());
+        let listeners = Listeners::bind(&snapshot.config, &mut Vec::new()).unwrap();
         let address = listeners.tcp[0].1;
-        let accounts = Accounts::look_up(&config).unwrap();
-        let (house, to_qmgr, from_local) =
-            House::start(&config, &accounts, listeners, root.path()).unwrap();
+        let accounts = Accounts::look_up(&snapshot.config).unwrap();
+        let generation = Generation::new(1, snapshot, listeners).unwrap();
+        let (house, to_qmgr, from_local) = House::start(generation, &accounts, root.path());
         let house = Arc::new(house);
         tokio::time::timeout(TIME, house.ready()).await.unwrap();
-        Self { root, config, house, address, to_qmgr, from_local: Some(from_local) }
+        Self { root, house, address, to_qmgr, from_local: Some(from_local) }
     }
 
     fn pid(&self, name: &str) -> u32 {
@@ -73,14 +73,14 @@ impl Rooted {
         let pid = self.pid(name);
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
         let at = HOUSE.iter().position(|plan| plan.name == name).unwrap();
-        let mut state = self.house.rooms[at].state.clone();
-        let is_new = |state: &State| state.ready && state.process.pid != Some(pid);
-        tokio::time::timeout(TIME, state.wait_for(is_new)).await.unwrap().unwrap();
+        let mut view = self.house.rooms[at].view.clone();
+        let is_new = |view: &View| view.ready && view.processes[0].pid != Some(pid);
+        tokio::time::timeout(TIME, view.wait_for(is_new)).await.unwrap().unwrap();
     }
 
     async fn drain(&self) {
         self.house.drain(std::future::pending()).await;
-        assert!(self.house.rooms.iter().all(|held| held.state.has_changed().is_err()));
+        assert!(self.house.rooms.iter().all(|held| held.view.has_changed().is_err()));
     }
 }
 
@@ -115,8 +115,9 @@ fn the_control_socket() {
         let path = rooted.root.path().join("control");
         let socket = bind_unix(&path).unwrap();
         let (stop, mut stops) = mpsc::channel(1);
-        let (config, house) = (Arc::clone(&rooted.config), Arc::clone(&rooted.house));
-        let control = Control { config, house, to_qmgr: rooted.to_qmgr.clone(), stop };
+        let (reload, _askers) = mpsc::channel(1);
+        let (house, to_qmgr) = (Arc::clone(&rooted.house), rooted.to_qmgr.clone());
+        let control = Control { house, to_qmgr, reload, stop };
         tokio::spawn(control.serve(socket));
         let connect = || {
             let stream = UnixStream::connect(&path).unwrap();
@@ -148,8 +149,7 @@ fn the_control_socket() {
 fn a_process_for_each_known_user() {
     run(async {
         let mut rooted = Rooted::start().await;
-        std::fs::write(rooted.root.path().join("users"), "# ghost\nanna:*\notto::x\n").unwrap();
-        let runner = Runner::new(&rooted.config, rooted.root.path().join("deliver"));
+        let runner = Runner::new(&rooted.house, rooted.root.path().join("deliver"));
         let (incoming, door) = Incoming::new();
         let (edge, theirs) = UnixStream::pair().unwrap();
         tokio::spawn(door.serve(Connection::from_fd(theirs.into()).unwrap()));
@@ -170,12 +170,13 @@ fn a_process_for_each_known_user() {
     });
 }
 
-fn config(root: &Path) -> Config {
+fn snapshot(root: &Path) -> Snapshot {
     let text = "hostname = \"mx.example.org\"\n[tables]\ndirectory = \"/\"\n\
                 [[listener]]\nrole = \"mx\"\naddress = \"127.0.0.1:0\"\n";
     let file = root.join("pennypost.toml");
     std::fs::write(&file, text).unwrap();
-    let config = config::load(Some(root), Some(&file)).unwrap();
-    std::fs::create_dir_all(&config.paths.run).unwrap();
-    config
+    std::fs::write(root.join("users"), "# ghost\nanna:*\notto::x\n").unwrap();
+    let snapshot = Snapshot::take(Some(root), Some(&file)).unwrap();
+    std::fs::create_dir_all(&snapshot.config.paths.run).unwrap();
+    snapshot
 }

@@ -1,0 +1,159 @@
+//! From one generation to the next: when the files change, on SIGHUP, and when somebody asks.
+//!
+//! **Invariant:** a generation is checked whole before any daemon hears of it, and comes into force
+//! everywhere or nowhere.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use config::Watch;
+use ipc::admin::Reloaded;
+use tokio::net::unix::pipe::Receiver;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::arguments::Arguments;
+use crate::generation::Generation;
+use crate::house::House;
+use crate::systemd;
+
+/// Who waits for a reload is told what changed, or why nothing did.
+pub(crate) type Asker = oneshot::Sender<Result<Reloaded, String>>;
+
+/// Bad lines that are told; the log has all of them.
+const MAX_WARNINGS: usize = 50;
+/// Bytes of a refusal that are told.
+const MAX_WHY: usize = 32 << 10;
+
+/// Bytes of events read at a time.
+const EVENTS: usize = 4096;
+
+/// What reloads.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    arguments: Arc<Arguments>,
+    house: Arc<House>,
+    askers: mpsc::Receiver<Asker>,
+    hang_up: Signal,
+}
+
+impl Reloader {
+    /// From now on SIGHUP is heard.
+    pub(crate) fn new(
+        arguments: Arguments,
+        house: Arc<House>,
+        askers: mpsc::Receiver<Asker>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            arguments: Arc::new(arguments),
+            house,
+            askers,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// For as long as the supervisor lives. Whoever asks while a reload is under way gets the
+    /// answer of the next, which reads the files anew.
+    pub(crate) async fn run(mut self) {
+        self.house.ready().await;
+        let mut askers = Vec::new();
+        loop {
+            // Watched first, read then: what changes after the reading is seen.
+            let paths = self.house.in_force().config().paths.clone();
+            let watch = self.watch();
+            while let Ok(asker) = self.askers.try_recv() {
+                askers.push(asker);
+            }
+            let answer = self.reload().await;
+            for asker in askers.drain(..) {
+                // Who does not wait any longer reads the log.
+                let _ = asker.send(answer.clone());
+            }
+            if self.house.in_force().config().paths != paths {
+                // The tables are elsewhere now.
+                continue;
+            }
+            tokio::select! {
+                Some(asker) = self.askers.recv() => askers.push(asker),
+                _ = self.hang_up.recv() => {}
+                () = changed(watch) => {}
+            }
+            systemd::reloading();
+        }
+    }
+
+    fn watch(&self) -> Option<(Watch, Receiver)> {
+        let watch = Watch::new(self.house.in_force().config()).and_then(|watch| {
+            let events = watch.as_fd().try_clone_to_owned()?;
+            Ok((watch, Receiver::from_owned_fd_unchecked(events)?))
+        });
+        let complain =
+            |error: &_| tracing::warn!("changed files take effect on SIGHUP only: {error}");
+        watch.inspect_err(complain).ok()
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        let mut answer = self.change().await;
+        match &mut answer {
+            Ok(Reloaded { changes, .. }) if changes.is_empty() => {}
+            Ok(Reloaded { generation, changes, .. }) => {
+                tracing::info!("generation {generation}: {}", changes.join(", "));
+            }
+            Err(why) => {
+                why.truncate(why.floor_char_boundary(MAX_WHY));
+                tracing::error!("nothing changes, the files are not as they should be");
+                why.lines().for_each(|line| tracing::error!("{line}"));
+            }
+        }
+        self.house.note(answer.as_ref().err().cloned());
+        systemd::ready(&format!("generation {}", self.house.in_force().number));
+        answer
+    }
+
+    async fn change(&self) -> Result<Reloaded, String> {
+        let (arguments, before) = (Arc::clone(&self.arguments), self.house.in_force());
+        let read = tokio::task::spawn_blocking(move || next(&arguments, &before)).await;
+        let (next, reloaded) = read.map_err(|error| error.to_string())??;
+        if let Some(generation) = next {
+            generation.snapshot.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+            self.house.change(generation).await?;
+        }
+        Ok(reloaded)
+    }
+}
+
+/// Reads the next generation, and binds what is new in it; `None`: it would be the same.
+fn next(
+    arguments: &Arguments,
+    before: &Generation,
+) -> Result<(Option<Generation>, Reloaded), String> {
+    let snapshot = arguments.settled()?;
+    let changes = snapshot.changes(&before.snapshot);
+    let findings = snapshot.findings.iter().take(MAX_WARNINGS);
+    let warnings = findings.map(ToString::to_string).collect();
+    if changes.is_empty() {
+        return Ok((None, Reloaded { generation: before.number, changes, warnings }));
+    }
+    if snapshot.config.log != before.config().log {
+        return Err("log.target: this needs a restart".to_owned());
+    }
+    let number = before.number + 1;
+    let listeners = before.listeners.next(&snapshot.config).map_err(|trouble| trouble.1)?;
+    let next = Generation::new(number, snapshot, listeners).map_err(|trouble| trouble.1)?;
+    Ok((Some(next), Reloaded { generation: number, changes, warnings }))
+}
+
+/// Returns once a file was changed, or never.
+async fn changed(watch: Option<(Watch, Receiver)>) {
+    let Some((watch, events)) = watch else { return std::future::pending().await };
+    loop {
+        // For the runtime an inotify descriptor is as a pipe.
+        let changed = events.readable().await.and_then(|()| watch.changed());
+        // Nothing is left, which the runtime learns by this; what comes just now is not looked at.
+        let more = events.try_read(&mut [0; EVENTS]).is_ok();
+        if more || changed.unwrap_or(true) {
+            return;
+        }
+    }
+}
