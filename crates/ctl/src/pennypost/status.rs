@@ -1,11 +1,16 @@
 //! `pennypost status` and `pennypost stop`.
 
+mod kernel;
+mod sandbox;
+
 use std::io::{self, Write};
 
 use clap::Args;
 use ipc::admin::{Answer, Command, Hello, Process, SystemStatus};
 use serde_json::json;
 
+use self::kernel::Kernel;
+use self::sandbox::Report;
 use crate::control::{Control, Count, misunderstood, wait};
 use crate::listing::{Table, age, json_line};
 use crate::site::Site;
@@ -16,11 +21,18 @@ use crate::{Exit, Failure};
 #[command(after_help = "\
 Examples:
   pennypost status
-  pennypost status --json | jq -r 'select(.kind == \"process\") | .pid'")]
+  pennypost status --json | jq -r 'select(.kind == \"process\") | .pid'
+  pennypost status --sandbox          what each process may do, and whether the kernel agrees")]
 pub(super) struct StatusArgs {
-    /// One JSON object a line; \"kind\" is system, process, listener or queue
+    /// One JSON object a line; "kind" is system, process, listener or queue
     #[arg(long)]
     json: bool,
+    /// Show what confines each process: what the kernel says, and what was declared
+    ///
+    /// Lines that differ have a ! before them, and the exit code is 70. With --json, "kind" is
+    /// sandbox.
+    #[arg(long)]
+    sandbox: bool,
 }
 
 impl StatusArgs {
@@ -33,6 +45,15 @@ impl StatusArgs {
             Ok((system, count(site).await))
         })?;
         let mut out = io::stdout().lock();
+        if self.sandbox {
+            let report = Report::make(&system, Kernel::look);
+            if self.json {
+                report.write_json(&mut out)?;
+            } else {
+                report.write(&mut out)?;
+            }
+            return Ok(if report.agrees() { Exit::Ok } else { Exit::Software });
+        }
         if self.json {
             write_json(&system, count.as_ref().ok().copied(), &mut out)?;
         } else {
@@ -48,7 +69,10 @@ pub(super) fn stop(site: &Site) -> Result<Exit, Failure> {
         let mut control = Control::open(site, Hello::Supervisor).await?;
         match control.command(Command::Stop).await? {
             Answer::Stopped => Ok(Exit::Ok),
-            Answer::Status(_) | Answer::NotAllowed => Err(misunderstood()),
+            Answer::Status(_)
+            | Answer::Reloaded(_)
+            | Answer::NotReloaded(_)
+            | Answer::NotAllowed => Err(misunderstood()),
         }
     })
 }
@@ -67,9 +91,13 @@ fn write_table(
     let running = age(now - started);
     writeln!(out, "Pennypost {version} on {hostname}, up {running}, configuration {generation}\n")?;
     let mut table = Table::new(["PROCESS", "PID", "UP", "RESTARTS"]);
-    for Process { name, pid, since, restarts } in &system.processes {
+    if let Some(why) = &system.refused {
+        writeln!(out, "The files on disk are NOT in force (see pennypost reload):\n{why}\n")?;
+    }
+    for Process { name, pid, since, restarts, retired, .. } in &system.processes {
+        let name = if *retired { format!("{name} (retired)") } else { name.clone() };
         let pid = pid.map_or_else(|| "restarting".to_owned(), |pid| pid.to_string());
-        table.row([name.clone(), pid, age(now - since), restarts.to_string()]);
+        table.row([name, pid, age(now - since), restarts.to_string()]);
     }
     table.write(out)?;
     writeln!(out, "\nLISTENER")?;
@@ -88,12 +116,13 @@ fn write_json(system: &SystemStatus, count: Option<Count>, out: &mut impl Write)
     let SystemStatus { hostname, version, generation, started, .. } = system;
     let object = json!({
         "kind": "system", "hostname": hostname, "version": version,
-        "generation": generation, "started": started,
+        "generation": generation, "refused": system.refused, "started": started,
     });
     json_line(&object, out)?;
-    for Process { name, pid, since, restarts } in &system.processes {
+    for Process { name, pid, since, restarts, retired, .. } in &system.processes {
         let object = json!({
             "kind": "process", "name": name, "pid": pid, "since": since, "restarts": restarts,
+            "retired": retired,
         });
         json_line(&object, out)?;
     }
@@ -116,13 +145,17 @@ mod tests {
             hostname: "mail.x.test".to_owned(),
             version: "0.1.0".to_owned(),
             generation: 1,
+            refused: None,
             started: 1000,
-            processes: vec![
-                Process { name: "qmgr".to_owned(), pid: Some(4711), since: 1000, restarts: 0 },
-                Process { name: "remote".to_owned(), pid: None, since: 4600, restarts: 2 },
-            ],
+            processes: vec![process("qmgr", Some(4711), 1000, 0), process("remote", None, 4600, 2)],
             listeners: vec!["127.0.0.1:25 (mx)".to_owned()],
         }
+    }
+
+    fn process(name: &str, pid: Option<u32>, since: i64, restarts: u32) -> Process {
+        let name = name.to_owned();
+        let (retired, identity, confinement) = (false, None, None);
+        Process { name, pid, since, restarts, retired, identity, confinement }
     }
 
     fn count(damaged: u64) -> Count {
