@@ -130,7 +130,10 @@ async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submissio
         } else if let Some((envelope, id_at, content, frames)) = whole {
             given.send(Submission::Whole { envelope, id_at, content, frames }).unwrap();
         }
-        connection.send(&answer, b"", None).await.unwrap();
+        // A submitter that gives up does not wait for the answer.
+        if connection.send(&answer, b"", None).await.is_err() {
+            break;
+        }
     }
     if open.is_some() {
         given.send(Submission::Aborted).unwrap();

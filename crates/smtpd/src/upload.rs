@@ -7,6 +7,7 @@ use ipc::Lent;
 use ipc::submission::{INLINE, Reply as Answer, Submit};
 use smtp::Reply;
 use smtp::server::{Message, Opening, Session};
+use tokio::time::timeout;
 
 use crate::log;
 use crate::room::Room;
@@ -84,6 +85,8 @@ async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
 }
 
 /// A message on its way to `qmgr`. Dropped before its end it is void.
+///
+/// One piece is always unanswered, so that `qmgr` writes it while the next one comes in.
 #[derive(Debug)]
 struct Upload {
     lent: Lent,
@@ -99,7 +102,7 @@ impl Upload {
     }
 
     async fn open(room: &Room, begin: Submit, body: &[u8]) -> Result<Self, Reply> {
-        let lent = match tokio::time::timeout(TIME, room.qmgr.open()).await {
+        let lent = match timeout(TIME, room.qmgr.open()).await {
             Ok(Ok(lent)) => lent,
             Ok(Err(error)) => return Err(fault(&error)),
             Err(_) => return Err(fault(&ipc::Error::TimedOut)),
@@ -111,6 +114,7 @@ impl Upload {
 
     /// The next piece.
     async fn more(mut self, piece: &[u8]) -> Result<Self, Reply> {
+        self.taken().await?;
         self.send(&Submit::More, piece).await?;
         Ok(self)
     }
@@ -118,15 +122,18 @@ impl Upload {
     /// The last piece.
     async fn end(mut self, piece: &[u8]) -> Result<QueueId, Reply> {
         if !piece.is_empty() {
-            self.send(&Submit::More, piece).await?;
+            self = self.more(piece).await?;
         }
-        let answer = self.call(&Submit::End, b"").await?;
+        self.taken().await?;
+        self.send(&Submit::End, b"").await?;
+        let answer = self.answer().await?;
         self.qmgr.give_back(self.lent);
         queued(answer)
     }
 
-    async fn send(&mut self, request: &Submit, body: &[u8]) -> Result<(), Reply> {
-        match self.call(request, body).await? {
+    /// The piece before was taken.
+    async fn taken(&mut self) -> Result<(), Reply> {
+        match self.answer().await? {
             Answer::Continue => Ok(()),
             answer @ (Answer::Queued(_) | Answer::Refused { .. }) => match queued(answer) {
                 Ok(_) => Err(misbehaved()),
@@ -135,11 +142,14 @@ impl Upload {
         }
     }
 
-    async fn call(&mut self, request: &Submit, body: &[u8]) -> Result<Answer, Reply> {
-        match self.lent.connection.call::<_, Answer>(request, body, None, TIME).await {
-            Ok(frame) => Ok(frame.head),
-            Err(error) => Err(fault(&error)),
-        }
+    async fn send(&mut self, request: &Submit, body: &[u8]) -> Result<(), Reply> {
+        let sent = timeout(TIME, self.lent.connection.send(request, body, None)).await;
+        sent.unwrap_or(Err(ipc::Error::TimedOut)).map_err(|error| fault(&error))
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Reply> {
+        let frame = self.lent.connection.receive_within(TIME).await;
+        frame.map(|frame| frame.head).map_err(|error| fault(&error))
     }
 }
 
