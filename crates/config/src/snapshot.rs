@@ -58,20 +58,25 @@ impl Snapshot {
     /// Also: they were written just then.
     pub fn take_settled(root: Option<&Path>, file: Option<&Path>) -> Result<Self, String> {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let before = traces(root, file);
-            let settled = before.values().flatten().all(Trace::is_old);
-            if settled || Instant::now() >= deadline {
-                let snapshot = Self::take(root, file);
-                if before == traces(root, file) {
-                    return snapshot;
-                }
-                if Instant::now() >= deadline {
-                    return Err("the files are being written; ask again".to_owned());
-                }
+        while Instant::now() < deadline {
+            if let Some(snapshot) = Self::undisturbed(root, file, Trace::is_old) {
+                return snapshot;
             }
             thread::sleep(PAUSE);
         }
+        let late = Self::undisturbed(root, file, |_| true);
+        late.unwrap_or_else(|| Err("the files are being written at this moment".to_owned()))
+    }
+
+    /// `None`: the files were changed while they were read, or are not `settled`.
+    fn undisturbed(
+        root: Option<&Path>,
+        file: Option<&Path>,
+        settled: fn(&Trace) -> bool,
+    ) -> Option<Result<Self, String>> {
+        let before = traces(root, file);
+        let snapshot = before.values().flatten().all(settled).then(|| Self::take(root, file))?;
+        (before == traces(root, file)).then_some(snapshot)
     }
 
     /// What means something else than before: parts of the configuration, tables.

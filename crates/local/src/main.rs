@@ -37,7 +37,9 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
     house.ready();
     loop {
         tokio::select! {
-            connection = attempts.next(), if serving.len() < MAX_CONNECTIONS => {
+            connection = attempts.next_or_end(), if serving.len() < MAX_CONNECTIONS => {
+                // `qmgr` has gone over to our successor.
+                let Some(connection) = connection else { break };
                 serving.spawn(serve(connection, Arc::clone(&agent), house.drain()));
             }
             Some(_) = serving.join_next() => {}

@@ -13,6 +13,7 @@ use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{Policy, Ruling, conclude};
 use tables::{Aliases, LocalDomains, Names, Users};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use directory::Directory;
@@ -26,8 +27,9 @@ fn main() -> ExitCode {
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
     house.enter(Sandbox::new().permit(Permit::NameService).permit(Permit::Threads))?;
-    let most = house.config.limits.sessions;
-    let desk = Arc::new(Desk::furnish(&house.generation)?);
+    let mut desk = Arc::new(Desk::furnish(&house.generation)?);
+    let desks = watch::Sender::new(Arc::clone(&desk));
+    let mut generations = house.generations()?;
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
     let mut submission = house.answers(Arrow::SubmissionToPolicyd)?;
     let mut drain = house.drain();
@@ -35,11 +37,18 @@ async fn answer(mut house: House) -> Result<(), daemon::Error> {
     house.ready();
     loop {
         tokio::select! {
-            connection = mx.next(), if network.len() < most => {
-                network.spawn(Arc::clone(&desk).serve(connection, Trust::Network));
+            connection = mx.next(), if network.len() < desk.most => {
+                network.spawn(serve(desks.subscribe(), connection, Trust::Network));
             }
-            connection = submission.next(), if users.len() < most => {
-                users.spawn(Arc::clone(&desk).serve(connection, Trust::Users));
+            connection = submission.next(), if users.len() < desk.most => {
+                users.spawn(serve(desks.subscribe(), connection, Trust::Users));
+            }
+            generation = generations.next() => {
+                let furnished = Desk::furnish(&generation).map(|new| {
+                    desk = Arc::new(new);
+                    desks.send_replace(Arc::clone(&desk));
+                });
+                generations.answer(generation.number, furnished).await;
             }
             Some(_) = network.join_next() => {}
             Some(_) = users.join_next() => {}
@@ -59,9 +68,28 @@ enum Trust {
 const CLAIMS: ipc::Error = ipc::Error::PeerMisbehaved("the mx role speaks for a local user");
 const CURIOUS: ipc::Error = ipc::Error::PeerMisbehaved("the mx role asks for a user's name");
 
-/// What is needed to answer.
+/// Each question is answered by the desk of its time.
+async fn serve(desks: watch::Receiver<Arc<Desk>>, mut connection: Connection, trust: Trust) {
+    loop {
+        let question = match connection.receive::<Question>().await {
+            Ok(Frame { head, .. }) => head,
+            Err(ipc::Error::PeerGone) => return,
+            Err(error) => return tracing::warn!("smtpd asks badly: {error}"),
+        };
+        let desk = Arc::clone(&desks.borrow());
+        match desk.reply(question, trust, &mut connection).await {
+            Ok(()) => {}
+            Err(ipc::Error::PeerGone) => return,
+            Err(error) => return tracing::warn!("smtpd: {error}"),
+        }
+    }
+}
+
+/// What is needed to answer, of one generation.
 #[derive(Debug)]
 struct Desk {
+    /// Connections of each role.
+    most: usize,
     policy: Policy,
     directory: Directory,
     uids: Uids,
@@ -87,22 +115,7 @@ impl Desk {
         } else {
             Directory::system(config.local.minimum_uid)
         };
-        Ok(Self { policy, directory, uids: Uids::new() })
-    }
-
-    async fn serve(self: Arc<Self>, mut connection: Connection, trust: Trust) {
-        loop {
-            let question = match connection.receive::<Question>().await {
-                Ok(Frame { head, .. }) => head,
-                Err(ipc::Error::PeerGone) => return,
-                Err(error) => return tracing::warn!("smtpd asks badly: {error}"),
-            };
-            match self.reply(question, trust, &mut connection).await {
-                Ok(()) => {}
-                Err(ipc::Error::PeerGone) => return,
-                Err(error) => return tracing::warn!("smtpd: {error}"),
-            }
-        }
+        Ok(Self { most: config.limits.sessions, policy, directory, uids: Uids::new() })
     }
 
     async fn reply(

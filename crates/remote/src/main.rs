@@ -40,7 +40,9 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
     house.ready();
     loop {
         tokio::select! {
-            connection = incoming.next() => {
+            connection = incoming.next_or_end() => {
+                // `qmgr` has gone over to our successor.
+                let Some(connection) = connection else { break };
                 serving.spawn(serve(Arc::clone(&agent), connection, house.drain()));
             }
             Some(_) = serving.join_next() => {}

@@ -60,13 +60,8 @@ pub(crate) async fn serve_unix(
         let accepted = listener.accept().await;
         match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
             Ok((uid, stream)) => {
-                let (room, guests, drain) = (Arc::clone(&room), guests.clone(), drain.clone());
-                // Who it is may take a while to find out.
-                tokio::spawn(async move {
-                    let name = room.users.name(&room.policyd, uid).await;
-                    let peer = Peer::User { uid, name };
-                    admit(Stream::Unix(stream), peer, &room, &guests, &drain);
-                });
+                let peer = Peer::User { uid, name: uid.to_string() };
+                admit(Stream::Unix(stream), peer, &room, &guests, &drain);
             }
             Err(error) => pause(&error).await,
         }
@@ -96,13 +91,28 @@ fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &
     match guests.seat(&peer, Instant::now()) {
         Ok(seat) => {
             let (room, drain) = (Arc::clone(room), drain.clone());
-            tokio::spawn(session::serve(stream, peer, room, drain, seat));
+            // Seated first: while somebody is here this process stays.
+            tokio::spawn(async move {
+                let peer = named(peer, &room).await;
+                session::serve(stream, peer, room, drain, seat).await;
+            });
         }
         Err(Rejection { reply, untold }) => {
             if let Some(untold) = untold {
                 log::rejection(&room.quota, &peer, &reply, untold);
             }
             send_away(stream, &reply, guests);
+        }
+    }
+}
+
+/// Who it is may take a while to find out.
+async fn named(peer: Peer, room: &Room) -> Peer {
+    match peer {
+        Peer::Network(_) => peer,
+        Peer::User { uid, .. } => {
+            let name = room.users.name(&room.policyd, uid).await;
+            Peer::User { uid, name }
         }
     }
 }

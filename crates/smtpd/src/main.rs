@@ -40,8 +40,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The whole job: serve each client that comes until the house is drained, then let those stay
-/// that are there until their message is safe.
+/// The whole job: serve each client that comes until a successor does that or the house is drained.
+/// Then those stay that are there: to their own end, or when it drains until their message is safe.
 async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let room = Arc::new(Room::furnish(role, &house)?);
     // The file of the time zone is read. No way to call out, and no files but those dropped for it.
@@ -68,7 +68,7 @@ async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let pickup = (role == Role::Submission)
         .then(|| tokio::spawn(pickup::watch(Arc::clone(&room), drain.clone())));
     house.ready();
-    drain.begun().await;
+    drain.nothing_new().await;
     guests.gone().await;
     if let Some(pickup) = pickup {
         pickup.await?;

@@ -4,10 +4,12 @@
 //!
 //! **Invariant:** a file goes only after its message is durable; one that cannot be used is renamed
 //! and never deleted.
-//! **Invariant:** a process takes no file twice, and finishes the one under way before it ends.
+//! **Invariant:** no file is taken twice: one process at a time looks, and finishes the file under
+//! way before it ends.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ use file::Outcome;
 
 /// Between two looks, whatever the directory says.
 const MINUTE: Duration = Duration::from_secs(60);
+/// Until another process may have finished.
+const MOMENT: Duration = Duration::from_millis(100);
 /// An unfinished file of this age will never be finished.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Finished files taken in one look; the unfinished ones of a busy or bad user hide none.
@@ -52,14 +56,20 @@ pub(crate) async fn watch(room: Arc<Room>, mut drain: Drain) {
         }
     };
     let mut taken = Taken::new();
-    while !drain.has_begun() {
-        if let Err(error) = sweep(&room, &drain, &mut taken).await {
-            tracing::warn!("{} cannot be read: {error}", room.config.paths.drop.display());
-        }
+    while !drain.takes_nothing_new() {
+        let rest = match sweep(&room, &drain, &mut taken).await {
+            Ok(()) => MINUTE,
+            // The process whose successor we are finishes a file.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => MOMENT,
+            Err(error) => {
+                tracing::warn!("{} cannot be read: {error}", room.config.paths.drop.display());
+                MINUTE
+            }
+        };
         tokio::select! {
             () = changed(changes.as_mut()) => {}
-            () = tokio::time::sleep(MINUTE) => {}
-            () = drain.begun() => {}
+            () = tokio::time::sleep(rest) => {}
+            () = drain.nothing_new() => {}
         }
     }
 }
@@ -80,10 +90,16 @@ async fn changed(changes: Option<&mut Receiver>) {
 }
 
 /// Takes all files, oldest first, until one has to wait: then the others would have to, too.
+///
+/// # Errors
+/// `WouldBlock`: another process does; else the directory cannot be read.
 async fn sweep(room: &Room, drain: &Drain, taken: &mut Taken) -> io::Result<()> {
     let directory = &room.config.paths.drop;
+    // Let go with the descriptor, however this ends. Nobody else may open this directory.
+    let lock = File::open(directory)?;
+    lock.try_lock()?;
     for name in list(directory)? {
-        if drain.has_begun() {
+        if drain.takes_nothing_new() {
             break;
         }
         let path = directory.join(&name);

@@ -209,3 +209,26 @@ fn unfinished_files_go_after_a_day() {
         assert_eq!(dropped.names(), ["bad.old", "tmp.new"]);
     });
 }
+
+/// Two processes, of which one is to be retired, see the same file.
+#[test]
+fn one_process_at_a_time_takes_files() {
+    run(async {
+        let mut dropped = Dropped::new();
+        let lock = fs::File::open(&dropped.house.room.config.paths.drop).unwrap();
+        lock.try_lock().unwrap();
+        dropped.put("a", GOOD);
+        let mut watching = Box::pin(dropped.watching());
+        // Its first look is before its first wait.
+        tokio::select! {
+            biased;
+            () = &mut watching => panic!("it ended"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(dropped.names(), ["a"]);
+        assert!(dropped.house.submissions.try_recv().is_err());
+        drop(lock);
+        tokio::spawn(watching);
+        dropped.message().await;
+    });
+}
