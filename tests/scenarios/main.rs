@@ -1,5 +1,6 @@
 //! The whole system under a temporary root: real sockets, real processes, real mailboxes.
 
+mod accounts;
 mod local;
 mod queue;
 mod relay;

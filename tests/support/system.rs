@@ -123,7 +123,8 @@ impl Default for SystemBuilder {
 
 /// A port that no outgoing connection gets by chance (ip_local_port_range of ip(7)) while nobody
 /// listens on it.
-pub(crate) fn free_address() -> SocketAddr {
+#[must_use]
+pub fn free_address() -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_768)));
         if TcpListener::bind(address).is_ok() {
