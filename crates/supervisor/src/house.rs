@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ipc::admin::SystemStatus;
+use ipc::admin::{Process, SystemStatus};
 use ipc::{Arrow, Client, Incoming};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -15,10 +15,8 @@ use crate::generation::Generation;
 use crate::ground::Accounts;
 use crate::keeper::{Keeper, Phase, Step, View};
 use crate::plan::{HOUSE, LAST_DRAINED};
-use crate::process::{Recipe, now};
+use crate::process::{DRAIN_TIME, Recipe, now};
 
-/// How long daemons may take to finish what is under way; then the queue keeps it for next time.
-const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// How long a closed daemon may take, its keeper's patience included.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
 /// Prepared, and done or undone, and once more.
@@ -56,15 +54,15 @@ impl House {
         let rooms = HOUSE.each_ref().map(|plan| {
             let (steps, taken) = mpsc::channel(MAX_STEPS);
             let (phase, wanted) = watch::channel(Phase::Run);
-            let (view, shown) = watch::channel(View::default());
+            let (view, shown) = watch::channel(View::new());
             let recipe = Recipe {
                 plan,
                 program: programs.join(plan.command.0),
                 identity: accounts.get(plan.account),
                 edges: Arc::clone(&edges),
             };
-            let keeper = Keeper::new(recipe, Arc::clone(&generation), taken, wanted, view);
-            tokio::spawn(keeper.keep());
+            let keeper = Keeper::new(recipe, Arc::clone(&generation));
+            tokio::spawn(keeper.keep(taken, wanted, view));
             Held { drained: plan.drained, steps, phase, view: shown }
         });
         let in_force = watch::Sender::new(generation);
@@ -116,7 +114,7 @@ impl House {
     pub(crate) async fn ready(&self) {
         for held in &self.rooms {
             // Fails only if the keeper is gone, and then it is not ready either.
-            if held.view.clone().wait_for(|view| view.ready).await.is_err() {
+            if held.view.clone().wait_for(is_ready).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -157,14 +155,20 @@ impl House {
             generation: generation.number,
             refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             started: self.started,
-            processes: self
-                .rooms
-                .iter()
-                .flat_map(|it| it.view.borrow().processes.clone())
-                .collect(),
+            processes: self.rooms.iter().flat_map(|held| processes(&held.view.borrow())).collect(),
             listeners: generation.listeners.describe(),
         }
     }
+}
+
+fn is_ready(view: &View) -> bool {
+    view.first().is_some_and(|state| state.borrow().ready)
+}
+
+/// Without those that were retired and are gone.
+fn processes(view: &View) -> Vec<Process> {
+    let processes = view.iter().map(|state| state.borrow().process.clone());
+    processes.filter(|process| !process.retired || process.pid.is_some()).collect()
 }
 
 #[cfg(test)]

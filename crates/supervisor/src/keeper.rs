@@ -1,28 +1,21 @@
 //! Keeps one daemon alive: starts it again when it dies, takes it from one generation to the next,
 //! and lets those end that were replaced.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc::admin;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::generation::Generation;
-use crate::process::{Process, Recipe, Standing, State, Word, now};
+use crate::process::{Process, Recipe, Standing, State, Word};
 
 /// A daemon that lived longer is restarted at once.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(30);
-/// How long what a replaced process has under way may go on; then it is drained.
-const RETIREMENT: Duration = Duration::from_secs(10 * 60);
-/// Replaced processes of one kind; beyond it the oldest are drained.
+/// Replaced processes of one kind that finish what they have; one more, and the oldest drains.
 const MAX_RETIRED: usize = 8;
-/// How long a replaced process may take to drain.
-const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// What is wanted of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +34,9 @@ pub(crate) enum Step {
     Undo,
 }
 
-/// What a keeper tells; it is silent once its processes are gone for good.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct View {
-    pub(crate) ready: bool,
-    /// The retired ones last.
-    pub(crate) processes: Vec<admin::Process>,
-}
+/// What a keeper tells: the state of its processes, the retired ones last. It is silent once they
+/// are gone for good.
+pub(crate) type View = Vec<watch::Receiver<State>>;
 
 /// The keeper of one daemon.
 #[derive(Debug)]
@@ -57,92 +46,77 @@ pub(crate) struct Keeper {
     generation: Arc<Generation>,
     /// Prepared, and the process that was started for it.
     next: Option<(Arc<Generation>, Option<Process>)>,
-    process: Option<Process>,
-    retired: VecDeque<Retired>,
-    retiring: JoinSet<()>,
-    steps: mpsc::Receiver<Step>,
-    phase: watch::Receiver<Phase>,
-    view: watch::Sender<View>,
-    restarts: u32,
-    /// When the process began, or ended.
+    process: Process,
+    /// When the process began, or when the next begins if it is dead.
     began: Instant,
+    dead: bool,
+    restarts: u32,
     delay: Duration,
-}
-
-/// A replaced process; dropped, its time is over.
-#[derive(Debug)]
-struct Retired {
-    state: watch::Receiver<State>,
-    _patience: oneshot::Sender<()>,
+    retired: Vec<Process>,
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        recipe: Recipe,
-        generation: Arc<Generation>,
-        steps: mpsc::Receiver<Step>,
-        phase: watch::Receiver<Phase>,
-        view: watch::Sender<View>,
-    ) -> Self {
+    pub(crate) fn new(recipe: Recipe, generation: Arc<Generation>) -> Self {
+        let recipe = Arc::new(recipe);
         Self {
-            recipe: Arc::new(recipe),
+            process: Process::start(&recipe, Arc::clone(&generation), Standing::First, 0),
+            recipe,
             generation,
             next: None,
-            process: None,
-            retired: VecDeque::new(),
-            retiring: JoinSet::new(),
-            steps,
-            phase,
-            view,
-            restarts: 0,
             began: Instant::now(),
+            dead: false,
+            restarts: 0,
             delay: Duration::ZERO,
+            retired: Vec::new(),
         }
     }
 
     /// Until all processes were drained or closed.
-    pub(crate) async fn keep(mut self) {
-        self.start(Arc::clone(&self.generation));
-        while *self.phase.borrow() == Phase::Run {
-            self.show();
-            let again = self.began + self.delay;
+    pub(crate) async fn keep(
+        mut self,
+        mut steps: mpsc::Receiver<Step>,
+        mut phase: watch::Receiver<Phase>,
+        view: watch::Sender<View>,
+    ) {
+        while *phase.borrow() == Phase::Run {
+            view.send_replace(self.view());
             tokio::select! {
-                _ = self.phase.changed() => {}
-                lives = follow(&mut self.process) => if !lives { self.mourn() },
-                () = sleep_until(again), if self.process.is_none() => {
-                    self.start(Arc::clone(&self.generation));
+                _ = phase.changed() => {}
+                changed = self.process.state.changed(), if !self.dead => {
+                    if changed.is_err() {
+                        self.mourn();
+                    }
                 }
-                Some(step) = self.steps.recv() => self.step(step).await,
-                Some(_) = self.retiring.join_next() => {}
+                () = sleep_until(self.began), if self.dead => self.start(Arc::clone(&self.generation)),
+                Some(step) = steps.recv() => self.step(step, phase.clone()).await,
             }
         }
-        // A successor that did not come into its own has nothing to finish.
-        self.next = None;
-        if let Some(process) = self.process.take() {
-            drain(process, self.phase.clone(), std::future::pending()).await;
-        }
-        while self.retiring.join_next().await.is_some() {}
+        self.end(phase).await;
+    }
+
+    fn view(&mut self) -> View {
+        self.retired.retain(|process| process.state.has_changed().is_ok());
+        let all = std::iter::once(&self.process).chain(&self.retired);
+        all.map(|process| process.state.clone()).collect()
     }
 
     fn start(&mut self, generation: Arc<Generation>) {
-        self.process = Some(Process::start(&self.recipe, generation, Standing::First));
-        self.began = Instant::now();
+        self.process = Process::start(&self.recipe, generation, Standing::First, self.restarts);
+        (self.began, self.dead) = (Instant::now(), false);
     }
 
     /// The process has ended.
     fn mourn(&mut self) {
-        let Some(process) = self.process.take() else { return };
         self.delay = next_delay(self.delay, self.began.elapsed());
-        self.began = Instant::now();
+        (self.began, self.dead) = (Instant::now() + self.delay, true);
         self.restarts += 1;
-        let (name, end) = (self.recipe.plan.name, &process.state.borrow().end);
+        let (name, end) = (self.recipe.plan.name, &self.process.state.borrow().end);
         tracing::error!("{name} ended ({end}), restarts after {:.1?}", self.delay);
     }
 
-    async fn step(&mut self, step: Step) {
+    async fn step(&mut self, step: Step, mut phase: watch::Receiver<Phase>) {
         match step {
             Step::Prepare(generation, answer) => {
-                let mut phase = self.phase.clone();
                 let prepared = tokio::select! {
                     prepared = self.prepare(&generation) => prepared,
                     _ = phase.wait_for(|phase| *phase != Phase::Run) => Err("ends".to_owned()),
@@ -155,9 +129,7 @@ impl Keeper {
             Step::Do => {
                 let Some((generation, successor)) = self.next.take() else { return };
                 self.generation = generation;
-                if let Some(successor) = successor {
-                    self.replace(successor);
-                }
+                successor.into_iter().for_each(|successor| self.replace(successor));
             }
             Step::Undo => self.undo().await,
         }
@@ -166,13 +138,15 @@ impl Keeper {
     /// Goes as far as it can be undone. Returns the process that is to take the place of ours.
     async fn prepare(&mut self, next: &Arc<Generation>) -> Result<Option<Process>, String> {
         if self.recipe.plan.lasts {
-            return self.offer(next).await.map(|()| None);
-        }
-        if self.generation.config() == next.config() {
-            // Such a process has no tables.
+            self.offer(next).await?;
             return Ok(None);
         }
-        let mut successor = Process::start(&self.recipe, Arc::clone(next), Standing::Successor);
+        // Such a process has no tables.
+        if self.generation.config() == next.config() {
+            return Ok(None);
+        }
+        let (next, restarts) = (Arc::clone(next), self.restarts);
+        let mut successor = Process::start(&self.recipe, next, Standing::Successor, restarts);
         successor.ready().await?;
         Ok(Some(successor))
     }
@@ -180,38 +154,26 @@ impl Keeper {
     /// Of what lasts there is one process at a time: it changes over to the generation. If it
     /// dies of that, or is dead, the next one begins with it.
     async fn offer(&mut self, generation: &Arc<Generation>) -> Result<(), String> {
-        if let Some(process) = &self.process
-            && let Some(answer) = process.offer(generation).await
-        {
+        if let Some(answer) = self.process.offer(generation).await {
             return answer;
         }
-        self.mourn();
-        self.start(Arc::clone(generation));
-        match &mut self.process {
-            Some(process) => process.ready().await,
-            None => Ok(()),
+        if !self.dead {
+            self.mourn();
         }
+        self.start(Arc::clone(generation));
+        self.process.ready().await
     }
 
     /// Goes back to the generation in force.
     async fn undo(&mut self) {
-        let next = self.next.take();
-        if self.recipe.plan.lasts {
-            let generation = Arc::clone(&self.generation);
-            let back = match &self.process {
-                Some(process) => process.offer(&generation).await,
-                None => None,
-            };
-            // It has the generation in force when it begins anew.
-            if back != Some(Ok(()))
-                && let Some(process) = self.process.take()
-            {
-                process.close().await;
-            }
-        }
-        // It may have clients already.
-        if let Some((_, Some(successor))) = next {
+        if let Some((_, Some(successor))) = self.next.take() {
+            // It may have clients already.
             self.retire(successor);
+        }
+        let lasts = self.recipe.plan.lasts;
+        if lasts && self.process.offer(&self.generation).await != Some(Ok(())) {
+            // The one after it begins with that.
+            self.process.tell(Word::Close);
         }
     }
 
@@ -220,87 +182,41 @@ impl Keeper {
         if let Err(error) = successor.introduce(&self.recipe) {
             tracing::error!("{}: {error}", self.recipe.plan.name);
         }
-        self.began = Instant::now();
-        if let Some(process) = self.process.replace(successor) {
-            self.retire(process);
-        }
+        let process = std::mem::replace(&mut self.process, successor);
+        (self.began, self.dead) = (Instant::now(), false);
+        self.retire(process);
     }
 
     /// Lets a process end when what it has under way has ended.
     fn retire(&mut self, process: Process) {
-        let (patience, over) = oneshot::channel();
         process.tell(Word::Retire);
-        self.retired.push_back(Retired { state: process.state.clone(), _patience: patience });
-        if self.retired.len() > MAX_RETIRED {
-            self.retired.pop_front();
+        self.retired.push(process);
+        if let Some(oldest) = self.retired.iter().rev().nth(MAX_RETIRED) {
+            oldest.tell(Word::Drain);
         }
-        let patience = async {
-            tokio::select! {
-                _ = over => {}
-                () = sleep(RETIREMENT) => {}
-            }
-        };
-        self.retiring.spawn(drain(process, self.phase.clone(), patience));
     }
 
-    /// Tells what there is.
-    fn show(&mut self) {
-        self.retired.retain(|retired| retired.state.has_changed().is_ok());
-        let state = self.process.as_ref().map(|process| process.state.borrow().clone());
-        let ready = state.as_ref().is_some_and(|state| state.ready);
-        let state = state.unwrap_or_else(|| State { since: now(), ..State::default() });
-        let retired = self.retired.iter().map(|retired| (true, retired.state.borrow().clone()));
-        let all = std::iter::once((false, state)).chain(retired);
-        let processes = all.map(|(retired, state)| admin::Process {
-            name: self.recipe.plan.name.to_owned(),
-            pid: state.pid,
-            since: state.since,
-            restarts: self.restarts,
-            retired,
-            identity: self.recipe.identity.map(|it| (it.uid, it.gid)),
-            confinement: state.confinement,
-        });
-        self.view.send_replace(View { ready, processes: processes.collect() });
+    /// Drains all processes, and closes those that are left when the house closes.
+    async fn end(mut self, mut phase: watch::Receiver<Phase>) {
+        let mut all = std::mem::take(&mut self.retired);
+        all.extend(
+            self.next.and_then(|(_, successor)| successor).into_iter().chain([self.process]),
+        );
+        all.iter().for_each(|process| process.tell(Word::Drain));
+        tokio::select! {
+            () = gone(&mut all) => return,
+            // Without a house nobody waits.
+            _ = phase.wait_for(|phase| *phase == Phase::Close) => {}
+        }
+        all.iter().for_each(|process| process.tell(Word::Close));
+        gone(&mut all).await;
     }
 }
 
-/// Returns at the next change of a process, and whether it lives; of none there is never one.
-async fn follow(process: &mut Option<Process>) -> bool {
-    match process {
-        Some(process) => process.state.changed().await.is_ok(),
-        None => std::future::pending().await,
+async fn gone(processes: &mut [Process]) {
+    for process in processes {
+        process.gone().await;
     }
-}
-
-/// Waits until a process is gone: it is drained when `patience` or the house ends, and closed when
-/// that does not help, or when the house closes.
-async fn drain(
-    mut process: Process,
-    phase: watch::Receiver<Phase>,
-    patience: impl Future<Output = ()>,
-) {
-    tokio::select! {
-        () = process.gone() => return,
-        () = patience => {}
-        () = reached(&phase, |phase| phase != Phase::Run) => {}
-    }
-    process.tell(Word::Drain);
-    let late = async {
-        // The house, when it drains, has a time for all of them.
-        reached(&phase, |phase| phase == Phase::Run).await;
-        sleep(DRAIN_TIME).await;
-    };
-    tokio::select! {
-        () = process.gone() => return,
-        () = late => {}
-        () = reached(&phase, |phase| phase == Phase::Close) => {}
-    }
-    process.close().await;
-}
-
-async fn reached(phase: &watch::Receiver<Phase>, wanted: impl Fn(Phase) -> bool) {
-    // Without the house there is nothing to wait for.
-    let _ = phase.clone().wait_for(|phase| wanted(*phase)).await;
 }
 
 /// Nothing after a long life; else twice what it was.

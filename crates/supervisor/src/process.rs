@@ -11,11 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::Role;
 use daemon::Identity;
 use ipc::control::{End, ListenerKind, Push, Report};
-use ipc::sandbox::Confinement;
-use ipc::{Connection, Error};
+use ipc::{Connection, Error, admin};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::edges::{Edges, nobody};
 use crate::generation::Generation;
@@ -29,6 +28,10 @@ const PUSH_TIME: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a daemon may live on without its control socket before it is killed.
 const LAST_SECONDS: Duration = Duration::from_secs(5);
+/// How long what a replaced process has under way may go on; then it is drained.
+const RETIREMENT: Duration = Duration::from_secs(10 * 60);
+/// How long a process may take to drain; then it is closed.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// What a daemon sees of the environment.
 const ENVIRONMENT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
 
@@ -56,23 +59,24 @@ pub(crate) enum Standing {
 pub(crate) enum Word {
     Edge(End, OwnedFd),
     Offer(Arc<Generation>, oneshot::Sender<Result<(), String>>),
+    /// Let what is under way end by itself, within [`RETIREMENT`].
     Retire,
+    /// Bring it to its end, within [`DRAIN_TIME`].
     Drain,
+    /// End, within [`LAST_SECONDS`].
+    Close,
 }
 
 /// What is known of a process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
-    pub(crate) pid: Option<u32>,
-    /// Seconds since 1970.
-    pub(crate) since: i64,
+    pub(crate) process: admin::Process,
     pub(crate) ready: bool,
-    pub(crate) confinement: Option<Confinement>,
     /// How it ended.
     pub(crate) end: String,
 }
 
-/// A process. Dropped, it ends within seconds.
+/// A process. Dropped, it is closed.
 #[derive(Debug)]
 pub(crate) struct Process {
     words: mpsc::Sender<Word>,
@@ -85,15 +89,26 @@ impl Process {
         recipe: &Arc<Recipe>,
         generation: Arc<Generation>,
         standing: Standing,
+        restarts: u32,
     ) -> Self {
         let (words, heard) = mpsc::channel(MAX_WORDS);
-        let (state, watched) = watch::channel(State { since: now(), ..State::default() });
+        let process = admin::Process {
+            name: recipe.plan.name.to_owned(),
+            pid: None,
+            since: now(),
+            restarts,
+            retired: false,
+            identity: recipe.identity.map(|identity| (identity.uid, identity.gid)),
+            confinement: None,
+        };
+        let state = State { process, ready: false, end: String::new() };
+        let (state, watched) = watch::channel(state);
         recipe.edges.join(recipe.plan, &words);
         if standing == Standing::First {
             recipe.edges.first(&words);
         }
         let recipe = Arc::clone(recipe);
-        let life = Life { recipe, words: heard, state, asked: None };
+        let life = Life { recipe, words: heard, state, asked: None, until: None, drains: false };
         tokio::spawn(life.live(generation, standing));
         Self { words, state: watched }
     }
@@ -144,13 +159,6 @@ impl Process {
     pub(crate) async fn gone(&mut self) {
         let _ = self.state.wait_for(|_| false).await;
     }
-
-    /// Closes its control socket, and waits until it is gone.
-    pub(crate) async fn close(self) {
-        let Self { words, mut state } = self;
-        drop(words);
-        let _ = state.wait_for(|_| false).await;
-    }
 }
 
 /// The supervisor's side of a process.
@@ -161,13 +169,24 @@ struct Life {
     state: watch::Sender<State>,
     /// Who waits for the answer to an offer.
     asked: Option<(u64, oneshot::Sender<Result<(), String>>)>,
+    /// When its patience is over.
+    until: Option<Instant>,
+    drains: bool,
 }
 
 impl Life {
     async fn live(mut self, generation: Arc<Generation>, standing: Standing) {
         let end = self.pass(generation, standing).await;
         let end = end.map_or_else(|error| error.to_string(), |status| status.to_string());
-        self.state.send_modify(|state| *state = State { since: now(), end, ..State::default() });
+        self.state.send_modify(|state| {
+            let process = admin::Process {
+                pid: None,
+                since: now(),
+                confinement: None,
+                ..state.process.clone()
+            };
+            *state = State { process, ready: false, end };
+        });
     }
 
     async fn pass(
@@ -177,7 +196,7 @@ impl Life {
     ) -> Result<ExitStatus, Error> {
         let (mut control, theirs) = Connection::pair()?;
         let mut child = self.spawn(theirs)?;
-        self.state.send_modify(|state| state.pid = child.id());
+        self.state.send_modify(|state| state.process.pid = child.id());
         let mut fate = self.furnish(&mut control, &generation, standing).await;
         // A listener that is no longer configured ends with the last who has it.
         drop(generation);
@@ -245,6 +264,10 @@ impl Life {
                 Some(word) => self.tell(control, word).await,
                 None => Err(Error::PeerGone),
             },
+            () = sleep_until(self.until.unwrap_or_else(Instant::now)), if self.until.is_some() => {
+                let word = if self.drains { Word::Close } else { Word::Drain };
+                self.tell(control, word).await
+            }
         }
     }
 
@@ -253,7 +276,7 @@ impl Life {
             Report::Ready { confinement, .. } => {
                 self.state.send_modify(|state| {
                     state.ready = true;
-                    state.confinement = confinement;
+                    state.process.confinement = confinement;
                 });
                 return;
             }
@@ -274,8 +297,16 @@ impl Life {
                 self.asked = Some((generation.number, asked));
                 (Push::Offer, None)
             }
-            Word::Retire => (Push::Retire, None),
-            Word::Drain => (Push::Drain, None),
+            Word::Retire => {
+                self.until = Some(Instant::now() + RETIREMENT);
+                self.state.send_modify(|state| state.process.retired = true);
+                (Push::Retire, None)
+            }
+            Word::Drain => {
+                (self.until, self.drains) = (Some(Instant::now() + DRAIN_TIME), true);
+                (Push::Drain, None)
+            }
+            Word::Close => return Err(Error::PeerGone),
         };
         push(control, &what, b"", fd.as_ref().map(AsFd::as_fd)).await
     }

@@ -74,7 +74,7 @@ impl Rooted {
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
         let at = HOUSE.iter().position(|plan| plan.name == name).unwrap();
         let mut view = self.house.rooms[at].view.clone();
-        let is_new = |view: &View| view.ready && view.processes[0].pid != Some(pid);
+        let is_new = |view: &View| is_ready(view) && view[0].borrow().process.pid != Some(pid);
         tokio::time::timeout(TIME, view.wait_for(is_new)).await.unwrap().unwrap();
     }
 
