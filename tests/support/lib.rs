@@ -15,7 +15,7 @@ mod system;
 pub use client::Client;
 pub use postfix::Postfix;
 pub use sink::{Received, Sink};
-pub use system::{System, SystemBuilder, binary, free_address, run};
+pub use system::{System, SystemBuilder, binary, children, free_address, is_alive, run};
 
 /// The longest that a test waits for one thing; two slow cores share the whole suite.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -237,12 +237,7 @@ impl System {
     /// Names and process ids of the daemons.
     #[must_use]
     pub fn daemons(&self) -> Vec<(String, Pid)> {
-        let supervisor = self.pid();
-        // Not /proc/PID/task/PID/children, which may leave one out while another one ends.
-        let processes = std::fs::read_dir("/proc").unwrap();
-        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let children = pids.filter(|pid| parent(*pid).is_some_and(|parent| parent == supervisor));
-        children.filter_map(named).collect()
+        children(self.pid()).into_iter().filter_map(named).collect()
     }
 
     /// Everything logged since the start.
@@ -361,12 +356,22 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
-fn is_alive(pid: Pid) -> bool {
-    // A zombie that nobody has reaped yet is dead for us.
+/// The processes whose parent this is.
+#[must_use]
+pub fn children(parent: u32) -> Vec<i32> {
+    // Not /proc/PID/task/PID/children, which may leave one out while another one ends.
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// A zombie that nobody has reaped yet is dead for us.
+#[must_use]
+pub fn is_alive(pid: Pid) -> bool {
     stat(pid.as_raw()).is_some_and(|(state, _)| state != "Z")
 }
 
-fn parent(pid: i32) -> Option<u32> {
+fn parent_of(pid: i32) -> Option<u32> {
     stat(pid)?.1.parse().ok()
 }
 

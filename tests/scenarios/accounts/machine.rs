@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Client, PATIENCE, run};
+use support::{Client, PATIENCE, children, run};
 
 /// Name, uid = gid.
 pub(crate) const DAEMONS: [(&str, u32); 6] = [
@@ -133,10 +133,7 @@ impl Machine {
         let mut found = Vec::new();
         let mut pids = vec![self.supervisor.as_ref().unwrap().id().cast_signed()];
         while let Some(pid) = pids.pop() {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-            pids.extend(
-                children.iter().flat_map(|text| text.split(' ')).flat_map(str::parse::<i32>),
-            );
+            pids.extend(children(pid.cast_unsigned()));
             found.extend(Process::look(pid));
         }
         found
