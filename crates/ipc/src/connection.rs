@@ -165,6 +165,26 @@ impl Connection {
         }
     }
 
+    /// The next frame, if it has arrived. Cancel-safe.
+    ///
+    /// # Errors
+    /// As `receive`.
+    pub async fn receive_ready<T: DeserializeOwned>(&mut self) -> Result<Option<Frame<T>>, Error> {
+        loop {
+            if let Some(frame) = decode(&mut self.inbox, &mut self.descriptors)? {
+                return Ok(Some(frame));
+            }
+            // The runtime looks for input meanwhile.
+            tokio::task::yield_now().await;
+            match self.fill_now() {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(None);
+                }
+                other => other?,
+            }
+        }
+    }
+
     /// [`Connection::receive`] with a deadline.
     ///
     /// # Errors
@@ -411,6 +431,26 @@ mod tests {
                 assert!(right.receive::<u8>().await.unwrap().descriptor.is_some(), "{number}");
                 assert!(right.receive::<u8>().await.unwrap().descriptor.is_none(), "{number}");
             }
+        });
+    }
+
+    #[test]
+    fn what_has_arrived_is_taken_and_no_more() {
+        run(async {
+            let (mut left, mut right) = two();
+            assert!(right.receive_ready::<u8>().await.unwrap().is_none());
+            for number in 0..3 {
+                left.send(&number, b"", None).await.unwrap();
+            }
+            let unfinished = [&1_u32.to_le_bytes()[..], &9_u32.to_le_bytes()].concat();
+            write_once(&left.stream, &unfinished, b"", None).unwrap();
+            for number in 0..3 {
+                let frame = right.receive_ready::<u8>().await.unwrap();
+                assert_eq!(frame.map(|frame| frame.head), Some(number));
+            }
+            assert!(right.receive_ready::<u8>().await.unwrap().is_none());
+            drop(left);
+            assert!(matches!(right.receive_ready::<u8>().await, Err(Error::PeerGone)));
         });
     }
 

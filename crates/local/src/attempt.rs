@@ -1,22 +1,17 @@
 //! One attempt: its recipients, one after the other, through one `deliver` process of the user.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use config::Config;
 use envelope::{Detail, Enhanced, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
-use ipc::mailbox::{Store, Stored};
+use ipc::mailbox::Store;
 use ipc::{Client, Frame};
 
+use crate::conversation::Content;
 use crate::place::{self, Names};
-use crate::processes::{Process, Processes};
-
-/// How long one message may take: `deliver` gives a command ten minutes.
-const STORE_TIME: Duration = Duration::from_secs(11 * 60);
+use crate::processes::Processes;
 
 /// What carries attempts out.
 #[derive(Debug)]
@@ -24,9 +19,6 @@ pub(crate) struct Agent {
     config: Arc<Config>,
     pub(crate) processes: Processes,
 }
-
-/// The content of an attempt: inline, or the spool file.
-type Content = Frame<()>;
 
 impl Agent {
     pub(crate) fn new(config: &Arc<Config>, supervisor: Client) -> Self {
@@ -37,7 +29,7 @@ impl Agent {
     /// Delivers to every recipient and says what came of each.
     pub(crate) async fn deliver(&self, frame: Frame<Attempt>) -> Outcomes {
         let Frame { head: attempt, body, descriptor } = frame;
-        let content = Content { head: (), body, descriptor };
+        let content = Content { body, descriptor: descriptor.map(Arc::new) };
         let mut outcomes = Vec::with_capacity(attempt.recipients.len());
         for recipient in &attempt.recipients {
             let status = self.deliver_to(&attempt, recipient, &content).await;
@@ -55,32 +47,19 @@ impl Agent {
             return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
         }
         let turn = self.processes.turn_of(user).await;
-        let process = match turn.take() {
-            Some(process) => process,
-            None => match self.processes.start(user, attempt.id).await {
-                Ok(process) => process,
-                Err(status) => return status,
-            },
+        let process = match self.processes.process(&turn, user, attempt.id).await {
+            Ok(process) => process,
+            Err(status) => return status,
         };
         let names = Names { user, home: &process.home, detail: detail.as_deref() };
         let mailbox = &self.config.local.mailbox;
         let place = place::substitute(mailbox, &names)
             .and_then(|place| Ok((place, place::tree(mailbox, &names)?)));
-        let (place, tree) = match place {
-            Ok(place) => place,
-            Err(status) => {
-                turn.keep(process);
-                return status;
-            }
+        let store = match place {
+            Ok(place) => self.store(attempt, to, &names, place),
+            Err(status) => return status,
         };
-        let store = self.store(attempt, to, &names, (place, tree));
-        match ask(process, &store, content).await {
-            Ok((process, status)) => {
-                turn.keep(process);
-                status
-            }
-            Err(error) => Status::fault(format!("deliver for {user}: {error}")),
-        }
+        process.conversation.store(store, content.clone()).await
     }
 
     fn store(
@@ -91,6 +70,8 @@ impl Agent {
         (place, tree): (ipc::mailbox::Place, PathBuf),
     ) -> Store {
         Store {
+            // Given when it is sent.
+            number: 0,
             id: attempt.id,
             reverse_path: attempt.reverse_path.clone(),
             recipient: to.address.clone(),
@@ -105,19 +86,6 @@ impl Agent {
             make_home: self.config.rooted,
         }
     }
-}
-
-/// After an error the process is of no use and is let go: it finishes and ends.
-async fn ask(
-    mut process: Process,
-    store: &Store,
-    content: &Content,
-) -> Result<(Process, Status), ipc::Error> {
-    let body: &Bytes = &content.body;
-    let descriptor = content.descriptor.as_ref().map(AsFd::as_fd);
-    let Frame { head: Stored(status), .. } =
-        process.connection.call(store, body, descriptor, STORE_TIME).await?;
-    Ok((process, status))
 }
 
 fn log(attempt: &Attempt, recipient: &Recipient, status: &Status) {

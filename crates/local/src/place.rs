@@ -50,15 +50,15 @@ pub(crate) fn tree(mailbox: &Mailbox, names: &Names<'_>) -> Result<PathBuf, Stat
         Mailbox::Command(_) => return Ok(PathBuf::new()),
     };
     let (fixed, is_directory) = match text.split_once("{detail}") {
-        Some((before, _)) => (before, before.ends_with('/')),
+        Some((before, _)) => (before, false),
         None => (text.as_str(), is_directory),
     };
-    let mut tree = PathBuf::from(fill(fixed, names)?);
+    let mut tree = fill(fixed, names)?;
     if !is_directory {
-        // A part of a name, or an mbox, beside which its lock lies.
-        tree.pop();
+        // Behind the last slash is a part of a name, or an mbox, beside which its lock lies.
+        tree.truncate(tree.rfind('/').map_or(0, |slash| slash + 1));
     }
-    Ok(tree)
+    Ok(PathBuf::from(tree))
 }
 
 /// Left to right, so that nothing filled in is filled in again.

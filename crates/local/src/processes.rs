@@ -1,4 +1,4 @@
-//! The `deliver` processes that are there: a few for each user, kept a while for the next message.
+//! The `deliver` processes that are there: one for each user, kept a while for the next message.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,45 +9,52 @@ use config::Mailbox;
 use envelope::{Detail, Enhanced, QueueId, Status};
 use ipc::run_as::{RunAs, Started};
 use ipc::{Client, Connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+
+use crate::conversation::Conversation;
 
 /// A process without work is kept this long at least, and twice as long at most.
 pub(crate) const IDLE: Duration = Duration::from_secs(5);
-/// Processes at a time, of all users; the supervisor allows a few more.
+/// Processes at a time; the supervisor allows a few more.
 const MAX_PROCESSES: usize = 64;
-/// Processes of one user at a time: they wait for different syncs of the disk.
-const MAX_PER_USER: usize = 4;
+/// Messages of one user under way: `deliver` stores together what waits together.
+const MAX_GROUP: usize = 32;
+/// Commands of one user.
+const MAX_COMMANDS: usize = 4;
+/// Commands of all users.
+const MAX_ALL_COMMANDS: usize = 20;
 /// How long the supervisor may take to look a user up and start the process.
 const START_TIME: Duration = Duration::from_secs(60);
 
-/// A `deliver` process, running as its user until the connection closes.
+/// A `deliver` process, running as its user until nobody holds this.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) connection: Connection,
     pub(crate) home: PathBuf,
-    _permit: OwnedSemaphorePermit,
+    pub(crate) conversation: Conversation,
 }
 
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Processes {
     supervisor: Client,
-    per_user: usize,
+    turns_per_user: usize,
+    turns: Arc<Semaphore>,
     permits: Arc<Semaphore>,
-    users: Mutex<HashMap<String, Arc<User>>>,
+    users: Mutex<HashMap<String, Known>>,
 }
 
-/// Those of one user.
+#[derive(Debug)]
+struct Known {
+    user: Arc<User>,
+    /// The last message.
+    since: Instant,
+}
+
+/// Who gets messages, and the process if there is one.
 #[derive(Debug)]
 struct User {
     turns: Arc<Semaphore>,
-    kept: Mutex<Vec<Kept>>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    process: Process,
-    since: Instant,
+    process: AsyncMutex<Option<Arc<Process>>>,
 }
 
 /// A user's turn, for the time of one message.
@@ -55,53 +62,65 @@ struct Kept {
 pub(crate) struct Turn {
     user: Arc<User>,
     permits: Arc<Semaphore>,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turns: [Option<OwnedSemaphorePermit>; 2],
 }
 
-impl Turn {
-    /// A process that was kept.
-    pub(crate) fn take(&self) -> Option<Process> {
-        self.user.kept().pop().map(|kept| kept.process)
-    }
-
-    /// Keeps a process for the next message, unless processes are short.
-    pub(crate) fn keep(self, process: Process) {
-        if self.permits.available_permits() > 0 {
-            self.user.kept().push(Kept { process, since: Instant::now() });
+impl Drop for Turn {
+    /// Where processes are short, this one makes way, once all its messages have been answered.
+    fn drop(&mut self) {
+        if self.permits.available_permits() == 0
+            && let Ok(mut process) = self.user.process.try_lock()
+        {
+            process.take();
         }
-    }
-}
-
-impl User {
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Processes {
     pub(crate) fn new(supervisor: Client, mailbox: &Mailbox) -> Self {
-        let per_user = match mailbox {
-            // More would only wait for each other's lock.
-            Mailbox::Mbox(_) => 1,
-            Mailbox::Maildir(_) | Mailbox::Command(_) => MAX_PER_USER,
+        let (each, all) = match mailbox {
+            Mailbox::Mbox(_) | Mailbox::Maildir(_) => (MAX_GROUP, Semaphore::MAX_PERMITS),
+            Mailbox::Command(_) => (MAX_COMMANDS, MAX_ALL_COMMANDS),
         };
-        let permits = Arc::new(Semaphore::new(MAX_PROCESSES));
-        Self { supervisor, per_user, permits, users: Mutex::default() }
+        Self {
+            supervisor,
+            turns_per_user: each,
+            turns: Arc::new(Semaphore::new(all)),
+            permits: Arc::new(Semaphore::new(MAX_PROCESSES)),
+            users: Mutex::default(),
+        }
     }
 
     /// Waits until one more message may be delivered to the user.
     pub(crate) async fn turn_of(&self, user: &str) -> Turn {
         let user = self.user(user);
-        // Fails only if the semaphore were closed, which nobody does.
-        let turn = Arc::clone(&user.turns).acquire_owned().await.ok();
-        Turn { user, permits: Arc::clone(&self.permits), _turn: turn }
+        // Both fail only if the semaphore were closed, which nobody does.
+        let own = Arc::clone(&user.turns).acquire_owned().await.ok();
+        let of_all = Arc::clone(&self.turns).acquire_owned().await.ok();
+        Turn { user, permits: Arc::clone(&self.permits), _turns: [own, of_all] }
     }
 
-    /// Has a process started.
+    /// The user's process, which is started if there is none.
     ///
     /// # Errors
     /// What became of the recipient instead.
-    pub(crate) async fn start(&self, user: &str, id: QueueId) -> Result<Process, Status> {
+    pub(crate) async fn process(
+        &self,
+        turn: &Turn,
+        user: &str,
+        id: QueueId,
+    ) -> Result<Arc<Process>, Status> {
+        let mut place = turn.user.process.lock().await;
+        if let Some(process) = place.as_ref().filter(|process| !process.conversation.is_over()) {
+            return Ok(Arc::clone(process));
+        }
+        // Before the wait for a permit, which an old one may hold.
+        place.take();
+        let process = Arc::new(self.start(user, id).await?);
+        Ok(Arc::clone(place.insert(process)))
+    }
+
+    async fn start(&self, user: &str, id: QueueId) -> Result<Process, Status> {
         let permit = self.permit().await?;
         let request = RunAs { user: user.to_owned(), id };
         let answer = self.supervisor.call::<_, Started>(&request, b"", None, START_TIME).await;
@@ -116,7 +135,7 @@ impl Processes {
         let fd = frame.descriptor.ok_or_else(|| Status::fault("supervisor: no descriptor"))?;
         let connection =
             Connection::from_fd(fd).map_err(|error| Status::fault(error.to_string()))?;
-        Ok(Process { connection, home, _permit: permit })
+        Ok(Process { home, conversation: Conversation::begin(connection, permit) })
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
@@ -139,25 +158,24 @@ impl Processes {
     }
 
     fn close_older(&self, age: Duration) {
-        self.users().retain(|_, user| {
-            let mut kept = user.kept();
-            kept.retain(|kept| kept.since.elapsed() < age);
-            !kept.is_empty() || Arc::strong_count(user) > 1
-        });
+        self.users()
+            .retain(|_, known| known.since.elapsed() < age || Arc::strong_count(&known.user) > 1);
     }
 
     fn user(&self, name: &str) -> Arc<User> {
         let mut users = self.users();
-        if let Some(user) = users.get(name) {
-            return Arc::clone(user);
+        let since = Instant::now();
+        if let Some(known) = users.get_mut(name) {
+            known.since = since;
+            return Arc::clone(&known.user);
         }
-        let turns = Arc::new(Semaphore::new(self.per_user));
-        let user = Arc::new(User { turns, kept: Mutex::default() });
-        users.insert(name.to_owned(), Arc::clone(&user));
+        let turns = Arc::new(Semaphore::new(self.turns_per_user));
+        let user = Arc::new(User { turns, process: AsyncMutex::default() });
+        users.insert(name.to_owned(), Known { user: Arc::clone(&user), since });
         user
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<String, Arc<User>>> {
+    fn users(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

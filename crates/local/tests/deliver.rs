@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -36,15 +37,33 @@ impl Deliver {
     }
 
     async fn store(&mut self, store: &Store, body: &[u8]) -> Status {
-        let frame: Frame<Stored> = self.connection.call(store, body, None, TIME).await.unwrap();
-        frame.head.0
+        answered(self.connection.call(store, body, None, TIME).await.unwrap())
     }
 
     async fn store_file(&mut self, store: &Store, spool: &File) -> Status {
         let descriptor = Some(spool.as_fd());
-        let frame: Frame<Stored> =
-            self.connection.call(store, b"", descriptor, TIME).await.unwrap();
-        frame.head.0
+        answered(self.connection.call(store, b"", descriptor, TIME).await.unwrap())
+    }
+
+    /// Sends all of them before the first is answered; what came of each, in order.
+    async fn store_all(&mut self, group: &[Store], body: &[u8]) -> Vec<Status> {
+        for (number, store) in (0..).zip(group) {
+            let store = Store { number, ..store.clone() };
+            self.connection.send(&store, body, None).await.unwrap();
+        }
+        self.answers(group.len()).await
+    }
+
+    /// What came of the requests 0, 1, 2 …
+    async fn answers(&mut self, count: usize) -> Vec<Status> {
+        let mut statuses = BTreeMap::new();
+        while statuses.len() < count {
+            let frame = self.connection.receive_within::<Stored>(TIME).await.unwrap();
+            for (number, status) in frame.head.0 {
+                assert!(statuses.insert(number, status).is_none(), "{number} answered twice");
+            }
+        }
+        statuses.into_values().collect()
     }
 
     /// Closes the connection, after which the process ends by itself.
@@ -53,6 +72,13 @@ impl Deliver {
         drop(connection);
         assert!(child.wait().unwrap().success());
     }
+}
+
+fn answered(frame: Frame<Stored>) -> Status {
+    let Stored(mut answers) = frame.head;
+    let (number, status) = answers.pop().unwrap();
+    assert!(number == 3 && answers.is_empty(), "{answers:?}");
+    status
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -66,6 +92,7 @@ fn request(home: &Path, place: Place) -> Store {
         Place::Command(_) => PathBuf::new(),
     };
     Store {
+        number: 3,
         id: QueueId::new(7).unwrap(),
         reverse_path: ReversePath("from@example.net".parse().ok()),
         recipient: "anna@example.org".parse().unwrap(),
@@ -164,9 +191,7 @@ fn spooled_content() {
         store.size = text.len().try_into().unwrap();
         let mut deliver = Deliver::start();
         for _ in 0..2 {
-            let frame: Frame<Stored> =
-                deliver.connection.call(&store, b"", Some(file.as_fd()), TIME).await.unwrap();
-            assert_eq!(frame.head.0.code(), "2.0.0");
+            assert_eq!(deliver.store_file(&store, &file).await.code(), "2.0.0");
         }
         for stored in files(&home.path().join("Maildir/new")) {
             assert!(fs::read_to_string(stored).unwrap().ends_with(&text.replace('\r', "")));
@@ -192,6 +217,78 @@ fn mbox() {
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(files(home.path()), [path], "no lock is left");
+    });
+}
+
+#[test]
+fn what_waits_together_is_stored_and_answered_one_by_one() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join("in").join(name);
+        fs::create_dir_all(at("no/tmp")).unwrap();
+        fs::write(at("no/new"), "not a directory").unwrap();
+        for make in [Place::Maildir, Place::Mbox] {
+            let request = |place: Place| Store { tree: at(""), ..request(home.path(), place) };
+            let good = request(make(at("good")));
+            let bad = request(make(at("no")));
+            let looping = Store { recipient: "hi@example.org".parse().unwrap(), ..good.clone() };
+            let group: Vec<_> =
+                [&good, &bad, &looping].into_iter().cycle().take(60).cloned().collect();
+            let body = [b"Delivered-To: hi@example.org\r\n", MESSAGE].concat();
+            let statuses = Deliver::start().store_all(&group, &body).await;
+            let codes: Vec<_> = statuses.iter().map(|status| status.code()).collect();
+            assert_eq!(codes, ["2.0.0", "4.2.0", "5.4.6"].repeat(20));
+            if at("good").is_dir() {
+                assert_eq!(files(&at("good/new")).len(), 20);
+                fs::remove_dir_all(at("good")).unwrap();
+            }
+        }
+        let mbox = fs::read_to_string(at("good")).unwrap();
+        assert_eq!(mbox.matches("\n\nFrom from@example.net ").count(), 19);
+        assert!(mbox.starts_with("From ") && !at("good.lock").exists());
+    });
+}
+
+#[test]
+fn one_message_that_does_not_fit_leaves_the_others_of_its_group() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", "ulimit -f 16; exec \"$0\"", env!("CARGO_BIN_EXE_deliver")]);
+        let mut deliver = Deliver::run(&mut limited);
+        let spool = home.path().join("spool");
+        fs::write(&spool, [MESSAGE, &b"0123456789\r\n".repeat(4000)].concat()).unwrap();
+        let spool = File::open(&spool).unwrap();
+        let mut long = request(home.path(), Place::Mbox(home.path().join("mbox")));
+        long.size = spool.metadata().unwrap().len();
+        let short = Store { size: 0, ..long.clone() };
+        deliver
+            .connection
+            .send(&Store { number: 0, ..short.clone() }, MESSAGE, None)
+            .await
+            .unwrap();
+        let descriptor = Some(spool.as_fd());
+        deliver.connection.send(&Store { number: 1, ..long }, b"", descriptor).await.unwrap();
+        deliver.connection.send(&Store { number: 2, ..short }, MESSAGE, None).await.unwrap();
+        let statuses = deliver.answers(3).await;
+        let codes: Vec<_> = statuses.iter().map(|status| status.code()).collect();
+        assert_eq!(codes, ["2.0.0", "4.2.2", "2.0.0"]);
+        let one = STORED.replace("\nFrom here", "\n>From here");
+        let one = format!("From from@example.net Mon Sep 21 14:13:20 2026\n{one}\n");
+        assert_eq!(fs::read_to_string(home.path().join("mbox")).unwrap(), one.repeat(2));
+    });
+}
+
+#[test]
+fn commands_run_side_by_side() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        // Each waits for the other.
+        let script =
+            |own, other| format!("echo >{own}; until test -e {other}; do sleep 0.01; done");
+        let group = [script("a", "b"), script("b", "a")].map(|script| shell(home.path(), &script));
+        let statuses = Deliver::start().store_all(&group, MESSAGE).await;
+        assert!(statuses.iter().all(|status| status.code() == "2.0.0"), "{statuses:?}");
     });
 }
 

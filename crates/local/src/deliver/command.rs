@@ -17,8 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
-use super::content::{Content, Quoting};
-use super::fault::{self, MAILBOX};
+use super::content::Quoting;
+use super::letter::Letter;
+use super::{Answer, fault};
 
 /// How long a command may take.
 const TIME: Duration = Duration::from_secs(10 * 60);
@@ -29,15 +30,20 @@ const MAX_OUTPUT: usize = 1024;
 const BUFFER: usize = 64 * 1024;
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-pub(crate) async fn deliver(argv: &[String], store: &Arc<Store>, content: &Arc<Content>) -> Status {
+pub(crate) async fn deliver(argv: Vec<String>, letter: Letter) -> Answer {
+    let letter = Arc::new(letter);
+    (letter.store.number, run(&argv, &letter, TIME).await)
+}
+
+async fn run(argv: &[String], letter: &Arc<Letter>, time: Duration) -> Status {
     let Some((program, arguments)) = argv.split_first() else {
         return Status::fault("the command is empty");
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    set_up(&mut command, store);
+    set_up(&mut command, &letter.store);
     match command.spawn() {
-        Ok(child) => attend(program, child, store, content).await,
+        Ok(child) => attend(program, child, letter, time).await,
         // The command that the configuration names cannot be started: a fault of ours.
         Err(error) => Status::fault(format!("{program}: {error}")),
     }
@@ -64,22 +70,17 @@ fn set_up(command: &mut Command, store: &Store) {
         .kill_on_drop(true);
 }
 
-async fn attend(
-    program: &str,
-    mut child: Child,
-    store: &Arc<Store>,
-    content: &Arc<Content>,
-) -> Status {
+async fn attend(program: &str, mut child: Child, letter: &Arc<Letter>, time: Duration) -> Status {
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    let fed = feed(child.stdin.take(), store, content);
+    let fed = feed(child.stdin.take(), letter);
     let errors = beginning(child.stderr.take());
     let output = beginning(child.stdout.take());
-    let Ok(ended) = tokio::time::timeout(TIME, child.wait()).await else {
+    let Ok(ended) = tokio::time::timeout(time, child.wait()).await else {
         if let Some(group) = group {
             // It may have ended this very moment.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
-        return Status::fault(format!("{program}: took longer than {} s", TIME.as_secs()));
+        return Status::fault(format!("{program}: took longer than {} s", time.as_secs()));
     };
     if let Ok(Ok(Err(error))) = tokio::time::timeout(GRACE, fed).await {
         return fault::status(&format!("the content, for {program}"), &error);
@@ -95,18 +96,15 @@ async fn attend(
 }
 
 /// Writes the message to the command from another thread. A command need not read everything.
-fn feed(
-    stdin: Option<ChildStdin>,
-    store: &Arc<Store>,
-    content: &Arc<Content>,
-) -> JoinHandle<io::Result<()>> {
-    let (store, content) = (Arc::clone(store), Arc::clone(content));
+fn feed(stdin: Option<ChildStdin>, letter: &Arc<Letter>) -> JoinHandle<io::Result<()>> {
+    let letter = Arc::clone(letter);
     tokio::task::spawn_blocking(move || {
         let Some(stdin) = stdin else {
             return Ok(());
         };
         let mut out = BufWriter::with_capacity(BUFFER, File::from(stdin.into_owned_fd()?));
-        match content.write(&mut out, &store, Quoting::None).and_then(|()| out.flush()) {
+        let Letter { store, content } = &*letter;
+        match content.write(&mut out, store, Quoting::None).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
@@ -150,11 +148,11 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
         0 => (Status::Delivered, Enhanced::UNDEFINED, "delivered to command"),
         64 => (Status::Failed, Enhanced::UNDEFINED, "Command line usage error"),
         65 => (Status::Failed, Enhanced(6, 0), "Data format error"),
-        66 => (Status::Failed, MAILBOX, "Cannot open input"),
+        66 => (Status::Failed, Enhanced::SYSTEM, "Cannot open input"),
         67 => (Status::Failed, Enhanced::BAD_MAILBOX, "User unknown"),
         68 => (Status::Failed, Enhanced::BAD_SYSTEM, "Host unknown"),
         69 => (Status::Failed, Enhanced::UNDEFINED, "Service unavailable"),
-        70 => (Status::Failed, MAILBOX, "Internal error"),
+        70 => (Status::Failed, Enhanced::SYSTEM, "Internal error"),
         71 => (Status::Deferred, Enhanced::UNDEFINED, "Operating system error"),
         72 => (Status::Failed, Enhanced(3, 5), "System file missing"),
         73 => (Status::Failed, Enhanced::UNDEFINED, "Can't create output"),
@@ -166,7 +164,7 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
         // A shell's way to say that it could not start a program: not the sender's fault.
         126 | 127 => (Status::Deferred, Enhanced::SYSTEM, "Command not found"),
         129..=159 => (Status::Deferred, Enhanced::SYSTEM, "Ended by a signal"),
-        _ => (Status::Failed, MAILBOX, "unknown mailer error"),
+        _ => (Status::Failed, Enhanced::SYSTEM, "unknown mailer error"),
     };
     let text = match (code, said) {
         (0, _) => meaning.to_owned(),
@@ -178,32 +176,72 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::time::Instant;
+
+    use bytes::Bytes;
+    use nix::libc::O_NONBLOCK;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
+    use crate::content::Content;
+    use crate::letter;
 
     #[test]
     fn exit_codes_as_sendmail_reads_them() {
         let code = |code: i32, said| status("x", ExitStatus::from_raw(code << 8), said);
         let cases = [
             (0, "2.0.0"),
+            (64, "5.0.0"),
+            (65, "5.6.0"),
+            (66, "5.3.0"),
             (67, "5.1.1"),
+            (68, "5.1.2"),
             (69, "5.0.0"),
+            (70, "5.3.0"),
             (71, "4.0.0"),
+            (72, "5.3.5"),
+            (73, "5.0.0"),
             (74, "4.0.0"),
             (75, "4.0.0"),
+            (76, "5.5.0"),
             (77, "5.7.0"),
+            (78, "5.3.5"),
             (126, "4.3.0"),
             (127, "4.3.0"),
             (137, "4.3.0"),
-            (1, "5.2.0"),
+            (1, "5.3.0"),
+            (255, "5.3.0"),
         ];
         for (exit, dsn) in cases {
             assert_eq!(code(exit, "").code(), dsn, "exit {exit}");
         }
-        // X.3.0 would be a fault of ours, which never bounces.
-        let failed = |code: &Status| matches!(code, Status::Failed(_));
-        assert!((0..256).map(|exit| code(exit, "")).filter(failed).all(|it| it.code() != "5.3.0"));
         let text = code(67, "nobody here").detail().text.clone();
         assert_eq!(text, "User unknown: nobody here (x: exit 67)");
         assert_eq!(status("x", ExitStatus::from_raw(9), "").code(), "4.3.0");
+    }
+    #[test]
+    fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = home.path().join("fifo");
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let mut open = OpenOptions::new();
+        let mut reader = open.read(true).custom_flags(O_NONBLOCK).open(&fifo).unwrap();
+        let store = Store { home: home.path().to_owned(), ..letter::tests::store() };
+        let content = Content::new(Bytes::from_static(b"x"), None, 1);
+        let letter = Arc::new(Letter { store, content });
+        let argv = ["/bin/sh", "-c", "exec 3>fifo; sleep 1000000 & wait"].map(String::from);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let status = runtime.block_on(run(&argv, &letter, Duration::from_secs(2)));
+        assert_eq!(status.to_string(), "4.3.0 (/bin/sh: took longer than 2 s)");
+        // The end of the file comes when the last writer is gone.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while reader.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            assert!(Instant::now() < deadline, "what it started goes on");
+            std::thread::yield_now();
+        }
     }
 }

@@ -31,17 +31,22 @@ pub(crate) enum Quoting {
 }
 
 impl Content {
+    pub(crate) fn new(body: Bytes, spool: Option<OwnedFd>, size: u64) -> Self {
+        match spool {
+            None => Self::Inline(body),
+            Some(fd) => Self::Spooled { file: File::from(fd), size },
+        }
+    }
+
     /// # Errors
     /// The file is shorter than `size`: we would deliver half a message.
-    pub(crate) fn new(body: Bytes, spool: Option<OwnedFd>, size: u64) -> io::Result<Self> {
-        let Some(fd) = spool else {
-            return Ok(Self::Inline(body));
-        };
-        let file = File::from(fd);
-        if file.metadata()?.len() < size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    pub(crate) fn check_whole(&self) -> io::Result<()> {
+        match self {
+            Self::Spooled { file, size } if file.metadata()?.len() < *size => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Self::Spooled { .. } | Self::Inline(_) => Ok(()),
         }
-        Ok(Self::Spooled { file, size })
     }
 
     /// Does a `Delivered-To` field name the recipient?
@@ -160,27 +165,8 @@ fn is_from_line(line: &[u8]) -> bool {
 mod tests {
     use std::io::Seek;
 
-    use envelope::{QueueId, ReversePath};
-    use ipc::mailbox::Place;
-
     use super::*;
-
-    fn store() -> Store {
-        Store {
-            id: QueueId::new(1).unwrap(),
-            reverse_path: ReversePath("from@example.net".parse().ok()),
-            recipient: "anna@example.org".parse().unwrap(),
-            place: Place::Command(Vec::new()),
-            tree: "".into(),
-            user: "anna".into(),
-            home: "/".into(),
-            detail: None,
-            hostname: "h".into(),
-            size: 0,
-            arrival: 0,
-            make_home: false,
-        }
-    }
+    use crate::letter::tests::store;
 
     const TRACE: &str = "Return-Path: <from@example.net>\nDelivered-To: anna@example.org\n";
 
@@ -190,8 +176,8 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         file.seek(io::SeekFrom::End(0)).unwrap();
         let size = text.len().try_into().unwrap();
-        let spooled = Content::new(Bytes::new(), Some(file.into()), size).unwrap();
-        [Content::new(Bytes::copy_from_slice(text.as_bytes()), None, size).unwrap(), spooled]
+        let spooled = Content::new(Bytes::new(), Some(file.into()), size);
+        [Content::new(Bytes::copy_from_slice(text.as_bytes()), None, size), spooled]
     }
 
     fn written(text: &str, quoting: Quoting) -> String {
@@ -250,6 +236,6 @@ mod tests {
     #[test]
     fn a_short_spool_file_is_not_delivered() {
         let file = tempfile::tempfile().unwrap();
-        assert!(Content::new(Bytes::new(), Some(file.into()), 1).is_err());
+        assert!(Content::new(Bytes::new(), Some(file.into()), 1).check_whole().is_err());
     }
 }

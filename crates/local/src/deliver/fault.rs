@@ -35,3 +35,29 @@ fn is_of_the_mailbox(kind: io::ErrorKind) -> bool {
     ]
     .contains(&kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::libc::{EACCES, EDQUOT, EFBIG, EIO, ELOOP, ENOENT, ENOSPC, EROFS};
+
+    use super::*;
+
+    #[test]
+    fn each_error_defers_with_its_code() {
+        for (error, code) in [
+            (ENOSPC, "4.3.1"),
+            (EDQUOT, "4.2.2"),
+            (EFBIG, "4.2.2"),
+            (ELOOP, "4.2.0"),
+            (ENOENT, "4.2.0"),
+            (EACCES, "4.2.0"),
+            (EROFS, "4.3.0"),
+            (EIO, "4.3.0"),
+        ] {
+            let status = status("x", &io::Error::from_raw_os_error(error));
+            assert!(matches!(status, Status::Deferred(_)));
+            assert_eq!(status.code(), code, "{status}");
+        }
+        assert_eq!(status("x", &io::ErrorKind::TimedOut.into()).code(), "4.2.0", "a lock");
+    }
+}

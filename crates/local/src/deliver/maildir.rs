@@ -1,29 +1,65 @@
 //! Delivery into a Maildir: written in `tmp`, synced, renamed into `new`, directory synced.
+//!
+//! A group of messages is written by a thread each, because files that are synced at the same time
+//! share a commit of the file system, and `new` is synced once for all of them.
+//!
+//! **Invariant:** nothing is in `new` before its content is synced: the order of data and names
+//! after a crash is not left to the file system.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use envelope::{Detail, Enhanced, Status};
-use ipc::mailbox::Store;
+use tokio::task::spawn_blocking;
 
-use super::content::{Content, Quoting};
-use super::{fault, place};
+use super::content::Quoting;
+use super::letter::Letter;
+use super::{Answer, fault, place};
 
 const BUFFER: usize = 64 * 1024;
 
-pub(crate) fn deliver(maildir: &Path, store: &Store, content: &Content) -> Status {
-    match store_in(maildir, store, content) {
-        Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to maildir")),
-        Err(error) => fault::status(&format!("maildir {}", maildir.display()), &error),
+/// Stores each message in its Maildir.
+pub(crate) async fn deliver(mut letters: Vec<(PathBuf, Letter)>) -> Vec<Answer> {
+    let last = letters.pop();
+    let others: Vec<_> = letters
+        .into_iter()
+        .map(|(maildir, letter)| {
+            (letter.store.number, spawn_blocking(move || write(&maildir, &letter)))
+        })
+        .collect();
+    // One is for this thread: a message that comes alone wakes no other.
+    let mut written: Vec<_> = last
+        .into_iter()
+        .map(|(maildir, letter)| (letter.store.number, write(&maildir, &letter)))
+        .collect();
+    for (number, other) in others {
+        let ended = other.await.unwrap_or_else(|error| Err(Status::fault(error.to_string())));
+        written.push((number, ended));
+    }
+    let mut synced = HashMap::new();
+    let mut finish = |new: PathBuf| synced.entry(new).or_insert_with_key(|new| sync(new)).clone();
+    let answer = |(number, new): (u64, Result<PathBuf, Status>)| {
+        (number, new.map_or_else(|status| status, &mut finish))
+    };
+    written.into_iter().map(answer).collect()
+}
+
+/// Writes a message into `tmp`, and moves it into `new`, which it returns: that is to be synced.
+fn write(maildir: &Path, letter: &Letter) -> Result<PathBuf, Status> {
+    let new = maildir.join("new");
+    match write_in(maildir, &new, letter) {
+        Ok(()) => Ok(new),
+        Err(error) => Err(fault::status(&format!("maildir {}", maildir.display()), &error)),
     }
 }
 
-fn store_in(maildir: &Path, store: &Store, content: &Content) -> io::Result<()> {
-    let name = unique_name(&store.hostname);
+fn write_in(maildir: &Path, new: &Path, letter: &Letter) -> io::Result<()> {
+    let name = unique_name(&letter.store.hostname);
     let temporary = maildir.join("tmp").join(&name);
     let file = match create(&temporary) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -35,23 +71,27 @@ fn store_in(maildir: &Path, store: &Store, content: &Content) -> io::Result<()> 
         }
         other => other?,
     };
-    let new = maildir.join("new");
-    let stored = write(file, store, content)
-        .and_then(|()| fs::rename(&temporary, new.join(&name)))
-        .inspect_err(|_| {
-            // What cannot be removed is never seen: readers look into `new`.
-            let _ = fs::remove_file(&temporary);
-        });
-    stored.and_then(|()| place::sync(&new))
+    fill(file, letter).and_then(|()| fs::rename(&temporary, new.join(&name))).inspect_err(|_| {
+        // What cannot be removed is never seen: readers look into `new`.
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// What becomes of all that was moved into `new` before.
+fn sync(new: &Path) -> Status {
+    match place::sync(new) {
+        Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to maildir")),
+        Err(error) => fault::status(&format!("directory {}", new.display()), &error),
+    }
 }
 
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn write(file: File, store: &Store, content: &Content) -> io::Result<()> {
+fn fill(file: File, letter: &Letter) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(BUFFER, file);
-    content.write(&mut out, store, Quoting::None)?;
+    letter.content.write(&mut out, &letter.store, Quoting::None)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 

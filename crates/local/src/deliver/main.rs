@@ -1,38 +1,55 @@
 //! `deliver`: stores messages for one user, as that user.
 //!
-//! Descriptor 0 is the connection to `local`; one request is answered after the other, until it
-//! closes. The process holds the rights of the user and nothing else; for a mailbox, only its
-//! directory.
+//! Descriptor 0 is the connection to `local`, on which requests come until it closes. The process
+//! holds the rights of the user and nothing else; for a mailbox, only its directory. What has
+//! arrived together is stored together, so that it shares the syncs of the disk; commands run beside
+//! it.
 //!
 //! **Invariant:** *delivered* means synced, or a program's exit 0. Any doubt defers.
 
 mod command;
 mod content;
 mod fault;
+mod letter;
 mod maildir;
 mod mbox;
 mod mbox_lock;
 mod place;
 mod rights;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use envelope::{Detail, Enhanced, Status};
+use envelope::Status;
+use ipc::Connection;
 use ipc::mailbox::{Place, Store, Stored};
-use ipc::{Connection, Frame};
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
-use content::Content;
+use letter::Letter;
 use rights::{Rights, Unfit};
+
+/// Messages that are stored together; `local` lets no more be under way.
+const MAX_GROUP: usize = 32;
+/// Commands at a time. `local` lets no more be under way.
+const MAX_COMMANDS: usize = 4;
+/// Bytes of the stack of a thread, which writes a file and no more.
+const STACK: usize = 256 * 1024;
+
+/// What came of a request, by its number.
+type Answer = (u64, Status);
 
 fn main() -> ExitCode {
     // Nothing that is made here is for others to read.
     umask(Mode::from_bits_truncate(0o077));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(MAX_GROUP + MAX_COMMANDS)
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build();
     let Ok(runtime) = runtime else {
         return ExitCode::FAILURE;
     };
@@ -50,38 +67,78 @@ async fn serve() -> Result<(), ipc::Error> {
     // With a handler, a write beyond RLIMIT_FSIZE fails with EFBIG instead of ending the process.
     let _file_size = signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?;
     let mut connection = Connection::from_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
-    let mut rights = Rights::Undecided;
-    loop {
-        let Frame { head: store, body, descriptor } = connection.receive::<Store>().await?;
-        let ready = place::prepare_home(&store).map_err(Unfit::Message);
-        let status = match ready.and_then(|()| rights.suit(&store)) {
-            Ok(()) => {
-                let content = Content::new(body, descriptor, store.size);
-                deliver(store, content).await
-            }
-            Err(Unfit::Message(status)) => status,
-            Err(Unfit::Process) => return Err(io::Error::other("no sandbox").into()),
+    let mut storage = Storage { rights: Rights::Undecided, commands: JoinSet::new() };
+    let ended = loop {
+        let answers = tokio::select! {
+            Some(Ok(answer)) = storage.commands.join_next() => vec![answer],
+            received = connection.receive::<Store>() => match received {
+                Ok(frame) => {
+                    let group = gather(&mut connection, Letter::new(frame)).await;
+                    storage.store(group).await?
+                }
+                Err(error) => break error,
+            },
         };
-        connection.send(&Stored(status), b"", None).await?;
-    }
+        if !answers.is_empty() {
+            connection.send(&Stored(answers), b"", None).await?;
+        }
+    };
+    // Nobody waits for them, but half done they would be done again.
+    while storage.commands.join_next().await.is_some() {}
+    Err(ended)
 }
 
-async fn deliver(store: Store, content: io::Result<Content>) -> Status {
-    let content = match content {
-        Ok(content) => Arc::new(content),
-        Err(error) => return fault::status("the content", &error),
-    };
-    match content.was_delivered_to(&store.recipient) {
-        Ok(false) => {}
-        Ok(true) => {
-            return Status::Failed(Detail::ours(Enhanced::LOOP, "mail loop: was here before"));
-        }
-        Err(error) => return fault::status("the content", &error),
+/// What has arrived by now. An error of the connection shows at the next request.
+async fn gather(connection: &mut Connection, first: Letter) -> Vec<Letter> {
+    let mut group = vec![first];
+    while group.len() < MAX_GROUP
+        && let Ok(Some(frame)) = connection.receive_ready::<Store>().await
+    {
+        group.push(Letter::new(frame));
     }
-    let store = Arc::new(store);
-    match &store.place {
-        Place::Maildir(path) => maildir::deliver(path, &store, &content),
-        Place::Mbox(path) => mbox::deliver(path, &store, &content),
-        Place::Command(argv) => command::deliver(argv, &store, &content).await,
+    group
+}
+
+/// What this process may do, and what it does beside answering.
+struct Storage {
+    rights: Rights,
+    commands: JoinSet<Answer>,
+}
+
+impl Storage {
+    /// Stores a group and says what came of it; commands are started, and answer later.
+    async fn store(&mut self, group: Vec<Letter>) -> Result<Vec<Answer>, ipc::Error> {
+        let mut answers = Vec::new();
+        let mut to_maildirs = Vec::new();
+        let mut to_mailboxes = BTreeMap::<_, Vec<_>>::new();
+        for letter in group {
+            match self.accept(&letter) {
+                Ok(()) => {}
+                Err(Unfit::Message(status)) => {
+                    answers.push((letter.store.number, status));
+                    continue;
+                }
+                Err(Unfit::Process) => return Err(io::Error::other("no sandbox").into()),
+            }
+            match letter.store.place.clone() {
+                Place::Maildir(path) => to_maildirs.push((path, letter)),
+                Place::Mbox(path) => to_mailboxes.entry(path).or_default().push(letter),
+                Place::Command(argv) => {
+                    self.commands.spawn(command::deliver(argv, letter));
+                }
+            }
+        }
+        answers.extend(maildir::deliver(to_maildirs).await);
+        for (path, letters) in to_mailboxes {
+            answers.extend(mbox::deliver(&path, &letters));
+        }
+        Ok(answers)
+    }
+
+    /// May it be delivered, and by this process?
+    fn accept(&mut self, letter: &Letter) -> Result<(), Unfit> {
+        place::prepare_home(&letter.store).map_err(Unfit::Message)?;
+        self.rights.suit(&letter.store)?;
+        letter.check().map_err(Unfit::Message)
     }
 }

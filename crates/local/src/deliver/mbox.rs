@@ -1,4 +1,5 @@
-//! Delivery into an mbox (mboxrd), RFC 4155's format with reversible quoting.
+//! Delivery into an mbox (mboxrd), RFC 4155's format with reversible quoting. A group of messages
+//! is appended under one lock, and synced once.
 //!
 //! **Invariant:** a delivery that fails leaves the file as long as it was.
 
@@ -11,20 +12,34 @@ use envelope::{Detail, Enhanced, Status};
 use ipc::mailbox::Store;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
-use super::content::{Content, Quoting};
-use super::mbox_lock::Lock;
-use super::{fault, place};
+use super::content::Quoting;
+use super::letter::Letter;
+use super::mbox_lock::{Lock, PATIENCE};
+use super::{Answer, fault, place};
 
 const BUFFER: usize = 64 * 1024;
 
-pub(crate) fn deliver(path: &Path, store: &Store, content: &Content) -> Status {
-    match store_in(path, store, content) {
+/// Appends each message to the mailbox.
+pub(crate) fn deliver(path: &Path, letters: &[Letter]) -> Vec<Answer> {
+    let status = |stored: &io::Result<()>| match stored {
         Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to mailbox")),
-        Err(error) => fault::status(&format!("mailbox {}", path.display()), &error),
+        Err(error) => fault::status(&format!("mailbox {}", path.display()), error),
+    };
+    let numbers = letters.iter().map(|letter| letter.store.number);
+    match store_in(path, letters) {
+        Ok(stored) => numbers.zip(stored.iter().map(status)).collect(),
+        Err(error) => {
+            let none = Err(error);
+            numbers.map(|number| (number, status(&none))).collect()
+        }
     }
 }
 
-fn store_in(path: &Path, store: &Store, content: &Content) -> io::Result<()> {
+/// What came of each; an error is that of all.
+fn store_in(path: &Path, letters: &[Letter]) -> io::Result<Vec<io::Result<()>>> {
+    let Some(Letter { store, .. }) = letters.first() else {
+        return Ok(Vec::new());
+    };
     if store.make_home
         && let Some(above) = path.parent()
     {
@@ -33,14 +48,20 @@ fn store_in(path: &Path, store: &Store, content: &Content) -> io::Result<()> {
     let file = open(path)?;
     let before = file.metadata()?;
     check(&before, store)?;
-    let _lock = Lock::take(&file, path)?;
+    let _lock = Lock::take(&file, path, PATIENCE)?;
     // What was measured before the lock may have changed.
     let end = file.metadata()?.len();
-    append(&file, end, store, content).inspect_err(|_| {
-        // If even this fails the next delivery starts on a line of its own.
-        let _ = file.set_len(end).and_then(|()| file.sync_all());
-    })?;
-    if end == 0 { path.parent().map_or(Ok(()), place::sync) } else { Ok(()) }
+    let stored = letters.iter().map(|letter| append(&file, letter)).collect();
+    file.sync_all().inspect_err(|_| cut(&file, end))?;
+    if end == 0 {
+        path.parent().map_or(Ok(()), place::sync)?;
+    }
+    Ok(stored)
+}
+
+/// If even this fails the next delivery starts on a line of its own.
+fn cut(file: &File, end: u64) {
+    let _ = file.set_len(end).and_then(|()| file.sync_all());
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -69,7 +90,13 @@ fn check(mailbox: &Metadata, store: &Store) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, wrong))
 }
 
-fn append(file: &File, end: u64, store: &Store, content: &Content) -> io::Result<()> {
+/// Appends one message, or nothing.
+fn append(file: &File, letter: &Letter) -> io::Result<()> {
+    let end = file.metadata()?.len();
+    write(file, end, letter).inspect_err(|_| cut(file, end))
+}
+
+fn write(file: &File, end: u64, Letter { store, content }: &Letter) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(BUFFER, file);
     out.write_all(separator(file, end)?)?;
     let from = match &store.reverse_path.0 {
@@ -80,7 +107,7 @@ fn append(file: &File, end: u64, store: &Store, content: &Content) -> io::Result
     writeln!(out, "From {from} {}", asctime(store.arrival))?;
     content.write(&mut out, store, Quoting::From)?;
     out.write_all(b"\n")?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    out.flush()
 }
 
 /// What is missing before the first line of a message: the file should end in an empty line, and

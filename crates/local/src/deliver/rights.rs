@@ -6,16 +6,16 @@
 
 use std::io;
 
-use daemon::{Sandbox, sandbox};
+use daemon::{Permit, Sandbox, sandbox};
 use envelope::Status;
 use ipc::mailbox::{Place, Store};
 
 use super::{fault, place};
 
-/// Bytes of memory: buffers, and content of 64 KiB.
+/// Bytes of memory: a group of messages with content of 64 KiB, with a buffer and a stack for each.
 const MEMORY: u64 = 128 << 20;
-/// Descriptors: the connection, the spool file, the mailbox and its directories.
-const DESCRIPTORS: u64 = 64;
+/// Descriptors: the connection, the spool files and mailboxes of a group, and directories.
+const DESCRIPTORS: u64 = 256;
 
 /// Of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,6 @@ fn prepare(store: &Store) -> io::Result<()> {
 }
 
 fn confine(store: &Store) -> Result<(), daemon::Error> {
-    let sandbox = Sandbox::new().directory(&store.tree).memory(MEMORY).descriptors(DESCRIPTORS);
-    sandbox::enter(sandbox).map(drop)
+    let sandbox = Sandbox::new().directory(&store.tree).permit(Permit::Threads);
+    sandbox::enter(sandbox.memory(MEMORY).descriptors(DESCRIPTORS)).map(drop)
 }
