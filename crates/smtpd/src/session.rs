@@ -17,8 +17,10 @@ use crate::upload::Handover;
 
 /// Bytes read at a time between messages, and room that an idle session does not keep.
 const COMMANDS: usize = 4 * 1024;
-/// Bytes of content read at a time.
-const CONTENT: usize = 64 * 1024;
+/// Bytes of content read at a time: most messages are shorter.
+const CONTENT: usize = 16 * 1024;
+/// The same once some of it is on its way.
+const LONG_CONTENT: usize = 64 * 1024;
 /// For a client that does not take our replies (RFC 5321 §4.5.3.2.7).
 const WRITE: Duration = Duration::from_secs(300);
 /// For what a client still sends while we send it away.
@@ -156,7 +158,11 @@ impl Visit {
     /// Never waits: a stream that looked readable may have nothing after all, and the next wait has
     /// its deadline.
     fn read(&mut self) -> io::Result<()> {
-        self.input.reserve(if self.session.in_content() { CONTENT } else { COMMANDS });
+        self.input.reserve(match self.session.in_content() {
+            true if self.handover.has_begun() => LONG_CONTENT,
+            true => CONTENT,
+            false => COMMANDS,
+        });
         match self.stream.read_now(&mut self.input) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),

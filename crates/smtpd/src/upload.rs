@@ -29,10 +29,12 @@ pub(crate) struct Handover {
 impl Handover {
     /// Carries out [`Step::Piece`](smtp::server::Step::Piece).
     pub(crate) async fn piece(&mut self, room: &Room, session: &mut Session, piece: &[u8]) {
-        let upload = match (self.upload.take(), session.opening()) {
-            (Some(upload), _) => upload.more(piece).await,
-            (None, Some(opening)) => Upload::begin(room, opening, piece).await,
-            (None, None) => return,
+        let upload = match self.upload.take() {
+            Some(upload) => upload.more(piece).await,
+            None => match session.opening() {
+                Some(opening) => Upload::begin(room, opening, piece).await,
+                None => return,
+            },
         };
         match upload {
             Ok(upload) => self.upload = Some(upload),
@@ -60,6 +62,11 @@ impl Handover {
         };
         session.submitted(reply);
         queued.is_ok()
+    }
+
+    /// Some of a message is on its way, and more is to follow.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.upload.is_some()
     }
 
     /// The message that was being handed on will not be finished.
