@@ -439,12 +439,12 @@ mod tests {
         run(async {
             let (mut left, mut right) = two();
             assert!(right.receive_ready::<u8>().await.unwrap().is_none());
-            for number in 0..3 {
+            for number in 0_u8..3 {
                 left.send(&number, b"", None).await.unwrap();
             }
             let unfinished = [&1_u32.to_le_bytes()[..], &9_u32.to_le_bytes()].concat();
             write_once(&left.stream, &unfinished, b"", None).unwrap();
-            for number in 0..3 {
+            for number in 0_u8..3 {
                 let frame = right.receive_ready::<u8>().await.unwrap();
                 assert_eq!(frame.map(|frame| frame.head), Some(number));
             }
