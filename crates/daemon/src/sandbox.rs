@@ -57,3 +57,7 @@ fn alone() -> Result<(), Error> {
         more => Err(format!("the sandbox is to be entered before there are {more} threads").into()),
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

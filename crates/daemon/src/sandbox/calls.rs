@@ -24,7 +24,7 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<(), Error> {
 }
 
 /// The filter.
-fn program(sandbox: &Sandbox) -> Result<BpfProgram, Error> {
+pub(super) fn program(sandbox: &Sandbox) -> Result<BpfProgram, Error> {
     let mut listed: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut always = vec![BASE];
     let mut sometimes = base_conditions()?;

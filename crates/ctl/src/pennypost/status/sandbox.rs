@@ -74,8 +74,7 @@ impl Report {
             writeln!(out, "{}{pid}", printable(name))?;
             let mut table = Table::new(["", "", "KERNEL", "DECLARED"]);
             for Fact { what, found, declared, agrees } in facts {
-                let mark = if *agrees { " " } else { DIFFERS };
-                let cells = [mark, what, found, declared];
+                let cells = [mark(*agrees), what, found, declared];
                 table.row(cells.map(|cell| printable(cell).to_string()));
             }
             table.write(out)?;
@@ -148,7 +147,7 @@ fn found(kernel: &Kernel) -> Vec<Fact> {
         Fact::only("seccomp", seccomp(kernel)),
         Fact::only("core", limit(kernel.limits.core)),
         Fact::only("memory", limit(kernel.limits.memory)),
-        Fact::only("locked", limit(kernel.limits.locked)),
+        Fact::only("locked memory", limit(kernel.limits.locked)),
         Fact::only("descriptors", limit(kernel.limits.descriptors)),
         Fact::only("open", open(kernel)),
     ]
@@ -191,7 +190,7 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
         ),
         Fact::same("core", limit(limits.core), limit(Some(0))),
         at_most("memory", limits.memory, *memory),
-        at_most("locked", limits.locked, 0),
+        at_most("locked memory", limits.locked, 0),
         at_most("descriptors", limits.descriptors, *descriptors),
         Fact::new("open", open(kernel), String::new(), true),
         Fact::said("landlock", landlock),
@@ -204,6 +203,10 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
 fn at_most(what: &'static str, found: Option<u64>, declared: u64) -> Fact {
     let agrees = found.is_some_and(|found| found <= declared);
     Fact::new(what, limit(found), format!("at most {declared}"), agrees)
+}
+
+const fn mark(agrees: bool) -> &'static str {
+    if agrees { " " } else { DIFFERS }
 }
 
 fn id(id: Option<u32>) -> String {
