@@ -2,7 +2,9 @@
 
 mod accounts;
 mod local;
+mod ports;
 mod queue;
 mod relay;
 mod submission;
 mod supervisor;
+mod systemd;

@@ -40,6 +40,7 @@ fn build() -> PathBuf {
 #[derive(Debug)]
 pub struct SystemBuilder {
     root: tempfile::TempDir,
+    launcher: Vec<String>,
     config: String,
     smtp: SocketAddr,
 }
@@ -56,7 +57,7 @@ impl SystemBuilder {
             "hostname = \"mta.test\"\n\n[[listener]]\nrole = \"mx\"\naddress = [\"{smtp}\"]\n\n\
              [local]\nmailbox = \"maildir:{{home}}/Maildir\"\n\n[log]\ntarget = \"stderr\"\n"
         );
-        let builder = Self { root, config, smtp };
+        let builder = Self { root, launcher: Vec::new(), config, smtp };
         builder.table("users", "alice:\nbob:\n").table("local-host-names", "local.test\n")
     }
 
@@ -64,6 +65,19 @@ impl SystemBuilder {
     #[must_use]
     pub fn path(&self, below: &str) -> PathBuf {
         self.root.path().join(below)
+    }
+
+    /// The address of the mx listener.
+    #[must_use]
+    pub const fn smtp(&self) -> SocketAddr {
+        self.smtp
+    }
+
+    /// The program that starts us, and its arguments.
+    #[must_use]
+    pub fn launcher(mut self, words: &[&str]) -> Self {
+        self.launcher = words.iter().map(ToString::to_string).collect();
+        self
     }
 
     /// Adds text to `pennypost.toml`.
@@ -101,10 +115,10 @@ impl SystemBuilder {
     /// Starts it and waits until it is ready.
     #[must_use]
     pub fn start(self) -> System {
-        let file = self.root.path().join("etc/mail/pennypost.toml");
-        std::fs::write(file, &self.config).unwrap();
+        self.write();
         let mut system = System {
             root: self.root,
+            launcher: self.launcher,
             smtp: self.smtp,
             supervisor: None,
             log: Arc::default(),
@@ -112,6 +126,19 @@ impl SystemBuilder {
         };
         system.start();
         system
+    }
+
+    /// Tries to start it, and returns what comes of that.
+    #[must_use]
+    pub fn refused(self) -> Output {
+        self.write();
+        let mut command = Command::new(binary("pennypost"));
+        command.args(["start", "--root"]).arg(self.root.path()).output().unwrap()
+    }
+
+    fn write(&self) {
+        let file = self.root.path().join("etc/mail/pennypost.toml");
+        std::fs::write(file, &self.config).unwrap();
     }
 }
 
@@ -139,6 +166,7 @@ type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 #[derive(Debug)]
 pub struct System {
     root: tempfile::TempDir,
+    launcher: Vec<String>,
     smtp: SocketAddr,
     supervisor: Option<Child>,
     log: Log,
@@ -182,7 +210,8 @@ impl System {
     /// `/dev/full`.
     pub fn start(&mut self) {
         let mut child = Command::new("sh")
-            .args(["-c", "exec 9>/dev/full; exec \"$0\" \"$@\""])
+            .args(["-c", "exec 9>/dev/full; exec \"$@\"", "sh"])
+            .args(&self.launcher)
             .arg(binary("pennypost"))
             .args(["start", "--root"])
             .arg(self.root.path())
@@ -238,6 +267,15 @@ impl System {
     #[must_use]
     pub fn daemons(&self) -> Vec<(String, Pid)> {
         children(self.pid()).into_iter().filter_map(named).collect()
+    }
+
+    /// The most memory in RAM that a daemon has had, in KiB (VmHWM of proc(5)).
+    #[must_use]
+    pub fn peak_memory(&self, name: &str) -> usize {
+        let (_, pid) = self.daemons().into_iter().find(|(other, _)| other == name).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
     /// Everything logged since the start.
