@@ -1,10 +1,12 @@
 //! The whole system under a temporary root: real sockets, real processes, real mailboxes.
 
 mod accounts;
+mod load;
 mod local;
 mod ports;
 mod queue;
 mod relay;
+mod reload;
 mod submission;
 mod supervisor;
 mod systemd;

@@ -64,7 +64,9 @@ pub enum Answer {
 pub struct Reloaded {
     /// In force now.
     pub generation: u64,
-    /// Parts of the configuration, `[limits]`, and tables; none: it was in force already.
+    /// Since when, seconds since 1970: it may have been in force already.
+    pub since: i64,
+    /// What it changed: parts of the configuration, `[limits]`, and tables.
     pub changes: Vec<String>,
     /// Lines of tables that are skipped.
     pub warnings: Vec<String>,

@@ -1,21 +1,29 @@
 //! What is in force, or may come into force: configuration, tables and listeners, whole.
 
-use config::{Config, Snapshot};
 use std::os::fd::AsFd;
 
+use config::{Config, Snapshot};
+use ipc::admin::Reloaded;
 use ipc::control::Push;
 use ipc::{Connection, Error, MAX_BODY};
 
 use crate::listeners::Listeners;
 use crate::plan::Plan;
-use crate::process::push;
+use crate::process::{now, push};
 use crate::trouble::{self, Trouble};
+
+/// Bad lines that are told; the log has all of them.
+const MAX_WARNINGS: usize = 50;
 
 /// A daemon that starts gets all of it from here: the files may say something else by then.
 #[derive(Debug)]
 pub(crate) struct Generation {
     /// Counted from 1.
     pub(crate) number: u64,
+    /// Seconds since 1970.
+    since: i64,
+    /// What is not as in the one before it.
+    changes: Vec<String>,
     pub(crate) snapshot: Snapshot,
     pub(crate) listeners: Listeners,
     /// The configuration in postcard.
@@ -27,14 +35,26 @@ impl Generation {
         number: u64,
         snapshot: Snapshot,
         listeners: Listeners,
+        changes: Vec<String>,
     ) -> Result<Self, Trouble> {
         let encoded = postcard::to_allocvec(&snapshot.config)
             .map_err(|error| Trouble(trouble::CONFIG, format!("configuration: {error}")))?;
-        Ok(Self { number, snapshot, listeners, encoded })
+        Ok(Self { number, since: now(), changes, snapshot, listeners, encoded })
     }
 
     pub(crate) const fn config(&self) -> &Config {
         &self.snapshot.config
+    }
+
+    /// For whoever wanted it in force.
+    pub(crate) fn report(&self) -> Reloaded {
+        let findings = self.snapshot.findings.iter().take(MAX_WARNINGS);
+        Reloaded {
+            generation: self.number,
+            since: self.since,
+            changes: self.changes.clone(),
+            warnings: findings.map(ToString::to_string).collect(),
+        }
     }
 
     /// Sends the configuration, and the tables that belong to the plan.

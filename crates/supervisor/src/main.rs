@@ -104,7 +104,7 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     let mut signals = Signals::new().map_err(|error| Trouble::system("signals", error))?;
     snapshot.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
 
-    let generation = Generation::new(1, snapshot, listeners)?;
+    let generation = Generation::new(1, snapshot, listeners, Vec::new())?;
     let (house, to_qmgr, from_local) = House::start(generation, &accounts, &programs);
     let house = Arc::new(house);
     let runner = Runner::new(&house, programs.join("deliver"));
@@ -142,6 +142,7 @@ async fn announce(house: &House, ready_file: &Path) {
         tracing::error!("{}: {error}", ready_file.display());
     }
     let _ = writeln!(io::stderr(), "ready");
+    systemd::ready(&house.describe());
     std::future::pending().await
 }
 

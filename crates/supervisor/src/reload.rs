@@ -21,8 +21,6 @@ use crate::systemd;
 /// Who waits for a reload is told what changed, or why nothing did.
 pub(crate) type Asker = oneshot::Sender<Result<Reloaded, String>>;
 
-/// Bad lines that are told; the log has all of them.
-const MAX_WARNINGS: usize = 50;
 /// Bytes of a refusal that are told.
 const MAX_WHY: usize = 32 << 10;
 
@@ -65,7 +63,9 @@ impl Reloader {
             while let Ok(asker) = self.askers.try_recv() {
                 askers.push(asker);
             }
+            systemd::reloading();
             let answer = self.reload().await;
+            systemd::ready(&self.house.describe());
             for asker in askers.drain(..) {
                 // Who does not wait any longer reads the log.
                 let _ = asker.send(answer.clone());
@@ -79,7 +79,6 @@ impl Reloader {
                 _ = self.hang_up.recv() => {}
                 () = changed(watch) => {}
             }
-            systemd::reloading();
         }
     }
 
@@ -94,54 +93,44 @@ impl Reloader {
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {
-        let mut answer = self.change().await;
-        match &mut answer {
-            Ok(Reloaded { changes, .. }) if changes.is_empty() => {}
-            Ok(Reloaded { generation, changes, .. }) => {
-                tracing::info!("generation {generation}: {}", changes.join(", "));
-            }
-            Err(why) => {
-                why.truncate(why.floor_char_boundary(MAX_WHY));
-                tracing::error!("nothing changes, the files are not as they should be");
-                why.lines().for_each(|line| tracing::error!("{line}"));
-            }
+        let changed = self.change().await.map_err(|mut why| {
+            why.truncate(why.floor_char_boundary(MAX_WHY));
+            why
+        });
+        if let Err(why) = &changed {
+            tracing::error!("nothing changes, the files are not as they should be");
+            why.lines().for_each(|line| tracing::error!("{line}"));
         }
-        self.house.note(answer.as_ref().err().cloned());
-        systemd::ready(&format!("generation {}", self.house.in_force().number));
-        answer
+        self.house.note(changed.as_ref().err().cloned());
+        changed.map(|()| self.house.in_force().report())
     }
 
-    async fn change(&self) -> Result<Reloaded, String> {
+    async fn change(&self) -> Result<(), String> {
         let (arguments, before) = (Arc::clone(&self.arguments), self.house.in_force());
         let read = tokio::task::spawn_blocking(move || next(&arguments, &before)).await;
-        let (next, reloaded) = read.map_err(|error| error.to_string())??;
-        if let Some(generation) = next {
-            generation.snapshot.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
-            self.house.change(generation).await?;
-        }
-        Ok(reloaded)
+        let Some(next) = read.map_err(|error| error.to_string())?? else { return Ok(()) };
+        let Reloaded { generation, changes, .. } = next.report();
+        next.snapshot.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+        self.house.change(next).await?;
+        tracing::info!("configuration {generation} is in force: {} changed", changes.join(", "));
+        Ok(())
     }
 }
 
 /// Reads the next generation, and binds what is new in it; `None`: it would be the same.
-fn next(
-    arguments: &Arguments,
-    before: &Generation,
-) -> Result<(Option<Generation>, Reloaded), String> {
+fn next(arguments: &Arguments, before: &Generation) -> Result<Option<Generation>, String> {
     let snapshot = arguments.settled()?;
     let changes = snapshot.changes(&before.snapshot);
-    let findings = snapshot.findings.iter().take(MAX_WARNINGS);
-    let warnings = findings.map(ToString::to_string).collect();
     if changes.is_empty() {
-        return Ok((None, Reloaded { generation: before.number, changes, warnings }));
+        return Ok(None);
     }
     if snapshot.config.log != before.config().log {
         return Err("log.target: this needs a restart".to_owned());
     }
-    let number = before.number + 1;
-    let listeners = before.listeners.next(&snapshot.config).map_err(|trouble| trouble.1)?;
-    let next = Generation::new(number, snapshot, listeners).map_err(|trouble| trouble.1)?;
-    Ok((Some(next), Reloaded { generation: number, changes, warnings }))
+    let listeners = before.listeners.next(&snapshot.config);
+    let next = listeners
+        .and_then(|listeners| Generation::new(before.number + 1, snapshot, listeners, changes));
+    next.map(Some).map_err(|trouble| trouble.1)
 }
 
 /// Returns once a file was changed, or never.

@@ -7,15 +7,15 @@ use ipc::admin::{Answer, Command, Hello, Reloaded};
 use serde_json::json;
 
 use crate::control::{Control, misunderstood, wait};
-use crate::listing::json_line;
+use crate::listing::{age, json_line};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
 /// Bring changed files into force now, and say what changed
 ///
 /// The mail system sees by itself within a second that pennypost.toml or a table was changed. This
-/// waits until the files are in force, or shows why they are not: then nothing has changed, and the
-/// exit code is 78. No session and no delivery is disturbed.
+/// waits until the files are in force and says since when and what they changed, or shows why they
+/// are not: then nothing has changed, and the exit code is 78. No session and no delivery is disturbed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,7 +38,7 @@ impl Reload {
                 if self.json {
                     write_json(&reloaded, &mut out)?;
                 } else {
-                    write(&reloaded, &mut out)?;
+                    write(&reloaded, crate::now(), &mut out)?;
                 }
                 Ok(Exit::Ok)
             }
@@ -50,20 +50,24 @@ impl Reload {
     }
 }
 
-fn write(reloaded: &Reloaded, out: &mut impl Write) -> io::Result<()> {
-    let Reloaded { generation, changes, warnings } = reloaded;
+fn write(reloaded: &Reloaded, now: i64, out: &mut impl Write) -> io::Result<()> {
+    let Reloaded { generation, since, changes, warnings } = reloaded;
     for warning in warnings {
         writeln!(out, "{warning} (the line is skipped)")?;
     }
+    write!(out, "configuration {generation} is in force, for {}", age(now - since))?;
     if changes.is_empty() {
-        return writeln!(out, "configuration {generation} is in force: nothing has changed");
+        writeln!(out)
+    } else {
+        writeln!(out, ": {} changed", changes.join(", "))
     }
-    writeln!(out, "configuration {generation} is in force: {} changed", changes.join(", "))
 }
 
 fn write_json(reloaded: &Reloaded, out: &mut impl Write) -> io::Result<()> {
-    let Reloaded { generation, changes, warnings } = reloaded;
-    let object = json!({ "generation": generation, "changes": changes, "warnings": warnings });
+    let Reloaded { generation, since, changes, warnings } = reloaded;
+    let object = json!({
+        "generation": generation, "since": since, "changes": changes, "warnings": warnings,
+    });
     json_line(&object, out)
 }
 
@@ -75,16 +79,16 @@ mod tests {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
         let (changes, warnings) = (texts(changes), texts(warnings));
         let mut out = Vec::new();
-        write(&Reloaded { generation: 3, changes, warnings }, &mut out).unwrap();
+        let reloaded = Reloaded { generation: 3, since: 1000, changes, warnings };
+        write(&reloaded, 1002, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn what_changed_is_said() {
-        let nothing = "configuration 3 is in force: nothing has changed\n";
-        assert_eq!(shown(&[], &[]), nothing);
+        assert_eq!(shown(&[], &[]), "configuration 3 is in force, for 2s\n");
         let some = "aliases:2: bad (the line is skipped)\n\
-                    configuration 3 is in force: [limits], aliases changed\n";
+                    configuration 3 is in force, for 2s: [limits], aliases changed\n";
         assert_eq!(shown(&["[limits]", "aliases"], &["aliases:2: bad"]), some);
     }
 }

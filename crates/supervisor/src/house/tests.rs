@@ -45,7 +45,7 @@ impl Rooted {
         let listeners = Listeners::bind(&snapshot.config, &mut Vec::new()).unwrap();
         let address = listeners.tcp[0].1;
         let accounts = Accounts::look_up(&snapshot.config).unwrap();
-        let generation = Generation::new(1, snapshot, listeners).unwrap();
+        let generation = Generation::new(1, snapshot, listeners, Vec::new()).unwrap();
         let (house, to_qmgr, from_local) = House::start(generation, &accounts, root.path());
         let house = Arc::new(house);
         tokio::time::timeout(TIME, house.ready()).await.unwrap();
