@@ -76,7 +76,13 @@ fn the_processes_are_who_they_should_be(machine: &Machine) {
         }
     }
     assert_eq!(find("supervisor").says("Uid"), ["0"; 4]);
-    assert_eq!(processes.len(), 1 + names.len(), "{processes:?}");
+    assert_eq!(processes.len(), 1 + names.len());
+    // What the kernel says of each of them, its open files too, for only root may look there.
+    let mut status = Command::new(program("pennypost"));
+    let output = as_user(0, status.args(["status", "--sandbox"]), "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.ends_with("Every process is confined as it declared.\n"), "{said}");
 }
 
 fn mail_is_the_users_own(machine: &Machine) {
