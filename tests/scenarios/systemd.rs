@@ -1,6 +1,8 @@
 //! What a service manager sees of us, and gives us.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -9,11 +11,11 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Client, PATIENCE, System, SystemBuilder, free_address, installed};
+use support::{Client, PATIENCE, System, SystemBuilder, free_address, installed, skipped};
 
 /// What systemd's own environment variables begin with.
 const VARIABLES: [&str; 3] = ["LISTEN_", "NOTIFY_", "WATCHDOG_"];
-const ETC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../etc/systemd");
+const ETC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../etc");
 /// "OK" in the words of systemd-analyze(1), in tenths.
 const EXPOSURE: &str = "--threshold=40";
 
@@ -110,7 +112,7 @@ fn the_units_are_well_made() {
     }
     let folder = tempfile::tempdir().unwrap();
     let units = ["pennypost.service", "pennypost.socket"].map(|name| {
-        let unit = std::fs::read_to_string(Path::new(ETC).join(name)).unwrap();
+        let unit = std::fs::read_to_string(Path::new(ETC).join("systemd").join(name)).unwrap();
         let copy = folder.path().join(name);
         // It must be there, whatever it is.
         std::fs::write(&copy, unit.replace("/usr/sbin/pennypost", "/bin/true")).unwrap();
@@ -123,4 +125,45 @@ fn the_units_are_well_made() {
     };
     assert_eq!(run(&["verify", "--man=no"], &units), "");
     run(&["security", "--offline=true", EXPOSURE], &units[..1]);
+}
+
+#[test]
+fn accounts_and_directories_are_made() {
+    if !installed("systemd-sysusers", "systemd") {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("only root can give a directory to somebody else");
+    }
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("etc")).unwrap();
+    for (program, options, file) in [
+        ("systemd-sysusers", None, "sysusers.d/pennypost.conf"),
+        ("systemd-tmpfiles", Some("--create"), "tmpfiles.d/pennypost.conf"),
+    ] {
+        let mut command = Command::new(program);
+        command.arg("--root").arg(root.path()).args(options).arg(Path::new(ETC).join(file));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let accounts = std::fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    let uid = |account: &str| {
+        let mut lines = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        lines.find(|fields| fields[0] == account).unwrap()[2].parse::<u32>().unwrap()
+    };
+    let daemons = ["_smtpd", "_submit", "_policy", "_qmgr", "_remote", "_local"];
+    assert_eq!(daemons.map(uid).iter().collect::<HashSet<_>>().len(), accounts.lines().count());
+    for (path, owner, mode) in [
+        ("run/pennypost", 0, 0o755),
+        ("var/spool/pennypost", 0, 0o755),
+        ("var/spool/pennypost/queue", uid("_qmgr"), 0o700),
+        ("var/spool/pennypost/drop", uid("_submit"), 0o3733),
+    ] {
+        let about = std::fs::metadata(root.path().join(path)).unwrap();
+        assert_eq!(
+            (about.uid(), about.gid(), about.mode() & 0o7777),
+            (owner, owner, mode),
+            "{path}"
+        );
+    }
 }
