@@ -1,7 +1,9 @@
-//! `pennypost status --sandbox` of a running system.
+//! `pennypost status --sandbox` of a running system, and the processes that it does not show.
+
+use std::time::Instant;
 
 use serde_json::Value;
-use support::{System, SystemBuilder};
+use support::{PATIENCE, System, SystemBuilder};
 
 use crate::{DAEMONS, text};
 
@@ -31,4 +33,29 @@ fn the_kernel_agrees_with_every_daemon() {
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("\nqmgr, pid ") && !shown.contains('!'), "{shown}");
     assert!(shown.ends_with("Every process is confined as it declared.\n"), "{shown}");
+}
+
+/// Of a process that is there for its user only, and reports to nobody.
+#[test]
+fn a_deliver_process_for_a_mailbox_is_confined() {
+    let system = SystemBuilder::new().start();
+    let end = Instant::now() + PATIENCE;
+    let mut count = 0;
+    let status = loop {
+        count += 1;
+        let sent = system.sendmail(&["alice"], "Subject: x\n\nx\n");
+        assert!(sent.status.success(), "{sent:?}");
+        system.wait_mail("alice", count);
+        // It stays for a few seconds, for the next message.
+        let daemons = system.daemons();
+        let deliver = daemons.iter().find(|(name, _)| name == "deliver");
+        let status = deliver.map(|(_, pid)| std::fs::read_to_string(format!("/proc/{pid}/status")));
+        if let Some(Ok(status)) = status {
+            break status;
+        }
+        assert!(Instant::now() < end, "no deliver is seen: {daemons:?}");
+    };
+    for line in ["NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapEff:\t0000000000000000\n"] {
+        assert!(status.contains(line), "{status}");
+    }
 }
