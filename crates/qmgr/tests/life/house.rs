@@ -274,8 +274,12 @@ impl House {
         }
     }
 
+    /// A listing may have more than one page until then.
     pub(crate) async fn until_empty(&self) {
-        self.until(<[Message]>::is_empty).await;
+        while !matches!(self.ask(&QueueRequest::Count).await, QueueReply::Count { messages: 0, .. })
+        {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// `remote` was started anew.
