@@ -21,6 +21,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("policy", &["envelope", "tables"]),
     ("config", &["envelope", "tables"]),
     ("daemon", &["envelope", "tables", "config", "ipc"]),
+    ("ground", &["config", "daemon"]),
 ];
 
 /// What only these may link: a crate's manifest is its pledge. `deny.toml` says the same.

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use config::Snapshot;
-
-use crate::trouble::{self, Trouble};
+use ground::{Trouble, trouble};
 
 const USAGE: &str = "usage: supervisor [--root DIR] [--config FILE]";
 

@@ -3,14 +3,13 @@
 use std::os::fd::AsFd;
 
 use config::{Config, Snapshot};
+use ground::{Listeners, Trouble, trouble};
 use ipc::admin::Reloaded;
 use ipc::control::Push;
 use ipc::{Connection, Error, MAX_BODY};
 
-use crate::listeners::Listeners;
 use crate::plan::Plan;
 use crate::process::{now, push};
-use crate::trouble::{self, Trouble};
 
 /// Bad lines that are told; the log has all of them.
 const MAX_WARNINGS: usize = 50;

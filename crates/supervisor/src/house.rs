@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ground::Accounts;
 use ipc::admin::{Process, SystemStatus};
 use ipc::{Arrow, Client, Incoming};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::edges::Edges;
 use crate::generation::Generation;
-use crate::ground::Accounts;
+
 use crate::keeper::{Keeper, Phase, Step, View};
 use crate::plan::{HOUSE, LAST_DRAINED};
 use crate::process::{DRAIN_TIME, Recipe, now};

@@ -8,17 +8,13 @@ mod arguments;
 mod control;
 mod edges;
 mod generation;
-mod ground;
 mod house;
 mod keeper;
-mod listeners;
 mod plan;
 mod process;
 mod reload;
 mod run_as;
 mod signals;
-mod systemd;
-mod trouble;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -27,6 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ground::{Accounts, Listeners, Trouble, bind_unix, systemd, trouble};
 use ipc::admin::Answer;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -36,14 +33,11 @@ use tokio::time::timeout;
 use arguments::Arguments;
 use control::Control;
 use generation::Generation;
-use ground::Accounts;
 use house::House;
-use listeners::{Listeners, bind_unix};
 use plan::HOUSE;
 use reload::Reloader;
 use run_as::Runner;
 use signals::Signals;
-use trouble::Trouble;
 
 /// How long one who said stop may take to hear that it is done.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -88,7 +82,7 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     let snapshot = arguments.snapshot()?;
     let config = &snapshot.config;
     let programs = find_programs()?;
-    let accounts = Accounts::look_up(config)?;
+    let accounts = Accounts::look_up(config, HOUSE.iter().map(|plan| (plan.account, plan.name)))?;
     ground::make_directories(config, &accounts)?;
     let run = config.paths.run.clone();
     let _lock = ground::lock(&run)?;

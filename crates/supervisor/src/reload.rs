@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use config::Watch;
+use ground::systemd;
 use ipc::admin::Reloaded;
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +17,6 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arguments::Arguments;
 use crate::generation::Generation;
 use crate::house::House;
-use crate::systemd;
 
 /// Who waits for a reload is told what changed, or why nothing did.
 pub(crate) type Asker = oneshot::Sender<Result<Reloaded, String>>;

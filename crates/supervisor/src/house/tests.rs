@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::control::Control;
-use crate::listeners::{Listeners, bind_unix};
 use crate::run_as::Runner;
+use ground::{Listeners, bind_unix};
 
 const TIME: Duration = Duration::from_secs(60);
 
@@ -44,7 +44,7 @@ impl Rooted {
         let snapshot = snapshot(root.path());
         let listeners = Listeners::bind(&snapshot.config, &mut Vec::new()).unwrap();
         let address = listeners.tcp[0].1;
-        let accounts = Accounts::look_up(&snapshot.config).unwrap();
+        let accounts = Accounts::look_up(&snapshot.config, []).unwrap();
         let generation = Generation::new(1, snapshot, listeners, Vec::new()).unwrap();
         let (house, to_qmgr, from_local) = House::start(generation, &accounts, root.path());
         let house = Arc::new(house);

@@ -12,30 +12,37 @@ use config::{Config, Role};
 use daemon::holder;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::ground::patiently;
+use crate::place::patiently;
 use crate::trouble::{self, Trouble};
 
 const BACKLOG: i32 = 1024;
 
 /// All of them.
 #[derive(Debug)]
-pub(crate) struct Listeners {
-    pub(crate) tcp: Vec<Bound>,
-    pub(crate) submit: UnixListener,
+pub struct Listeners {
+    /// With the addresses that they really have.
+    pub tcp: Vec<Bound>,
+    pub submit: UnixListener,
 }
 
 type Bound = (Role, SocketAddr, TcpListener);
 
 impl Listeners {
     /// Takes over those sockets that are `open` already, and binds the others.
-    pub(crate) fn bind(config: &Config, open: &mut Vec<TcpListener>) -> Result<Self, Trouble> {
+    ///
+    /// # Errors
+    /// An address cannot be bound, and by whom it is held.
+    pub fn bind(config: &Config, open: &mut Vec<TcpListener>) -> Result<Self, Trouble> {
         let tcp = bind_all(config, open)?;
         Ok(Self { tcp, submit: bind_unix(&config.paths.run.join("submit"))? })
     }
 
     /// Those of another configuration: the sockets that stay are the same, so that no client is
     /// refused meanwhile.
-    pub(crate) fn next(&self, config: &Config) -> Result<Self, Trouble> {
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn next(&self, config: &Config) -> Result<Self, Trouble> {
         let open: Result<Vec<_>, _> = self.tcp.iter().map(|(_, _, it)| it.try_clone()).collect();
         let submit = self.submit.try_clone();
         let trouble = |error| Trouble::system("listeners", error);
@@ -44,7 +51,8 @@ impl Listeners {
     }
 
     /// `127.0.0.1:25 (mx)`
-    pub(crate) fn describe(&self) -> Vec<String> {
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
         self.tcp.iter().map(|(role, address, _)| format!("{address} ({role})")).collect()
     }
 }
@@ -96,7 +104,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Binds a socket that everybody may connect to. The caller holds the lock: a socket that is
 /// already there has no owner.
-pub(crate) fn bind_unix(path: &Path) -> Result<UnixListener, Trouble> {
+///
+/// # Errors
+/// The system refuses.
+pub fn bind_unix(path: &Path) -> Result<UnixListener, Trouble> {
     // What cannot be removed is told by the next line.
     let _ = fs::remove_file(path);
     let bound = UnixListener::bind(path).and_then(|listener| {

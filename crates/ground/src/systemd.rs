@@ -12,7 +12,8 @@ use tokio::time::interval;
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 
 /// The sockets that were passed to this process. To be called once.
-pub(crate) fn sockets() -> Vec<TcpListener> {
+#[must_use]
+pub fn sockets() -> Vec<TcpListener> {
     // Without it they could be anybody's.
     if std::env::var_os("LISTEN_PID").is_none() {
         return Vec::new();
@@ -26,31 +27,32 @@ pub(crate) fn sockets() -> Vec<TcpListener> {
 }
 
 /// Says which of the sockets that were passed are not configured; they end here.
-pub(crate) fn disown(unused: Vec<TcpListener>) {
+pub fn disown(unused: Vec<TcpListener>) {
     for address in unused.iter().flat_map(TcpListener::local_addr) {
         tracing::warn!("{address} was passed to us, and is the address of no listener: closed");
     }
 }
 
 /// Everything works, be it after the start or after a reload.
-pub(crate) fn ready(status: &str) {
+pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// A reload begins; [`ready`] ends it, whatever came of it.
-pub(crate) fn reloading() {
+pub fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
 }
 
-pub(crate) fn stopping() {
+/// The end begins.
+pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("finishes what is under way")]);
 }
 
 /// Says that the supervisor's loop turns, if that is to be watched: nothing else in it could tell.
 /// Daemons that hang are not a reason to end all the others.
-pub(crate) async fn watchdog() {
+pub async fn watchdog() {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
     let mut beat = interval((patience / 2).max(SHORTEST_BEAT));
     loop {

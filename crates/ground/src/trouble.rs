@@ -3,23 +3,23 @@
 use std::fmt;
 
 /// sysexits(3): used wrongly.
-pub(crate) const USAGE: u8 = 64;
+pub const USAGE: u8 = 64;
 /// Something else is in the way.
-pub(crate) const UNAVAILABLE: u8 = 69;
+pub const UNAVAILABLE: u8 = 69;
 /// The operating system refused.
-pub(crate) const OSERR: u8 = 71;
+pub const OSERR: u8 = 71;
 /// Not allowed.
-pub(crate) const NOPERM: u8 = 77;
+pub const NOPERM: u8 = 77;
 /// The configuration is wrong.
-pub(crate) const CONFIG: u8 = 78;
+pub const CONFIG: u8 = 78;
 
 /// The exit code, and what is wrong and what to do, for the administrator.
 #[derive(Debug)]
-pub(crate) struct Trouble(pub(crate) u8, pub(crate) String);
+pub struct Trouble(pub u8, pub String);
 
 impl Trouble {
     /// A system call about `what` failed.
-    pub(crate) fn system(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+    pub fn system(what: impl fmt::Display, error: impl fmt::Display) -> Self {
         Self(OSERR, format!("{what}: {error}"))
     }
 }

@@ -9,10 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::Config;
-pub(crate) use daemon::Identity;
+use daemon::Identity;
 use nix::unistd::{User, geteuid};
 
-use crate::plan::{HOUSE, Plan};
 use crate::trouble::{self, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,10 +20,17 @@ const REMEDY: &str = "install etc/sysusers.d/pennypost.conf and run systemd-sysu
 
 /// The accounts of the daemons; none under `--root`, where everybody stays the caller.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(HashMap<&'static str, Identity>);
+pub struct Accounts(HashMap<&'static str, Identity>);
 
 impl Accounts {
-    pub(crate) fn look_up(config: &Config) -> Result<Self, Trouble> {
+    /// Looks the accounts up, each with the name of the process that needs it.
+    ///
+    /// # Errors
+    /// One is missing or has uid 0, or the caller is not root.
+    pub fn look_up(
+        config: &Config,
+        needed: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Result<Self, Trouble> {
         if config.rooted {
             return Ok(Self::default());
         }
@@ -33,7 +39,7 @@ impl Accounts {
             return Err(Trouble(trouble::NOPERM, text));
         }
         let mut accounts = HashMap::new();
-        for Plan { account, name, .. } in &HOUSE {
+        for (account, name) in needed {
             let refused = |why: &str| Trouble(trouble::CONFIG, format!("account {account}: {why}"));
             let user = User::from_name(account)
                 .map_err(|error| Trouble::system(format!("account {account}"), error))?
@@ -42,19 +48,23 @@ impl Accounts {
                 return Err(refused("has uid 0: no daemon may"));
             }
             let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
-            accounts.insert(*account, identity);
+            accounts.insert(account, identity);
         }
         Ok(Self(accounts))
     }
 
     /// `None`: the caller's own.
-    pub(crate) fn get(&self, account: &str) -> Option<Identity> {
+    #[must_use]
+    pub fn get(&self, account: &str) -> Option<Identity> {
         self.0.get(account).copied()
     }
 }
 
 /// Makes the directories that are missing, and sets who may do what in them.
-pub(crate) fn make_directories(config: &Config, accounts: &Accounts) -> Result<(), Trouble> {
+///
+/// # Errors
+/// The system refuses.
+pub fn make_directories(config: &Config, accounts: &Accounts) -> Result<(), Trouble> {
     let paths = &config.paths;
     make_directory(&paths.run, 0o755, None)?;
     make_directory(&paths.queue, 0o700, accounts.get("_qmgr"))?;
@@ -92,7 +102,7 @@ pub(crate) fn patiently<T, E>(
 ///
 /// # Errors
 /// Another supervisor has this root.
-pub(crate) fn lock(run: &Path) -> Result<File, Trouble> {
+pub fn lock(run: &Path) -> Result<File, Trouble> {
     let path = run.join("lock");
     let trouble = |error| Trouble::system(path.display(), error);
     // For nobody else to open: who can open a file can lock it.
