@@ -6,6 +6,7 @@
 //! says what was lost.
 
 use bytes::Bytes;
+use config::Config;
 use envelope::{
     Address, Envelope, Origin, OriginalRecipient, QueueId, Recipient, Return, ReversePath, Status,
 };
@@ -38,6 +39,7 @@ pub struct About<'a> {
     /// As much of its beginning as was read, at most [`RETURNED`].
     pub content: &'a [u8],
     pub now: Millis,
+    pub config: &'a Config,
 }
 
 /// Writes what is to be told: one message for each reverse-path and kind of news, or several where
@@ -114,12 +116,12 @@ fn build(
         action: notice.action,
         status: &notice.status,
         last_attempt: Some(wall(about.now)),
-        retry_until: (kind == Kind::Delay).then(|| wall(give_up(shared, about.record))),
+        retry_until: (kind == Kind::Delay).then(|| wall(give_up(about))),
     });
     let recipients: Vec<_> = recipients.collect();
     Report {
         kind,
-        hostname: &shared.config.hostname,
+        hostname: &about.config.hostname,
         id: Some(about.id),
         to,
         envid: about.record.envid.as_deref(),
@@ -143,9 +145,9 @@ fn log_untold(id: QueueId, notices: &[Notice]) {
     }
 }
 
-fn give_up(shared: &Shared, record: &MessageRecord) -> Millis {
-    let lifetime = u64::try_from(shared.config.queue.lifetime.as_millis()).unwrap_or(u64::MAX);
-    record.arrival.saturating_add(lifetime)
+fn give_up(about: About<'_>) -> Millis {
+    let lifetime = u64::try_from(about.config.queue.lifetime.as_millis()).unwrap_or(u64::MAX);
+    about.record.arrival.saturating_add(lifetime)
 }
 
 const fn kind_of(action: Action) -> Kind {

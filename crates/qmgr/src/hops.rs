@@ -23,21 +23,26 @@ pub const SHARE: usize = 500;
 /// Messages parked behind one destination; further ones are put off in the store.
 const MAX_PARKED: usize = 100_000;
 /// Attempts at local delivery under way.
-const LOCAL: usize = 20;
-/// The same for one user: one stores while the next is being handed over.
-const LOCAL_USER: usize = 2;
+const LOCAL: usize = 200;
+/// The same for one user: what waits together is stored together.
+const LOCAL_USER: usize = 20;
 /// Destinations remembered without anything to do for them.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// All destinations.
 #[derive(Debug)]
 pub struct Hops {
-    retry: Queue,
-    remote_concurrency: usize,
     remote: Arc<Semaphore>,
     local: Arc<Semaphore>,
-    hops: Mutex<HashMap<Destination, Hop>>,
+    state: Mutex<State>,
     called_back: mpsc::UnboundedSender<QueueId>,
+}
+
+#[derive(Debug)]
+struct State {
+    retry: Queue,
+    remote: Remote,
+    hops: HashMap<Destination, Hop>,
 }
 
 #[derive(Debug)]
@@ -114,21 +119,35 @@ impl Hops {
         remote: &Remote,
         called_back: mpsc::UnboundedSender<QueueId>,
     ) -> Arc<Self> {
+        let state =
+            State { retry: retry.clone(), remote: remote.clone(), hops: HashMap::default() };
         Arc::new(Self {
-            retry: retry.clone(),
-            remote_concurrency: remote.concurrency.max(1),
-            remote: Arc::new(Semaphore::new(remote.connections.max(1))),
+            remote: Arc::new(Semaphore::new(remote.connections)),
             local: Arc::new(Semaphore::new(LOCAL)),
-            hops: Mutex::default(),
+            state: Mutex::new(state),
             called_back,
         })
+    }
+
+    /// Other limits and times from now on. What is under way is not counted anew: where there is
+    /// too much of it now, nothing new begins until enough of it has ended.
+    pub fn follow(&self, retry: &Queue, remote: &Remote) {
+        let mut state = self.lock();
+        let State { retry: old_retry, remote: old, hops } = &mut *state;
+        resize(&self.remote, old.connections, remote.connections);
+        for (_, hop) in hops.iter().filter(|(key, _)| matches!(key, Destination::Remote(_))) {
+            resize(&hop.slots, old.concurrency, remote.concurrency);
+        }
+        *old_retry = retry.clone();
+        *old = remote.clone();
     }
 
     /// Asks for a place at `destination`.
     pub fn claim(self: &Arc<Self>, destination: &Destination, now: Millis) -> Entrance {
         let key = key(destination);
-        let mut hops = self.lock();
-        let hop = hops.entry(key.clone()).or_insert_with(|| self.fresh(destination));
+        let mut state = self.lock();
+        let State { remote, hops, .. } = &mut *state;
+        let hop = hops.entry(key.clone()).or_insert_with(|| Hop::fresh(destination, remote));
         if let Some(alone) = hop.alone(now) {
             return Entrance::Alone(alone);
         }
@@ -141,13 +160,13 @@ impl Hops {
 
     /// Is the destination left alone now, and why?
     pub fn alone(&self, destination: &Destination, now: Millis) -> Option<Alone> {
-        self.lock().get(&key(destination))?.alone(now)
+        self.lock().hops.get(&key(destination))?.alone(now)
     }
 
     /// Leaves a message, no longer active, with a destination that was full.
     pub fn park(&self, destination: &Destination, id: QueueId) -> Parked {
-        let mut hops = self.lock();
-        let Some(hop) = hops.get_mut(&key(destination)) else {
+        let mut state = self.lock();
+        let Some(hop) = state.hops.get_mut(&key(destination)) else {
             return Parked::GoAgain;
         };
         if hop.claims < SHARE {
@@ -162,7 +181,7 @@ impl Hops {
 
     /// An administrator wants everything tried now: no destination is left alone any longer.
     pub fn revive(&self) {
-        for hop in self.lock().values_mut() {
+        for hop in self.lock().hops.values_mut() {
             hop.dead = None;
         }
     }
@@ -170,7 +189,7 @@ impl Hops {
     /// Calls back what was parked with destinations that have become idle: the called ones may
     /// have been deleted meanwhile, and then no claim of theirs calls the next.
     pub fn call_back(&self) {
-        for hop in self.lock().values_mut() {
+        for hop in self.lock().hops.values_mut() {
             hop.call_back(&self.called_back);
         }
     }
@@ -181,19 +200,6 @@ impl Hops {
         self.local.close();
     }
 
-    fn fresh(&self, destination: &Destination) -> Hop {
-        let slots = match destination {
-            Destination::Remote(_) => self.remote_concurrency,
-            Destination::Local { .. } => LOCAL_USER,
-        };
-        Hop {
-            slots: Arc::new(Semaphore::new(slots)),
-            claims: 0,
-            parked: VecDeque::new(),
-            dead: None,
-        }
-    }
-
     const fn of_all(&self, destination: &Destination) -> &Arc<Semaphore> {
         match destination {
             Destination::Remote(_) => &self.remote,
@@ -201,12 +207,21 @@ impl Hops {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Destination, Hop>> {
-        self.hops.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Hop {
+    fn fresh(destination: &Destination, remote: &Remote) -> Self {
+        let slots = match destination {
+            Destination::Remote(_) => remote.concurrency,
+            Destination::Local { .. } => LOCAL_USER,
+        };
+        let slots = Arc::new(Semaphore::new(slots));
+        Self { slots, claims: 0, parked: VecDeque::new(), dead: None }
+    }
+
     fn alone(&self, now: Millis) -> Option<Alone> {
         let dead = self.dead.as_ref()?;
         (now < dead.alone.until).then(|| dead.alone.clone())
@@ -229,15 +244,16 @@ impl Claim {
     /// Waits for a slot. `now` is asked for queue time when the turn has come: the destination may
     /// have been found dead meanwhile.
     pub async fn turn(&self, now: impl Fn() -> Millis) -> Turn {
-        let Some(slots) = self.hops.lock().get(&self.key).map(|hop| Arc::clone(&hop.slots)) else {
+        let slots = self.hops.lock().hops.get(&self.key).map(|hop| Arc::clone(&hop.slots));
+        let Some(slots) = slots else {
             return Turn::Closing;
         };
         let all = Arc::clone(self.hops.of_all(&self.key));
         let (Ok(one), Ok(of_all)) = (slots.acquire_owned().await, all.acquire_owned().await) else {
             return Turn::Closing;
         };
-        let hops = self.hops.lock();
-        match hops.get(&self.key).and_then(|hop| hop.alone(now())) {
+        let state = self.hops.lock();
+        match state.hops.get(&self.key).and_then(|hop| hop.alone(now())) {
             Some(alone) => Turn::Alone(alone),
             None => Turn::Go(Slot { _permits: [one, of_all] }),
         }
@@ -245,7 +261,7 @@ impl Claim {
 
     /// The destination answered: it is alive.
     pub fn reached(&self) {
-        if let Some(hop) = self.hops.lock().get_mut(&self.key) {
+        if let Some(hop) = self.hops.lock().hops.get_mut(&self.key) {
             hop.dead = None;
         }
     }
@@ -253,7 +269,8 @@ impl Claim {
     /// No host of the destination could be reached: it is left alone for a growing time.
     /// Attempts that were under way together count once.
     pub fn unreachable(&self, detail: Detail, now: Millis) -> Alone {
-        let mut hops = self.hops.lock();
+        let mut state = self.hops.lock();
+        let State { retry, hops, .. } = &mut *state;
         let hop = hops.get_mut(&self.key);
         let known = hop.as_ref().and_then(|hop| hop.alone(now));
         if let Some(alone) = known {
@@ -261,7 +278,7 @@ impl Claim {
         }
         let times = hop.as_ref().and_then(|hop| hop.dead.as_ref()).map_or(0, |dead| dead.times);
         let times = times.saturating_add(1);
-        let wait = schedule::leave_alone(&self.hops.retry, times, fastrand::u8(..));
+        let wait = schedule::leave_alone(retry, times, fastrand::u8(..));
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let alone = Alone { until: now.saturating_add(wait), detail };
         if let Some(hop) = hop {
@@ -277,7 +294,8 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut hops = self.hops.lock();
+        let mut state = self.hops.lock();
+        let hops = &mut state.hops;
         let Some(hop) = hops.get_mut(&self.key) else {
             return;
         };
@@ -289,6 +307,19 @@ impl Drop for Claim {
             hops.retain(|_, hop| hop.claims > 0 || !hop.parked.is_empty());
         }
     }
+}
+
+/// Makes the number of permits the new one; the last of those that are too many are taken as they
+/// are given back, before anyone else gets one.
+fn resize(semaphore: &Arc<Semaphore>, old: usize, new: usize) {
+    semaphore.add_permits(new.saturating_sub(old));
+    let Ok(fewer @ 1..) = u32::try_from(old.saturating_sub(new)) else { return };
+    let taken = Arc::clone(semaphore).acquire_many_owned(fewer);
+    tokio::spawn(async move {
+        if let Ok(permits) = taken.await {
+            permits.forget();
+        }
+    });
 }
 
 /// Details of a user share the user's mailbox, and so its slots.
@@ -375,6 +406,36 @@ mod tests {
     }
 
     #[test]
+    fn limits_follow_the_configuration() {
+        run(async {
+            let (hops, _ids) = hops();
+            let claims = ["a", "a", "a", "a"].map(|domain| claim(&hops, domain));
+            let mut slots = Vec::new();
+            for claim in &claims {
+                slots.extend(is_its_turn(claim, 0).await);
+            }
+            assert_eq!(slots.len(), 2);
+            let retry = hops.lock().retry.clone();
+            let mut remote = hops.lock().remote.clone();
+            remote.concurrency = 3;
+            hops.follow(&retry, &remote);
+            slots.extend(is_its_turn(&claims[2], 0).await);
+            assert_eq!(slots.len(), 3, "one more");
+            remote.concurrency = 1;
+            hops.follow(&retry, &remote);
+            for _ in 0..2 {
+                slots.pop();
+                // The two that are too many are taken.
+                tokio::task::yield_now().await;
+                assert!(is_its_turn(&claims[3], 0).await.is_none());
+            }
+            slots.pop();
+            tokio::task::yield_now().await;
+            assert!(matches!(is_its_turn(&claims[3], 0).await, Some(Turn::Go(_))));
+        });
+    }
+
+    #[test]
     fn beyond_its_share_mail_is_parked_and_called_back() {
         let (hops, mut ids) = hops();
         let mut claims: Vec<_> = (0..SHARE).map(|_| claim(&hops, "a")).collect();
@@ -413,6 +474,6 @@ mod tests {
     fn what_is_over_is_forgotten() {
         let (hops, _ids) = hops();
         drop(claim(&hops, "a"));
-        assert!(hops.lock().is_empty());
+        assert!(hops.lock().hops.is_empty());
     }
 }

@@ -15,7 +15,7 @@ pub mod hops;
 pub mod outcome;
 pub mod record;
 pub mod round;
-mod router;
+pub mod rules;
 pub mod schedule;
 pub mod shared;
 pub mod spool;

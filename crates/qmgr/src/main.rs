@@ -25,6 +25,7 @@ async fn queue(mut house: House) -> Result<(), Error> {
     let mx = house.answers(Arrow::MxToQmgr)?;
     let submission = house.answers(Arrow::SubmissionToQmgr)?;
     let administrators = house.answers(Arrow::SupervisorToQmgr)?;
+    let generations = house.generations()?;
     house.ready();
     let inbox = Inbox { wakes, called_back };
     let work = async {
@@ -32,6 +33,7 @@ async fn queue(mut house: House) -> Result<(), Error> {
             submission::serve(&shared, Arrow::MxToQmgr, mx, house.drain()),
             submission::serve(&shared, Arrow::SubmissionToQmgr, submission, house.drain()),
             admin::serve(&shared, administrators, house.drain()),
+            shared.follow(generations, house.drain()),
             Active::new(Arc::clone(&shared)).run(inbox, house.drain()),
         )
     };

@@ -67,7 +67,10 @@ impl Circumstances<'_> {
         match ending {
             Ending::Answered(Outcome::Status(status)) => self.answered(status, Tell::Us),
             Ending::Answered(Outcome::Relayed(status)) => self.answered(status, Tell::NextHop),
-            Ending::Alone(Alone { until, detail }) => self.deferred(detail, until),
+            // All wait for the one host, whose own time is spread: theirs need not be.
+            Ending::Alone(Alone { until, detail }) => {
+                Circumstances { random: 0, ..*self }.deferred(detail, until)
+            }
             Ending::Expanded(status) => self.served(status, Some(Action::Expanded)),
             Ending::Fault(why) => self.faulted(why),
         }

@@ -23,6 +23,7 @@ use crate::bounce::RETURNED;
 use crate::hops::Entrance;
 use crate::outcome::Ending;
 use crate::record::{Millis, Place, Queued, RecipientRecord};
+use crate::rules::Rules;
 use crate::shared::{Arrived, AtHand, Shared, rethrow};
 use crate::store::{Content, Due, StoreError};
 pub use foresight::foresee;
@@ -53,6 +54,7 @@ pub enum Next {
 /// A round in progress.
 struct Round {
     shared: Arc<Shared>,
+    rules: Arc<Rules>,
     message: Queued,
     content: Option<AtHand>,
     back: Vec<Back>,
@@ -93,7 +95,16 @@ pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
 impl Round {
     fn new(shared: Arc<Shared>, arrived: Arrived) -> Self {
         let Arrived { message, content } = arrived;
-        Self { shared, message, content, back: Vec::new(), again: None, full: None, left: false }
+        Self {
+            rules: shared.rules(),
+            shared,
+            message,
+            content,
+            back: Vec::new(),
+            again: None,
+            full: None,
+            left: false,
+        }
     }
 
     async fn run(&mut self) -> Result<(), StoreError> {

@@ -4,19 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use config::Config;
-use daemon::House;
+use daemon::{Drain, Error, Generation, Generations, House};
 use envelope::{Envelope, QueueId};
 use ipc::delivery::Destination;
 use ipc::{Arrow, Client};
-use routing::Router;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::clock::{Saved, Timepiece};
 use crate::hops::Hops;
 use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
-use crate::router;
+use crate::rules::Rules;
 use crate::spool::SpoolFile;
 use crate::store::{Counts, Due, Meta, NewMessage, Opened, Options, Store, StoreError};
 
@@ -27,13 +25,13 @@ const AT_HAND: usize = 32 << 20;
 /// See the fields.
 #[derive(Debug)]
 pub struct Shared {
-    pub config: Arc<Config>,
     pub store: Store,
     pub clock: Timepiece,
-    pub router: Router,
     pub hops: Arc<Hops>,
     pub remote: Client,
     pub local: Client,
+    /// Those of the newest generation.
+    rules: Mutex<Arc<Rules>>,
     wakes: mpsc::Sender<Wake>,
     /// The newest id.
     last_id: Mutex<QueueId>,
@@ -96,8 +94,9 @@ impl Shared {
         house: &House,
         wakes: mpsc::Sender<Wake>,
         call_back: mpsc::UnboundedSender<QueueId>,
-    ) -> Result<Self, daemon::Error> {
-        let config = Arc::clone(&house.config);
+    ) -> Result<Self, Error> {
+        let rules = Rules::read(&house.generation)?;
+        let config = &rules.config;
         let options = Options { min_free_space: config.queue.min_free_space };
         let (store, opened) = Store::open(&config.paths.queue, options).await?;
         let Opened { last_id, counts, swept } = opened;
@@ -110,7 +109,6 @@ impl Shared {
         let last_id = QueueId::next(last_id, saved.last_seen.saturating_mul(1000));
         Ok(Self {
             clock: Timepiece::start(saved),
-            router: router::read(&house.generation)?,
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
             local: house.asks(Arrow::QmgrToLocal)?,
@@ -119,8 +117,38 @@ impl Shared {
             room: Arc::new(Semaphore::new(AT_HAND)),
             active: Mutex::default(),
             store,
-            config,
+            rules: Mutex::new(Arc::new(rules)),
         })
+    }
+
+    /// Takes each generation that is offered, until the process drains.
+    pub async fn follow(&self, mut generations: Generations, mut drain: Drain) {
+        loop {
+            tokio::select! {
+                generation = generations.next() => {
+                    let number = generation.number;
+                    generations.answer(number, self.take(generation).await).await;
+                }
+                () = drain.begun() => return,
+            }
+        }
+    }
+
+    /// From here on all that begins follows this generation.
+    async fn take(&self, generation: Generation) -> Result<(), Error> {
+        let old = self.rules();
+        // Long tables take a while, and mail goes on meanwhile.
+        let next = spawn_blocking(move || old.follow(&generation)).await??;
+        let config = &next.config;
+        self.hops.follow(&config.queue, &config.remote);
+        self.store.keep_free(config.queue.min_free_space);
+        *lock(&self.rules) = Arc::new(next);
+        Ok(())
+    }
+
+    /// What the administrator wants now.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&lock(&self.rules))
     }
 
     /// Finishes what the store has to do, and closes it.

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
@@ -31,17 +32,18 @@ pub(crate) struct Spool(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     directory: File,
-    min_free_space: u64,
+    min_free_space: Arc<AtomicU64>,
     permits: Arc<Semaphore>,
     removals: SyncSender<QueueId>,
 }
 
 impl Spool {
     /// Opens `content/` in the queue's directory, and makes it if it is missing.
-    pub(crate) fn open(queue: &Path, min_free_space: u64) -> Result<Self, OpenError> {
+    pub(crate) fn open(queue: &Path, min_free_space: &Arc<AtomicU64>) -> Result<Self, OpenError> {
         let path = queue.join("content");
         let opened = open_directory(queue, &path);
         let directory = opened.map_err(|error| OpenError::io(&path, error))?;
+        let min_free_space = Arc::clone(min_free_space);
         let (removals, to_remove) = sync_channel(TO_REMOVE);
         let place = path.clone();
         std::thread::Builder::new()
@@ -56,7 +58,7 @@ impl Spool {
     pub(crate) async fn create(&self, id: QueueId) -> Result<SpoolWriter, StoreError> {
         let path = self.path(id);
         let directory = self.0.path.clone();
-        let min_free_space = self.0.min_free_space;
+        let min_free_space = self.0.min_free_space.load(Ordering::Relaxed);
         let made = self.blocking(move || {
             if available(&directory)? < min_free_space {
                 return Err(io::ErrorKind::StorageFull.into());

@@ -25,6 +25,8 @@ mod writer;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use envelope::QueueId;
@@ -38,6 +40,8 @@ use crate::spool::{Spool, SpoolFile, SpoolWriter};
 use inbox::{Inbox, Slots};
 use post::{Answer, Post};
 use request::{Read, Request};
+use reserve::Reserve;
+use writer::Writer;
 
 /// Requests that wait for the thread, and outcomes beside them; then their callers wait.
 const WAITING: usize = 1024;
@@ -226,6 +230,7 @@ impl From<RecordError> for StoreError {
 pub struct Store {
     slots: Slots,
     spool: Spool,
+    min_free_space: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -248,16 +253,23 @@ impl Store {
         directory: &Path,
         options: Options,
     ) -> Result<(Self, Opened), OpenError> {
-        let spool = Spool::open(directory, options.min_free_space)?;
+        let min_free_space = Arc::new(AtomicU64::new(options.min_free_space));
+        let spool = Spool::open(directory, &min_free_space)?;
+        let reserve = Reserve::new(directory, &min_free_space);
         let (slots, inbox) = Inbox::new().map_err(|error| OpenError::Thread(error.to_string()))?;
         let (opened, is_open) = oneshot::channel();
-        let writer = writer::Writer::new(medium, directory, options, spool.clone(), Post::start());
+        let writer = Writer::new(medium, reserve, spool.clone(), Post::start());
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(inbox, opened))
             .map_err(|error| OpenError::Thread(error.to_string()))?;
         let opened = is_open.await.map_err(|_| OpenError::Thread("it ended".to_owned()))??;
-        Ok((Self { slots, spool }, opened))
+        Ok((Self { slots, spool, min_free_space }, opened))
+    }
+
+    /// Bytes of free disk below which nothing new is accepted, from now on.
+    pub fn keep_free(&self, bytes: u64) {
+        self.min_free_space.store(bytes, Ordering::Relaxed);
     }
 
     /// Starts a spool file for content beyond [`ipc::submission::INLINE`] bytes.

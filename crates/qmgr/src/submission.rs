@@ -118,7 +118,7 @@ impl Submitter {
         };
         loop {
             if writer.size() + piece.len() as u64
-                > self.shared.config.limits.message_size + OUR_FIELDS
+                > self.shared.rules().bounds.message_size + OUR_FIELDS
             {
                 return Err(Error::PeerMisbehaved("a message over the limit"));
             }
@@ -180,7 +180,7 @@ impl Submitter {
     /// The bounds that `smtpd` has kept, unless it is not itself any more.
     fn check(&self, envelope: &Envelope) -> Result<(), Error> {
         let recipients = envelope.recipients.len();
-        if recipients == 0 || recipients > self.shared.config.limits.recipients {
+        if recipients == 0 || recipients > self.shared.rules().bounds.recipients {
             return Err(Error::PeerMisbehaved("too many recipients, or none"));
         }
         match (&envelope.origin, self.arrow) {

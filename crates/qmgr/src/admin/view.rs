@@ -2,6 +2,7 @@
 
 use envelope::{Detail, Origin, QueueId, ReversePath, Status};
 use ipc::admin::{Message, Recipient, State};
+use routing::Router;
 
 use crate::record::{Queued, RecipientRecord};
 use crate::shared::{Course, Shared};
@@ -20,6 +21,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
     let state = state(shared, *id, record.held);
     let text = if recipients.len() <= FEW { Detail::MAX_TEXT } else { MAX_TEXT };
     let shown = recipients.iter().take(MAX_RECIPIENTS);
+    let rules = shared.rules();
     Message {
         id: *id,
         reverse_path: recipients
@@ -31,7 +33,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
         next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
         state,
         origin: origin(&record.origin),
-        recipients: shown.map(|(_, it)| recipient(shared, it, text)).collect(),
+        recipients: shown.map(|(_, it)| recipient(shared, &rules.router, it, text)).collect(),
     }
 }
 
@@ -63,14 +65,14 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn recipient(shared: &Shared, record: &RecipientRecord, text: usize) -> Recipient {
+fn recipient(shared: &Shared, router: &Router, record: &RecipientRecord, text: usize) -> Recipient {
     let last = record.last.as_ref();
     Recipient {
         address: record.address.clone(),
         attempts: record.attempts,
         last: last.map(|last| shortened(&last.status, text)),
         last_time: last.map(|last| shared.clock.wall_seconds(last.at)),
-        route: shared.router.route(&record.address, &record.expanded_from).route.to_string(),
+        route: router.route(&record.address, &record.expanded_from).route.to_string(),
     }
 }
 

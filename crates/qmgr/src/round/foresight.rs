@@ -16,12 +16,10 @@ use crate::shared::{Arrived, Shared};
 /// alone. Any other is as it was.
 #[must_use]
 pub fn foresee(shared: &Arc<Shared>, arrived: Arrived) -> Arrived {
-    // Nobody is told of a delay before the message is durable.
-    if schedule::is_delayed(&shared.config.queue, Duration::ZERO) {
-        return arrived;
-    }
     let mut round = Round::new(Arc::clone(shared), arrived);
-    if let Some(back) = round.nobody_there() {
+    // Nobody is told of a delay before the message is durable.
+    let may_tell = schedule::is_delayed(&round.rules.config.queue, Duration::ZERO);
+    if !may_tell && let Some(back) = round.nobody_there() {
         round.back = back;
         round.decide();
         let record = &mut round.message.record;
@@ -33,10 +31,10 @@ pub fn foresee(shared: &Arc<Shared>, arrived: Arrived) -> Arrived {
 impl Round {
     /// What comes back when each recipient is bound for a next hop that is left alone.
     fn nobody_there(&self) -> Option<Vec<Back>> {
-        let Self { shared, message, .. } = self;
+        let Self { shared, rules, message, .. } = self;
         let now = shared.clock.now();
         let back = message.recipients.iter().map(|(number, recipient)| {
-            let routed = shared.router.route(&recipient.address, &recipient.expanded_from);
+            let routed = rules.router.route(&recipient.address, &recipient.expanded_from);
             let Route::Remote(next_hop) = routed.route else { return None };
             let alone = shared.hops.alone(&Destination::Remote(next_hop), now)?;
             let ending = Ending::Alone(alone);

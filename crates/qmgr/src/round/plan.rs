@@ -97,7 +97,7 @@ impl Round {
     }
 
     fn wait(&self, recipient: &RecipientRecord) -> Millis {
-        let wait = schedule::retry_after(&self.shared.config.queue, recipient.attempts, 0);
+        let wait = schedule::retry_after(&self.rules.config.queue, recipient.attempts, 0);
         u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
@@ -108,7 +108,7 @@ impl Round {
             let Some(recipient) = self.recipient(number) else {
                 continue;
             };
-            let router = &self.shared.router;
+            let router = &self.rules.router;
             let Routed { route, address, .. } =
                 router.route(&recipient.address, &recipient.expanded_from);
             let destination = match route {

@@ -78,9 +78,14 @@ impl Round {
             return Vec::new();
         }
         let content = self.beginning().await;
-        let Self { shared, message, .. } = self;
-        let now = shared.clock.now();
-        let about = About { id: message.id, record: &message.record, content: &content, now };
+        let Self { shared, rules, message, .. } = self;
+        let about = About {
+            id: message.id,
+            record: &message.record,
+            content: &content,
+            now: shared.clock.now(),
+            config: &rules.config,
+        };
         bounce::write(shared, about, notices)
     }
 
@@ -133,7 +138,7 @@ impl Round {
 
     fn circumstances(&self, recipient: &RecipientRecord, now: Millis) -> Circumstances<'_> {
         Circumstances {
-            queue: &self.shared.config.queue,
+            queue: &self.rules.config.queue,
             now,
             arrival: self.message.record.arrival,
             bounce: recipient.reverse_path.0.is_none(),

@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
@@ -19,16 +21,22 @@ const SIZE: u64 = 4 * 1024 * 1024;
 pub(super) struct Reserve {
     directory: PathBuf,
     path: PathBuf,
-    min_free_space: u64,
+    min_free_space: Arc<AtomicU64>,
     made: bool,
     /// New mail is being refused: said once.
     refuses: bool,
 }
 
 impl Reserve {
-    pub(super) fn new(directory: &Path, min_free_space: u64) -> Self {
+    pub(super) fn new(directory: &Path, min_free_space: &Arc<AtomicU64>) -> Self {
         let path = directory.join("reserve");
-        Self { directory: directory.to_owned(), path, min_free_space, made: false, refuses: false }
+        Self {
+            directory: directory.to_owned(),
+            path,
+            min_free_space: Arc::clone(min_free_space),
+            made: false,
+            refuses: false,
+        }
     }
 
     /// Makes the reserve at the start, where there is room for it.
@@ -44,7 +52,7 @@ impl Reserve {
         let room = self.look();
         if self.refuses == room {
             self.refuses = !room;
-            let limit = self.min_free_space;
+            let limit = self.limit();
             if room {
                 tracing::info!("the queue's disk has room again");
             } else {
@@ -59,13 +67,17 @@ impl Reserve {
     fn look(&mut self) -> bool {
         let Ok(available) = available(&self.directory) else { return false };
         if self.made {
-            return available >= self.min_free_space;
+            return available >= self.limit();
         }
-        if available < self.min_free_space.saturating_add(2 * SIZE) {
+        if available < self.limit().saturating_add(2 * SIZE) {
             return false;
         }
         self.made = self.make().is_ok();
         self.made
+    }
+
+    fn limit(&self) -> u64 {
+        self.min_free_space.load(Ordering::Relaxed)
     }
 
     /// Gives the reserve to the transactions that are to follow.

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use envelope::QueueId;
 use redb::{Database, Durability, ReadableDatabase as _};
@@ -17,7 +16,7 @@ use super::recovery::Kept;
 use super::request::{EncodedChange, Read};
 use super::reserve::{Reserve, is_full};
 use super::tables::{Tables, View};
-use super::{Opened, Options, StoreError};
+use super::{Opened, StoreError};
 use crate::spool::Spool;
 
 /// A file of this size is worth compacting.
@@ -79,14 +78,7 @@ impl From<Fault> for StoreError {
 }
 
 impl<M: Medium> Writer<M> {
-    pub(super) fn new(
-        medium: M,
-        directory: &Path,
-        options: Options,
-        spool: Spool,
-        post: Post,
-    ) -> Self {
-        let reserve = Reserve::new(directory, options.min_free_space);
+    pub(super) fn new(medium: M, reserve: Reserve, spool: Spool, post: Post) -> Self {
         Self { medium, database: None, reserve, spool, post, kept: Kept::default(), compacted: 0 }
     }
 

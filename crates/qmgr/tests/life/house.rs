@@ -69,14 +69,7 @@ impl Ground {
             .spawn()
             .unwrap();
         let mut control = Connection::from_fd(ours.into()).unwrap();
-        let generation = 1;
-        for piece in pieces(&postcard::to_allocvec(&self.config).unwrap()) {
-            let (piece, last) = piece;
-            control.send(&Push::Configuration { generation, last }, piece, None).await.unwrap();
-        }
-        self.send_table(&mut control, "aliases", self.aliases).await;
-        self.send_table(&mut control, "local-host-names", Some("here.test\n")).await;
-        self.send_table(&mut control, "users", Some("ann\nbob\n")).await;
+        self.send(&mut control, 1).await;
         let (mx, one) = client(&mut control, Arrow::MxToQmgr).await;
         let (submission, two) = client(&mut control, Arrow::SubmissionToQmgr).await;
         let (admin, three) = client(&mut control, Arrow::SupervisorToQmgr).await;
@@ -87,6 +80,16 @@ impl Ground {
         control.send(&Push::Start, b"", None).await.unwrap();
         control.receive_within::<Report>(PATIENCE).await.expect("qmgr is ready");
         House { child, control, mx, submission, admin, remote, local, _renewals, _directory }
+    }
+
+    /// The configuration and the tables.
+    async fn send(&self, control: &mut Connection, generation: u64) {
+        for (piece, last) in pieces(&postcard::to_allocvec(&self.config).unwrap()) {
+            control.send(&Push::Configuration { generation, last }, piece, None).await.unwrap();
+        }
+        self.send_table(control, "aliases", self.aliases).await;
+        self.send_table(control, "local-host-names", Some("here.test\n")).await;
+        self.send_table(control, "users", Some("ann\nbob\n")).await;
     }
 
     async fn send_table(&self, control: &mut Connection, name: &str, text: Option<&str>) {
@@ -285,6 +288,13 @@ impl House {
     /// `remote` was started anew.
     pub(crate) async fn renew_remote(&mut self) {
         self.remote.connect(&mut self.control).await;
+    }
+
+    /// Offers another generation, and says what came of it.
+    pub(crate) async fn offer(&mut self, ground: &Ground, generation: u64) -> Report {
+        ground.send(&mut self.control, generation).await;
+        self.control.send(&Push::Offer, b"", None).await.unwrap();
+        self.control.receive_within::<Report>(PATIENCE).await.expect("an answer").head
     }
 
     /// kill -9

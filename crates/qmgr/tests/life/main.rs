@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod house;
+#[cfg(test)]
+mod reload;
 
 use std::collections::HashSet;
 use std::os::unix::fs::FileExt as _;
