@@ -3,3 +3,4 @@
 mod backlog;
 mod disk;
 mod kills;
+mod pressure;

@@ -33,6 +33,11 @@ impl Client {
         Ok(Self { reader, writer })
     }
 
+    /// How long a reply may take.
+    pub fn set_patience(&mut self, time: std::time::Duration) {
+        self.writer.set_read_timeout(Some(time)).unwrap();
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors

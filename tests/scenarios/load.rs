@@ -1,0 +1,174 @@
+//! Clients that want more than their share: what each of them costs is bounded, and others are
+//! served meanwhile.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{scope, spawn};
+use std::time::Duration;
+
+use support::{Client, PATIENCE, System, SystemBuilder};
+
+const TRANSACTION: &str = "EHLO flood.test\r\nMAIL FROM:<>\r\nRCPT TO:<alice@local.test>\r\n";
+/// What a flood sends in one write.
+const PIECE: usize = 64 * 1024;
+/// A flood that is not stopped by then never is.
+const ENDLESS: usize = 256 * 1024 * 1024;
+/// KiB by which one client may make `smtpd` grow: buffers of 64 KiB, and the allocator's slack.
+const GROWTH: usize = 8 * 1024;
+
+/// What is said first, what is said for ever, and how the last reply begins.
+const FLOODS: [(&str, &str, &str); 10] = [
+    ("", "x", "421 4.5.2"),
+    ("EHLO flood.test\r\n", "NOOP\r\n", "421 4.7.0"),
+    ("EHLO flood.test\r\n", "RSET\r\n", "421 4.7.0"),
+    ("EHLO flood.test\r\n", "MAIL FROM:<>\r\nRSET\r\n", "421 4.7.0"),
+    ("EHLO flood.test\r\n", "nonsense\r\n", "421 4.7.0"),
+    (TRANSACTION, "RCPT TO:<alice@local.test>\r\n", "421 4.7.0"),
+    (TRANSACTION, "RCPT TO:<nobody@local.test>\r\n", "421 4.7.0"),
+    (TRANSACTION, "BDAT 0\r\n", "421 4.7.0"),
+    (TRANSACTION, "BDAT 1\r\nx", "421 4.7.0"),
+    (TRANSACTION, "BDAT 99999999\r\n", "552 5.3.4"),
+];
+
+#[test]
+fn every_flood_ends_and_costs_little() {
+    let system = SystemBuilder::new().start();
+    let before = system.peak_memory("smtpd mx");
+    for (opening, piece, last) in FLOODS {
+        let replies = flood(&system, opening, piece);
+        let end = replies.lines().last().unwrap_or_default();
+        assert!(end.starts_with(last), "{piece:?} ends with {end:?}");
+        system.session().command("QUIT", "221");
+    }
+    let grown = system.peak_memory("smtpd mx") - before;
+    assert!(grown < GROWTH, "{grown} KiB");
+}
+
+/// All replies to a flood, up to the last.
+fn flood(system: &System, opening: &str, piece: &str) -> String {
+    let mut stream = TcpStream::connect(system.smtp()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    stream.write_all(opening.as_bytes()).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let replies = spawn(move || {
+        let mut replies = Vec::new();
+        // A reset at the end is fine, too.
+        let _ = reader.read_to_end(&mut replies);
+        String::from_utf8(replies).unwrap()
+    });
+    let pieces = piece.repeat(PIECE / piece.len());
+    let mut sent = 0;
+    while stream.write_all(pieces.as_bytes()).is_ok() {
+        sent += pieces.len();
+        assert!(sent < ENDLESS, "{piece:?} goes on and on");
+    }
+    replies.join().unwrap()
+}
+
+#[test]
+fn a_client_that_reads_no_replies_is_not_read_from() {
+    let system = SystemBuilder::new().start();
+    let before = system.peak_memory("smtpd mx");
+    let mut deaf = TcpStream::connect(system.smtp()).unwrap();
+    deaf.read_exact(&mut [0; 4]).unwrap();
+    deaf.write_all(TRANSACTION.as_bytes()).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let pieces = "RCPT TO:<alice@local.test>\r\n".repeat(1000);
+    // Until nothing has moved for a second.
+    let error = loop {
+        if let Err(error) = deaf.write_all(pieces.as_bytes()) {
+            break error;
+        }
+    };
+    // Or it was so slow that it was sent away meanwhile.
+    let kinds = [ErrorKind::WouldBlock, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(kinds.contains(&error.kind()), "{error}");
+    system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+    let grown = system.peak_memory("smtpd mx") - before;
+    assert!(grown < GROWTH, "{grown} KiB");
+}
+
+#[test]
+fn ten_thousand_refusals_are_not_ten_thousand_lines() {
+    let system = SystemBuilder::new().start();
+    flood(&system, TRANSACTION, "RCPT TO:<alice@local.test>\r\n");
+    let line = system.wait_log(|line| line.ends_with(" more refusals"));
+    let more: usize = line.split_whitespace().rev().nth(2).unwrap().parse().unwrap();
+    let lines = system.log().iter().filter(|line| line.contains("reject=")).count();
+    assert!(lines < 1000 && more + lines >= 9000, "{lines} lines and {more}");
+}
+
+/// `PENNYPOST_CONNECTIONS` asks for more than CI has descriptors for.
+#[test]
+fn many_idle_connections_keep_nobody_from_sending() {
+    let count = std::env::var("PENNYPOST_CONNECTIONS").ok().and_then(|n| n.parse().ok());
+    let count: usize = count.unwrap_or(300);
+    let limits = format!("[limits]\nsessions = {}\n", count + 10);
+    let system = SystemBuilder::new().config(&limits).start();
+    let before = system.peak_memory("smtpd mx");
+    let begun = std::time::Instant::now();
+    let idle: Vec<_> = (0..count).map(|_| system.session()).collect();
+    let all = begun.elapsed();
+    let grown = system.peak_memory("smtpd mx").saturating_sub(before);
+    let begun = std::time::Instant::now();
+    system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+    println!(
+        "{count} connections in {all:?}, {:.1} KiB each, a message beside them in {:?}",
+        grown as f64 / count as f64,
+        begun.elapsed()
+    );
+    assert!(grown < GROWTH + 20 * count, "{grown} KiB");
+    drop(idle);
+}
+
+#[test]
+fn who_finds_no_seat_hears_why_at_once() {
+    let system = SystemBuilder::new().config("[limits]\nsessions = 5\n").start();
+    let mut guests: Vec<_> = (0..5).map(|_| system.session()).collect();
+    let served = AtomicBool::new(false);
+    let come_again_and_again = || {
+        for sent_away in 1.. {
+            let mut client = Client::dial(system.smtp()).unwrap();
+            client.expect("421 4.3.2");
+            assert_eq!(client.reply().unwrap(), None);
+            if served.load(Ordering::Relaxed) {
+                return sent_away;
+            }
+        }
+        0
+    };
+    let sent_away: usize = scope(|scope| {
+        let crowd = [(); 8].map(|()| scope.spawn(come_again_and_again));
+        for guest in &mut guests {
+            let to = ["alice@local.test"];
+            guest.transaction("c@example.org", &to, "Subject: x\n\nx\n");
+        }
+        served.store(true, Ordering::Relaxed);
+        crowd.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    let told = system.log().iter().filter(|line| line.contains("Too many sessions")).count();
+    assert!(told <= 5, "{told} lines for {sent_away} clients");
+}
+
+#[test]
+fn who_waits_to_be_accepted_is_told_when_the_house_goes_down() {
+    let mut system = SystemBuilder::new().start();
+    let mut idle = system.session();
+    let mut busy = system.session();
+    busy.command("MAIL FROM:<c@example.org>", "250");
+    busy.command("RCPT TO:<alice@local.test>", "250");
+    busy.command("DATA", "354");
+    let address = system.smtp();
+    scope(|scope| {
+        let stopping = scope.spawn(|| system.stop());
+        idle.expect("421 4.3.2");
+        let mut late = Client::dial(address).unwrap();
+        late.expect("421 4.3.2");
+        busy.send(b"Subject: x\r\n\r\nx\r\n").unwrap();
+        busy.command(".", "250");
+        busy.expect("421 4.3.2");
+        stopping.join().unwrap();
+    });
+}
