@@ -18,6 +18,7 @@
 //! ```
 
 mod admins;
+mod changes;
 mod drain;
 mod generation;
 mod house;
@@ -28,6 +29,7 @@ mod port;
 pub mod sandbox;
 
 pub use admins::{name_of, recognize};
+pub use changes::Changes;
 pub use drain::Drain;
 pub use generation::{Generation, Generations};
 pub use house::{Error, House, TcpSocket, run};

@@ -87,6 +87,16 @@ pub struct SystemStatus {
     pub listeners: Vec<String>,
 }
 
+impl SystemStatus {
+    /// In a line, for the service manager.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let listeners = self.listeners.join(", ");
+        let refused = self.refused.as_ref().map_or("", |_| "; the files on disk are not in force");
+        format!("configuration {}, listens on {listeners}{refused}", self.generation)
+    }
+}
+
 /// One daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -102,6 +112,15 @@ pub struct Process {
     pub identity: Option<(u32, u32)>,
     /// `None`: not yet in force, or it entered no sandbox.
     pub confinement: Option<Confinement>,
+}
+
+impl Process {
+    /// One that is about to start.
+    #[must_use]
+    pub fn new(name: &str, since: i64, restarts: u32, identity: Option<(u32, u32)>) -> Self {
+        let name = name.to_owned();
+        Self { name, pid: None, since, restarts, retired: false, identity, confinement: None }
+    }
 }
 
 /// Messages in one page of a listing.

@@ -109,10 +109,6 @@ impl Control {
         let (asker, answered) = oneshot::channel();
         // Fails only when the supervisor ends this moment.
         let _ = self.reload.send(asker).await;
-        match answered.await {
-            Ok(Ok(reloaded)) => Answer::Reloaded(reloaded),
-            Ok(Err(why)) => Answer::NotReloaded(why),
-            Err(_) => Answer::NotReloaded("the mail system ends".to_owned()),
-        }
+        answered.await.unwrap_or_else(|_| Answer::NotReloaded("the mail system ends".to_owned()))
     }
 }

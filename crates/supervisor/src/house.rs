@@ -148,15 +148,6 @@ impl House {
         }
     }
 
-    /// In a line.
-    pub(crate) fn describe(&self) -> String {
-        let generation = self.in_force();
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = refused.as_ref().map_or("", |_| "; the files on disk are not in force");
-        let listeners = generation.listeners.describe().join(", ");
-        format!("configuration {}, listens on {listeners}{refused}", generation.number)
-    }
-
     pub(crate) fn status(&self) -> SystemStatus {
         let generation = self.in_force();
         SystemStatus {

@@ -136,7 +136,7 @@ async fn announce(house: &House, ready_file: &Path) {
         tracing::error!("{}: {error}", ready_file.display());
     }
     let _ = writeln!(io::stderr(), "ready");
-    systemd::ready(&house.describe());
+    systemd::ready(&house.status().summary());
     std::future::pending().await
 }
 

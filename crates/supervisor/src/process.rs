@@ -92,15 +92,8 @@ impl Process {
         restarts: u32,
     ) -> Self {
         let (words, heard) = mpsc::channel(MAX_WORDS);
-        let process = admin::Process {
-            name: recipe.plan.name.to_owned(),
-            pid: None,
-            since: now(),
-            restarts,
-            retired: false,
-            identity: recipe.identity.map(|identity| (identity.uid, identity.gid)),
-            confinement: None,
-        };
+        let identity = recipe.identity.map(|identity| (identity.uid, identity.gid));
+        let process = admin::Process::new(recipe.plan.name, now(), restarts, identity);
         let state = State { process, ready: false, end: String::new() };
         let (state, watched) = watch::channel(state);
         recipe.edges.join(recipe.plan, &words);

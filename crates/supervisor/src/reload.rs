@@ -4,13 +4,12 @@
 //! everywhere or nowhere.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use config::Watch;
+use daemon::Changes;
 use ground::systemd;
-use ipc::admin::Reloaded;
-use tokio::net::unix::pipe::Receiver;
+use ipc::admin::{Answer, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,13 +18,10 @@ use crate::generation::Generation;
 use crate::house::House;
 
 /// Who waits for a reload is told what changed, or why nothing did.
-pub(crate) type Asker = oneshot::Sender<Result<Reloaded, String>>;
+pub(crate) type Asker = oneshot::Sender<Answer>;
 
 /// Bytes of a refusal that are told.
 const MAX_WHY: usize = 32 << 10;
-
-/// Bytes of events read at a time.
-const EVENTS: usize = 4096;
 
 /// What reloads.
 #[derive(Debug)]
@@ -65,7 +61,7 @@ impl Reloader {
             }
             systemd::reloading();
             let answer = self.reload().await;
-            systemd::ready(&self.house.describe());
+            systemd::ready(&self.house.status().summary());
             for asker in askers.drain(..) {
                 // Who does not wait any longer reads the log.
                 let _ = asker.send(answer.clone());
@@ -82,27 +78,23 @@ impl Reloader {
         }
     }
 
-    fn watch(&self) -> Option<(Watch, Receiver)> {
-        let watch = Watch::new(self.house.in_force().config()).and_then(|watch| {
-            let events = watch.as_fd().try_clone_to_owned()?;
-            Ok((watch, Receiver::from_owned_fd_unchecked(events)?))
-        });
+    fn watch(&self) -> Option<Changes> {
+        let watch = Watch::new(self.house.in_force().config()).and_then(Changes::new);
         let complain =
             |error: &_| tracing::warn!("changed files take effect on SIGHUP only: {error}");
         watch.inspect_err(complain).ok()
     }
 
-    async fn reload(&self) -> Result<Reloaded, String> {
-        let changed = self.change().await.map_err(|mut why| {
-            why.truncate(why.floor_char_boundary(MAX_WHY));
-            why
-        });
-        if let Err(why) = &changed {
-            tracing::error!("nothing changes, the files are not as they should be");
-            why.lines().for_each(|line| tracing::error!("{line}"));
-        }
-        self.house.note(changed.as_ref().err().cloned());
-        changed.map(|()| self.house.in_force().report())
+    async fn reload(&self) -> Answer {
+        let Err(mut why) = self.change().await else {
+            self.house.note(None);
+            return Answer::Reloaded(self.house.in_force().report());
+        };
+        why.truncate(why.floor_char_boundary(MAX_WHY));
+        tracing::error!("nothing changes, the files are not as they should be");
+        why.lines().for_each(|line| tracing::error!("{line}"));
+        self.house.note(Some(why.clone()));
+        Answer::NotReloaded(why)
     }
 
     async fn change(&self) -> Result<(), String> {
@@ -134,15 +126,9 @@ fn next(arguments: &Arguments, before: &Generation) -> Result<Option<Generation>
 }
 
 /// Returns once a file was changed, or never.
-async fn changed(watch: Option<(Watch, Receiver)>) {
-    let Some((watch, events)) = watch else { return std::future::pending().await };
-    loop {
-        // For the runtime an inotify descriptor is as a pipe.
-        let changed = events.readable().await.and_then(|()| watch.changed());
-        // Nothing is left, which the runtime learns by this; what comes just now is not looked at.
-        let more = events.try_read(&mut [0; EVENTS]).is_ok();
-        if more || changed.unwrap_or(true) {
-            return;
-        }
+async fn changed(changes: Option<Changes>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
