@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use config::Config;
 use daemon::Identity;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{User, geteuid};
 
 use crate::trouble::{self, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Descriptors of a process: 1,000 sessions with their requests, eight times.
+const DESCRIPTORS: u64 = 16 * 1024;
 const REMEDY: &str = "install etc/sysusers.d/pennypost.conf and run systemd-sysusers";
 
 /// The accounts of the daemons; none under `--root`, where everybody stays the caller.
@@ -123,6 +126,26 @@ pub fn lock(run: &Path) -> Result<File, Trouble> {
             let text = format!("already running here, pid {} ({})", pid.trim(), path.display());
             Err(Trouble(trouble::UNAVAILABLE, text))
         }
+    }
+}
+
+/// The directory of the daemons: the supervisor's own.
+///
+/// # Errors
+/// One that is needed is not there.
+pub fn find_programs(mut needed: impl Iterator<Item = &'static str>) -> Result<PathBuf, Trouble> {
+    let own = std::env::current_exe().map_err(|error| Trouble::system("own path", error))?;
+    let own = own.parent().unwrap_or(Path::new("/"));
+    let missing = needed.find(|name| !own.join(name).is_file());
+    let Some(name) = missing else { return Ok(own.to_owned()) };
+    Err(Trouble(trouble::UNAVAILABLE, format!("no executable {name} in {}", own.display())))
+}
+
+/// Lets the daemons, who inherit it, hold as many descriptors as their sessions need.
+pub fn allow_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // As far as it goes; a lower limit means fewer sessions.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
     }
 }
 

@@ -4,7 +4,6 @@
 //!
 //! **Invariant:** the supervisor never touches mail; nothing it does or fails to do loses any.
 
-mod arguments;
 mod control;
 mod edges;
 mod generation;
@@ -14,30 +13,26 @@ mod plan;
 mod process;
 mod reload;
 mod run_as;
-mod signals;
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ground::{Accounts, Listeners, Trouble, bind_unix, systemd, trouble};
+use ground::{Accounts, Arguments, Listeners, Signals, Trouble, bind_unix, systemd};
 use ipc::admin::Answer;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use arguments::Arguments;
 use control::Control;
 use generation::Generation;
 use house::House;
 use plan::HOUSE;
 use reload::Reloader;
 use run_as::Runner;
-use signals::Signals;
 
 /// How long one who said stop may take to hear that it is done.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -45,8 +40,6 @@ const FAREWELL: Duration = Duration::from_millis(200);
 const MAX_STOPS: usize = 8;
 /// Who may wait for a reload; others wait for their turn.
 const MAX_ASKERS: usize = 8;
-/// Descriptors of a process: 1,000 sessions with their requests, eight times.
-const DESCRIPTORS: u64 = 16 * 1024;
 
 fn main() -> ExitCode {
     // What the caller left open is for none of the daemons.
@@ -60,7 +53,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Trouble> {
     let arguments = Arguments::read(std::env::args_os().skip(1))?;
-    allow_descriptors();
+    ground::allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Trouble::system("runtime", error))?;
     let ended = runtime.block_on(supervise(arguments));
@@ -69,19 +62,12 @@ fn run() -> Result<(), Trouble> {
     ended
 }
 
-/// Lets the daemons, who inherit it, hold as many descriptors as their sessions need.
-fn allow_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // As far as it goes; a lower limit means fewer sessions.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
-    }
-}
-
 /// The whole job.
 async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     let snapshot = arguments.snapshot()?;
     let config = &snapshot.config;
-    let programs = find_programs()?;
+    let programs = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
+    let programs = ground::find_programs(programs)?;
     let accounts = Accounts::look_up(config, HOUSE.iter().map(|plan| (plan.account, plan.name)))?;
     ground::make_directories(config, &accounts)?;
     let run = config.paths.run.clone();
@@ -138,14 +124,4 @@ async fn announce(house: &House, ready_file: &Path) {
     let _ = writeln!(io::stderr(), "ready");
     systemd::ready(&house.status().summary());
     std::future::pending().await
-}
-
-/// The directory of the daemons: the supervisor's own.
-fn find_programs() -> Result<PathBuf, Trouble> {
-    let own = std::env::current_exe().map_err(|error| Trouble::system("own path", error))?;
-    let own = own.parent().unwrap_or(Path::new("/"));
-    let mut names = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
-    let missing = names.find(|name| !own.join(name).is_file());
-    let Some(name) = missing else { return Ok(own.to_owned()) };
-    Err(Trouble(trouble::UNAVAILABLE, format!("no executable {name} in {}", own.display())))
 }

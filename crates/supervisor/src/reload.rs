@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use config::Watch;
 use daemon::Changes;
-use ground::systemd;
+use ground::{Arguments, systemd};
 use ipc::admin::{Answer, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::arguments::Arguments;
 use crate::generation::Generation;
 use crate::house::House;
 

@@ -6,13 +6,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What the administrator, the terminal or systemd says.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// They are heard from now on.
+    ///
+    /// # Errors
+    /// As sigaction(2).
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -20,7 +24,7 @@ impl Signals {
     }
 
     /// Returns when a signal says that it is over.
-    pub(crate) async fn end(&mut self) {
+    pub async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

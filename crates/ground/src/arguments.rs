@@ -4,19 +4,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use config::Snapshot;
-use ground::{Trouble, trouble};
+
+use crate::trouble::{self, Trouble};
 
 const USAGE: &str = "usage: supervisor [--root DIR] [--config FILE]";
 
 /// The command line.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     root: Option<PathBuf>,
     config: Option<PathBuf>,
 }
 
 impl Arguments {
-    pub(crate) fn read(mut words: impl Iterator<Item = OsString>) -> Result<Self, Trouble> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is used wrongly.
+    pub fn read(mut words: impl Iterator<Item = OsString>) -> Result<Self, Trouble> {
         let mut arguments = Self::default();
         while let Some(word) = words.next() {
             let place = match word.to_str() {
@@ -33,13 +38,19 @@ impl Arguments {
     }
 
     /// What the files say.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, Trouble> {
+    ///
+    /// # Errors
+    /// As [`Snapshot::take`].
+    pub fn snapshot(&self) -> Result<Snapshot, Trouble> {
         Snapshot::take(self.root.as_deref(), self.config.as_deref())
             .map_err(|text| Trouble(trouble::CONFIG, text))
     }
 
     /// The same once nobody is at work on them.
-    pub(crate) fn settled(&self) -> Result<Snapshot, String> {
+    ///
+    /// # Errors
+    /// As [`Snapshot::take_settled`].
+    pub fn settled(&self) -> Result<Snapshot, String> {
         Snapshot::take_settled(self.root.as_deref(), self.config.as_deref())
     }
 }
