@@ -29,6 +29,10 @@ mod tests;
 use guests::Guests;
 use room::Room;
 
+/// Bytes of memory that the limit of the process has for a session: several times what its buffers
+/// may grow to.
+const SESSION: u64 = 512 * 1024;
+
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("mx") => daemon::run("smtpd(mx)", async |house| serve(Role::Mx, house).await),
@@ -45,12 +49,12 @@ fn main() -> ExitCode {
 async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let room = Arc::new(Room::furnish(role, &house)?);
     // The file of the time zone is read. No way to call out, and no files but those dropped for it.
+    let sessions = u64::try_from(room.config.limits.sessions)?;
+    let memory = Sandbox::MEMORY.saturating_add(sessions.saturating_mul(SESSION));
+    let sandbox = Sandbox::new().permit(Permit::Accept).memory(memory);
     house.enter(match role {
-        Role::Mx => Sandbox::new().permit(Permit::Accept),
-        Role::Submission => Sandbox::new()
-            .permit(Permit::Accept)
-            .directory(&room.config.paths.drop)
-            .permit(Permit::Watch),
+        Role::Mx => sandbox,
+        Role::Submission => sandbox.directory(&room.config.paths.drop).permit(Permit::Watch),
     })?;
     let guests = Guests::new(&room.config);
     let mut drain = house.drain();

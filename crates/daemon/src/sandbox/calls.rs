@@ -205,8 +205,8 @@ fn base_conditions() -> Result<Vec<Listed>, Error> {
     ])
 }
 
-/// The locks are those of an mbox.
-const FCNTL: [i32; 8] = [
+/// The locks are those of an mbox and, of open files, redb's.
+const FCNTL: [i32; 10] = [
     libc::F_DUPFD_CLOEXEC,
     libc::F_GETFD,
     libc::F_SETFD,
@@ -215,6 +215,8 @@ const FCNTL: [i32; 8] = [
     libc::F_GETLK,
     libc::F_SETLK,
     libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
 ];
 
 fn call_out_conditions() -> Result<Vec<Listed>, Error> {

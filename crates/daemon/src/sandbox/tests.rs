@@ -168,7 +168,7 @@ mod filter {
             assert!(!allows(&names, call, &[0, 0, read | write | run]));
         }
         let fcntl = |sandbox, command| allows(sandbox, libc::SYS_fcntl, &[0, bits(command)]);
-        assert!(fcntl(&plain, libc::F_GETFL) && fcntl(&plain, libc::F_SETLK));
+        assert!(fcntl(&plain, libc::F_SETLK) && fcntl(&plain, libc::F_OFD_SETLK));
         for command in [libc::F_SETOWN, libc::F_NOTIFY, libc::F_SETLEASE, libc::F_ADD_SEALS] {
             assert!(!fcntl(&plain, command), "{command}");
         }
