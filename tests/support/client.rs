@@ -46,6 +46,12 @@ impl Client {
         self.writer.write_all(bytes)
     }
 
+    /// The connection, for a caller that has read every reply.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.writer
+    }
+
     /// Reads one reply, all its lines; `None` once the server has closed.
     ///
     /// # Errors
