@@ -95,11 +95,10 @@ impl<M: Medium> Writer<M> {
     /// Opens the database if it is not, and makes durable what is kept, one request at a time: on a
     /// full disk a small transaction may have room where a large one has not.
     fn try_again(&mut self) -> bool {
-        if self.database.is_none() {
-            match self.medium.open() {
-                Ok(database) => self.database = Some(database),
-                Err(error) => return self.cannot_open(&error),
-            }
+        if self.database.is_none()
+            && let Err(error) = self.open()
+        {
+            return self.cannot_open(&error);
         }
         while let Some(change) = self.kept.changes.pop_front() {
             let mut batch = Batch::default();

@@ -36,7 +36,7 @@ impl<M: Medium> Writer<M> {
             self.compact();
         }
         if self.database.is_none() {
-            self.database = Some(self.medium.open()?);
+            self.open()?;
         }
         Ok(opened)
     }
@@ -48,6 +48,7 @@ impl<M: Medium> Writer<M> {
             survey(&database, &self.spool)
         })?;
         self.database = Some(database);
+        self.size = self.medium.size();
         Ok(opened)
     }
 

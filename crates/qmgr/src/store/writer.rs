@@ -35,6 +35,8 @@ pub(super) struct Writer<M> {
     pub(super) kept: Kept,
     /// Size after the last compaction.
     compacted: u64,
+    /// Size after the last commit: nobody else may make the file shorter.
+    pub(super) size: u64,
 }
 
 /// Why a transaction failed.
@@ -79,7 +81,16 @@ impl From<Fault> for StoreError {
 
 impl<M: Medium> Writer<M> {
     pub(super) fn new(medium: M, reserve: Reserve, spool: Spool, post: Post) -> Self {
-        Self { medium, database: None, reserve, spool, post, kept: Kept::default(), compacted: 0 }
+        Self {
+            medium,
+            database: None,
+            reserve,
+            spool,
+            post,
+            kept: Kept::default(),
+            compacted: 0,
+            size: 0,
+        }
     }
 
     /// The thread's life: open, then serve until closed.
@@ -141,17 +152,34 @@ impl<M: Medium> Writer<M> {
         // redb may panic on a damaged file; whoever has no answer then is told so.
         let damaged = catch_unwind(AssertUnwindSafe(|| answer(database, spool, reads, post)));
         self.post.send();
-        damaged.unwrap_or_default()
+        damaged.unwrap_or_else(|_| {
+            // Whatever the matter is, the handle is not to be trusted; the file is looked at anew.
+            self.database = None;
+            self.open().unwrap_or_else(|error| tracing::error!("the queue is damaged: {error}"));
+            Vec::new()
+        })
+    }
+
+    pub(super) fn open(&mut self) -> Result<(), OpenError> {
+        self.database = Some(self.medium.open()?);
+        self.size = self.medium.size();
+        Ok(())
     }
 
     /// One transaction, durable when it returns.
-    pub(super) fn commit(&self, batch: &Batch) -> Result<Effects, Fault> {
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<Effects, Fault> {
         let Some(database) = &self.database else {
             return Err(Fault::Disk("it is being opened anew".to_owned()));
         };
+        // redb would go on: what it needs is in its cache, and the rest would read as zeros.
+        if self.medium.size() < self.size {
+            return Err(Fault::Damaged("somebody has cut the file off".to_owned()));
+        }
         // redb may panic on a damaged file; the transaction is then gone and nothing was written.
-        catch_unwind(AssertUnwindSafe(|| transact(database, batch)))
-            .unwrap_or_else(|_| Err(Fault::Damaged("redb panicked".to_owned())))
+        let done = catch_unwind(AssertUnwindSafe(|| transact(database, batch)))
+            .unwrap_or_else(|_| Err(Fault::Damaged("redb panicked".to_owned())));
+        self.size = self.medium.size();
+        done
     }
 
     /// Everything in `batch` is durable.
@@ -187,6 +215,7 @@ impl<M: Medium> Writer<M> {
             self.database = None;
         }
         self.compacted = self.medium.size();
+        self.size = self.compacted;
     }
 }
 
