@@ -1,13 +1,13 @@
 //! The kernel sandbox: from [`enter`] on, a process does what it declared and nothing else.
 //!
-//! Linux only: no_new_privs, no capabilities, resource limits, Landlock for files and TCP, seccomp
+//! Linux only (seccomp: on x86-64 and ARM64): no_new_privs, no capabilities, resource limits, Landlock for files and TCP, seccomp
 //! for system calls. Elsewhere its own uid and the descriptors that it was given are the walls.
 //!
 //! **Invariant:** it holds for the whole process: it is entered before there is a second thread.
 //! **Invariant:** nothing is killed for a call that is not listed; it fails with ENOSYS, as on a
 //! kernel that does not know it, and libraries fall back to calls that are.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod calls;
 #[cfg(target_os = "linux")]
 mod files;
@@ -33,7 +33,10 @@ pub fn enter(sandbox: Sandbox) -> Result<Confinement, Error> {
         tracing::warn!("this kernel has no Landlock: fewer walls around files and TCP");
     }
     // Last: what was done above is not listed.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     calls::restrict(&sandbox)?;
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    tracing::warn!("no system calls are listed for this processor: there is no seccomp filter");
     Ok(Confinement { sandbox, landlock })
 }
 
