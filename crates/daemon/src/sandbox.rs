@@ -1,7 +1,8 @@
 //! The kernel sandbox: from [`enter`] on, a process does what it declared and nothing else.
 //!
-//! Linux only (seccomp: on x86-64 and ARM64): no_new_privs, no capabilities, resource limits, Landlock for files and TCP, seccomp
-//! for system calls. Elsewhere its own uid and the descriptors that it was given are the walls.
+//! Linux only: no_new_privs, no capabilities, resource limits, Landlock for files and TCP, seccomp
+//! for system calls (on x86-64 and ARM64). Elsewhere its own uid and the descriptors that it was
+//! given are the walls.
 //!
 //! **Invariant:** it holds for the whole process: it is entered before there is a second thread.
 //! **Invariant:** nothing is killed for a call that is not listed; it fails with ENOSYS, as on a
