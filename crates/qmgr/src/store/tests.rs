@@ -429,6 +429,26 @@ fn restore_row(place: &Path, number: u64, row: &[u8]) {
 }
 
 #[test]
+fn outcomes_become_durable_alone_in_company_and_at_the_end() {
+    run(async || {
+        let place = tempfile::tempdir().unwrap();
+        let (store, _) = open(place.path()).await;
+        for number in 1..=3 {
+            store.submit(message(number, &["a@x"])).await.unwrap();
+        }
+        store.outcome(retired(1)).await.unwrap();
+        assert_eq!(store.counts().await.unwrap().messages, 2);
+        let (outcome, submission) =
+            tokio::join!(store.outcome(retired(2)), store.submit(message(4, &["a@x"])));
+        assert_eq!((outcome, submission), (Ok(()), Ok(())));
+        let (outcome, ()) = tokio::join!(store.outcome(retired(3)), store.close());
+        assert_eq!(outcome, Ok(()));
+        let (_store, opened) = open(place.path()).await;
+        assert_eq!((opened.last_id, opened.counts.messages), (id(4), 1));
+    });
+}
+
+#[test]
 fn a_queue_file_that_somebody_cuts_off_is_noticed() {
     run(async || {
         for part in [0, 1, 2] {

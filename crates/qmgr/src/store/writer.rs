@@ -173,7 +173,7 @@ impl<M: Medium> Writer<M> {
         };
         // redb would go on: what it needs is in its cache, and the rest would read as zeros.
         if self.medium.size() < self.size {
-            return Err(Fault::Damaged("somebody has cut the file off".to_owned()));
+            return Err(Fault::Damaged("somebody has removed the file or cut it off".to_owned()));
         }
         // redb may panic on a damaged file; the transaction is then gone and nothing was written.
         let done = catch_unwind(AssertUnwindSafe(|| transact(database, batch)))

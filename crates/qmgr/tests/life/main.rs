@@ -383,15 +383,44 @@ fn a_dead_next_hop_is_left_alone() {
         house.submit(envelope("ann@from.test", &["bob@dead.test"]), CONTENT).await;
         house.remote.asked().await.unreachable();
         house.until(|messages| messages[0].state == State::Waiting).await;
+        // It is stored as deferred, and so it is found by the next process.
         house.submit(envelope("ann@from.test", &["cid@dead.test"]), CONTENT).await;
-        house.until(|messages| messages[1].recipients[0].attempts == 1).await;
         assert!(house.remote.is_idle());
-        let last = house.list().await[1].recipients[0].last.clone().unwrap();
+        house.kill();
+        let mut house = ground.build().await;
+        let message = house.list().await.remove(1);
+        assert_eq!((message.state, message.recipients[0].attempts), (State::Waiting, 1));
+        let last = message.recipients[0].last.clone().unwrap();
         assert_eq!(last.detail().text, "connection timed out");
+        assert!(message.next_attempt >= Some(message.arrival + 3600));
         assert_eq!(house.change(Action::Retry).await, 2);
         house.remote.asked().await.delivered();
         house.remote.asked().await.delivered();
         house.until_empty().await;
+    });
+}
+
+#[test]
+fn a_dead_next_hop_keeps_nobody_else_from_the_message() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.config.queue.first_retry = std::time::Duration::from_secs(3600);
+        ground.config.queue.host_status = ground.config.queue.first_retry;
+        ground.aliases = Some("both: cid@dead.test, ann\n");
+        let mut house = ground.build().await;
+        house.submit(envelope("ann@from.test", &["bob@dead.test"]), CONTENT).await;
+        house.remote.asked().await.unreachable();
+        house.until(|messages| messages[0].state == State::Waiting).await;
+        house.submit(envelope("ann@from.test", &["cid@dead.test", "bob@to.test"]), CONTENT).await;
+        house.submit(envelope("ann@from.test", &["both@here.test"]), CONTENT).await;
+        let asked = house.remote.asked().await;
+        assert_eq!(asked.to(), ["bob@to.test"]);
+        asked.delivered();
+        house.local.asked().await.delivered();
+        let to = |message: &ipc::admin::Message| message.recipients[0].address.to_string();
+        house.until(|messages| messages.iter().all(|it| it.recipients.len() == 1)).await;
+        let left: Vec<_> = house.list().await.iter().map(to).collect();
+        assert_eq!(left, ["bob@dead.test", "cid@dead.test", "cid@dead.test"]);
     });
 }
 
