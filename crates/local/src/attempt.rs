@@ -2,16 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::Config;
 use envelope::{Detail, Enhanced, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::mailbox::Store;
 use ipc::{Client, Frame};
+use tokio::time::Instant;
 
 use crate::conversation::Content;
 use crate::place::{self, Names};
 use crate::processes::Processes;
+
+/// After so long an attempt begins nothing more: `qmgr` waits an hour for what came of it, and what
+/// is delivered later is delivered twice. A command takes ten minutes at most.
+const BEGIN_WITHIN: Duration = Duration::from_secs(45 * 60);
 
 /// What carries attempts out.
 #[derive(Debug)]
@@ -30,23 +36,33 @@ impl Agent {
     pub(crate) async fn deliver(&self, frame: Frame<Attempt>) -> Outcomes {
         let Frame { head: attempt, body, descriptor } = frame;
         let content = Content { body, descriptor: descriptor.map(Arc::new) };
+        let deadline = Instant::now() + BEGIN_WITHIN;
         let mut outcomes = Vec::with_capacity(attempt.recipients.len());
         for recipient in &attempt.recipients {
-            let status = self.deliver_to(&attempt, recipient, &content).await;
+            let status = self.deliver_to(&attempt, recipient, &content, deadline).await;
             log(&attempt, recipient, &status);
             outcomes.push(Outcome::Status(status));
         }
         Outcomes { recipients: outcomes, unreachable: false }
     }
 
-    async fn deliver_to(&self, attempt: &Attempt, to: &Recipient, content: &Content) -> Status {
+    async fn deliver_to(
+        &self,
+        attempt: &Attempt,
+        to: &Recipient,
+        content: &Content,
+        deadline: Instant,
+    ) -> Status {
         let Destination::Local { user, detail } = &attempt.destination else {
             return Status::fault("not a destination of this machine");
         };
         if !place::is_name(user) {
             return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
         }
-        let turn = self.processes.turn_of(user).await;
+        let turn = tokio::time::timeout_at(deadline, self.processes.turn_of(user)).await;
+        let Some(turn) = turn.ok().filter(|_| Instant::now() < deadline) else {
+            return Status::fault("too much is under way for this user, or for all");
+        };
         let process = match self.processes.process(&turn, user, attempt.id).await {
             Ok(process) => process,
             Err(status) => return status,

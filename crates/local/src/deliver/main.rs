@@ -34,8 +34,9 @@ use rights::{Rights, Unfit};
 
 /// Messages that are stored together; `local` lets no more be under way.
 const MAX_GROUP: usize = 32;
-/// Commands at a time. `local` lets no more be under way.
-const MAX_COMMANDS: usize = 4;
+/// Threads: one for each message of a group. A command that leaves its input to a child in the
+/// background keeps one for as long.
+const THREADS: usize = MAX_GROUP;
 /// Bytes of the stack of a thread, which writes a file and no more.
 const STACK: usize = 256 * 1024;
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     // Nothing that is made here is for others to read.
     umask(Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(MAX_GROUP + MAX_COMMANDS)
+        .max_blocking_threads(THREADS)
         .thread_stack_size(STACK)
         .enable_all()
         .build();
