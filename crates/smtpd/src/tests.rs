@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use config::{Config, Role};
 use envelope::{Envelope, QueueId};
-use ipc::policy::{Check, Client as Asker, Verdict, Verdicts};
+use ipc::policy::{Check, Client as Asker, Name, Question, Verdict, Verdicts};
 use ipc::submission::{Reply as Answer, Submit};
 use ipc::{Arrow, Client, Connection, Incoming};
 use tokio::sync::{mpsc, watch};
@@ -78,10 +78,17 @@ fn edge(arrow: Arrow, serve: impl Fn(Connection) + Send + Sync + 'static) -> Cli
     client
 }
 
-/// Accepts everyone but `nobody`, and dies when asked about `death`.
+/// Accepts everyone but `nobody`, dies when asked about `death`, and knows every user as `userUID`.
 async fn policyd(mut connection: Connection, told: mpsc::UnboundedSender<Check>) {
-    while let Ok(frame) = connection.receive::<Check>().await {
-        let check = frame.head;
+    while let Ok(frame) = connection.receive::<Question>().await {
+        let check = match frame.head {
+            Question::Check(check) => check,
+            Question::Name { uid } => {
+                let name = Name(Some(format!("user{uid}")));
+                connection.send(&name, b"", None).await.unwrap();
+                continue;
+            }
+        };
         if check.recipients.iter().any(|recipient| recipient.local() == "death") {
             return;
         }
