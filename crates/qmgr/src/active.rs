@@ -109,11 +109,26 @@ impl Active {
                 _ = minute.tick() => self.every_minute().await,
                 () = drain.begun() => {}
             }
+            self.catch_up(&mut inbox);
         }
         drop(inbox);
         self.shared.hops.close();
         // What does not end in time is still due in the store.
         let _ = timeout(LAST_ATTEMPTS, self.finish()).await;
+    }
+
+    /// Everything else that has happened: to take up what is due may take a commit of a slow disk,
+    /// and submitters must not wait for one each.
+    fn catch_up(&mut self, inbox: &mut Inbox) {
+        while let Some(ended) = self.rounds.try_join_next() {
+            self.ended(ended);
+        }
+        while let Ok(wake) = inbox.wakes.try_recv() {
+            self.wake(wake);
+        }
+        while let Ok(id) = inbox.called_back.try_recv() {
+            self.call_back(id);
+        }
     }
 
     async fn finish(&mut self) {
