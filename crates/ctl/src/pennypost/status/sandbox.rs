@@ -30,6 +30,7 @@ struct Shown {
     name: String,
     pid: Option<u32>,
     declared: Option<Sandbox>,
+    landlock: Option<u32>,
     facts: Vec<Fact>,
 }
 
@@ -57,8 +58,14 @@ impl Report {
                 Some(Err(error)) => vec![Fact::only("state", error.to_string())],
                 Some(Ok(kernel)) => facts(process, kernel, own.as_ref()),
             };
-            let declared = process.confinement.as_ref().map(|it| it.sandbox.clone());
-            Shown { name: process.name.clone(), pid: process.pid, declared, facts }
+            let confinement = process.confinement.as_ref();
+            Shown {
+                name: process.name.clone(),
+                pid: process.pid,
+                declared: confinement.map(|it| it.sandbox.clone()),
+                landlock: confinement.and_then(|it| it.landlock),
+                facts,
+            }
         });
         Self { processes: supervisor.into_iter().chain(daemons).collect() }
     }
@@ -88,14 +95,14 @@ impl Report {
     }
 
     pub(super) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        for Shown { name, pid, declared, facts } in &self.processes {
+        for Shown { name, pid, declared, landlock, facts } in &self.processes {
             let found: serde_json::Map<String, Value> =
                 facts.iter().map(|fact| (fact.what.to_owned(), json!(fact.found))).collect();
             let differs: Vec<_> =
                 facts.iter().filter(|fact| !fact.agrees).map(|fact| fact.what).collect();
             let object = json!({
                 "kind": "sandbox", "name": name, "pid": pid,
-                "declared": declared, "found": found, "differs": differs,
+                "declared": declared, "landlock": landlock, "found": found, "differs": differs,
             });
             json_line(&object, out)?;
         }
@@ -110,7 +117,13 @@ impl Shown {
         for fact in &mut facts {
             fact.agrees = true;
         }
-        Self { name: "supervisor (not confined)".to_owned(), pid: Some(pid), declared: None, facts }
+        Self {
+            name: "supervisor (not confined)".to_owned(),
+            pid: Some(pid),
+            declared: None,
+            landlock: None,
+            facts,
+        }
     }
 }
 

@@ -82,7 +82,7 @@ fn for_programs() {
     let [supervisor, qmgr, remote, local] = &objects[..] else { panic!("{text}") };
     assert_eq!((&supervisor["pid"], &supervisor["declared"]), (&json!(100), &Value::Null));
     assert_eq!((&qmgr["kind"], &qmgr["differs"]), (&json!("sandbox"), &json!([])));
-    assert_eq!(qmgr["found"]["uid"], "998");
+    assert_eq!((&qmgr["found"]["uid"], &qmgr["landlock"]), (&json!("998"), &json!(7)));
     let declared: Sandbox = serde_json::from_value(qmgr["declared"].clone()).unwrap();
     assert_eq!(declared, Sandbox::new().directory(Path::new("/q")).permit(Permit::Threads));
     let differs = ["groups", "capabilities", "no_new_privs", "seccomp", "memory"];
