@@ -238,9 +238,13 @@ fn retired_processes_leave_with_the_house() {
     let smtpds =
         |system: &System| system.daemons().iter().filter(|(name, _)| name == "smtpd mx").count();
     assert_eq!(smtpds(&system), 2);
-    // Of a policyd that dies the session does not suffer, though its smtpd is retired.
-    system.kill_daemon("policyd");
-    early.transaction("c@example.org", &["alice@local.test"], TEXT);
+    // Whoever is asked by both has an edge to both when it is there again.
+    for name in ["policyd", "qmgr"] {
+        system.kill_daemon(name);
+        for session in [&mut early, &mut system.session()] {
+            session.transaction("c@example.org", &["alice@local.test"], TEXT);
+        }
+    }
     system.kill();
     system.start();
     let mut early = system.session();

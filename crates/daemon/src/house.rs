@@ -209,9 +209,12 @@ impl MovingIn {
                 self.ends.connect(end, given(descriptor)?)?;
             }
             Push::Edge(end @ End::Answers(arrow)) => {
-                let (incoming, door) = Incoming::new();
-                self.incoming.insert(arrow, incoming);
-                self.ends.doors.insert(arrow, door);
+                // One for each process that asks, retired ones too; all come through one door.
+                self.ends.doors.entry(arrow).or_insert_with(|| {
+                    let (incoming, door) = Incoming::new();
+                    self.incoming.insert(arrow, incoming);
+                    door
+                });
                 self.ends.connect(end, given(descriptor)?)?;
             }
             Push::Start | Push::Offer | Push::Retire | Push::Drain => {
@@ -336,8 +339,10 @@ impl Ends {
                 renewal.renew(connection);
             }
             End::Answers(arrow) => {
-                let door = self.doors.get(&arrow).ok_or("an edge of another process")?.clone();
-                tokio::spawn(serve(arrow, door, connection));
+                // Without a door this process is retired: nobody new is to ask it.
+                if let Some(door) = self.doors.get(&arrow).cloned() {
+                    tokio::spawn(serve(arrow, door, connection));
+                }
             }
         }
         Ok(())

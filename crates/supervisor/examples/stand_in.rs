@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use daemon::House;
+use daemon::{Drain, House};
 use ipc::admin::{Visitor, Welcome};
 use ipc::{Arrow, Client, Connection, Incoming};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 const TIME: Duration = Duration::from_secs(30);
 
@@ -34,9 +35,10 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
             tokio::spawn(async move { answer_all(arrow, &mut incoming).await });
         }
     }
+    let mut serving = JoinSet::new();
     for socket in std::mem::take(&mut house.tcp) {
         let listener = TcpListener::from_std(socket.listener)?;
-        tokio::spawn(serve(listener, house.asks(MxToQmgr)?));
+        serving.spawn(serve(listener, house.asks(MxToQmgr)?, house.drain()));
     }
     house.ready();
     let mut generations = house.generations()?;
@@ -44,9 +46,12 @@ async fn story(mut house: House) -> Result<(), daemon::Error> {
     loop {
         tokio::select! {
             generation = generations.next() => generations.answer(generation.number, Ok(())).await,
-            () = drain.nothing_new() => return Ok(()),
+            () = drain.nothing_new() => break,
         }
     }
+    // Who was accepted is answered.
+    while serving.join_next().await.is_some() {}
+    Ok(())
 }
 
 async fn answer_all(arrow: Arrow, incoming: &mut Incoming) {
@@ -73,9 +78,12 @@ async fn welcome(supervisor: &mut Connection) -> Result<(), ipc::Error> {
     Connection::from_fd(client)?.send(&Welcome::Yes { admin: false }, b"", None).await
 }
 
-async fn serve(listener: TcpListener, qmgr: Client) -> Result<(), ipc::Error> {
+async fn serve(listener: TcpListener, qmgr: Client, mut drain: Drain) -> Result<(), ipc::Error> {
     loop {
-        let (mut client, _) = listener.accept().await?;
+        let (mut client, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = drain.nothing_new() => return Ok(()),
+        };
         // A `qmgr` that dies is asked again, when it is there again.
         let pid = loop {
             match qmgr.call::<_, u32>(&(), b"", None, TIME).await {

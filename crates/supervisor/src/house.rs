@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::edges::Edges;
 use crate::generation::Generation;
 
-use crate::keeper::{Keeper, Phase, Step, View};
+use crate::keeper::{Asked, Keeper, Phase, Step, View};
 use crate::plan::{HOUSE, LAST_DRAINED};
 use crate::process::{DRAIN_TIME, Recipe, now};
 
 /// How long a closed daemon may take, its keeper's patience included.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
-/// Prepared, and done or undone, and once more.
-const MAX_STEPS: usize = 4;
+/// One after the other is waited for.
+const MAX_STEPS: usize = 1;
 
 /// The daemons, each with its keeper.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct House {
 #[derive(Debug)]
 struct Held {
     drained: u8,
-    steps: mpsc::Sender<Step>,
+    steps: mpsc::Sender<Asked>,
     phase: watch::Sender<Phase>,
     view: watch::Receiver<View>,
 }
@@ -84,24 +84,30 @@ impl House {
     /// The first daemon that is not, and why. Nothing has changed.
     pub(crate) async fn change(&self, generation: Generation) -> Result<(), String> {
         let generation = Arc::new(generation);
+        let prepared = self.step(&Step::Prepare(Arc::clone(&generation))).await;
+        if prepared.is_ok() {
+            self.step(&Step::Do).await?;
+            self.in_force.send_replace(generation);
+        } else {
+            // Why that fails, if it does, is not the question.
+            let _ = self.step(&Step::Undo).await;
+        }
+        prepared
+    }
+
+    /// Has every keeper take the step, and waits for all.
+    async fn step(&self, step: &Step) -> Result<(), String> {
         let mut answers = Vec::new();
         for held in &self.rooms {
-            let (answer, answered) = oneshot::channel();
-            // A keeper that is gone lets its answer go, too.
-            let _ = held.steps.send(Step::Prepare(Arc::clone(&generation), answer)).await;
-            answers.push(answered);
+            let (asker, answer) = oneshot::channel();
+            // A keeper that is gone lets the asker go, too.
+            let _ = held.steps.send((step.clone(), asker)).await;
+            answers.push(answer);
         }
         let mut all = Ok(());
-        for answered in answers {
-            let prepared = answered.await.unwrap_or_else(|_| Err("ends".to_owned()));
-            all = all.and(prepared);
-        }
-        for held in &self.rooms {
-            let step = if all.is_ok() { Step::Do } else { Step::Undo };
-            let _ = held.steps.send(step).await;
-        }
-        if all.is_ok() {
-            self.in_force.send_replace(generation);
+        for answer in answers {
+            let done = answer.await.unwrap_or_else(|_| Err("the mail system ends".to_owned()));
+            all = all.and(done);
         }
         all
     }

@@ -27,12 +27,15 @@ pub(crate) enum Phase {
 }
 
 /// A step from one generation to the next. What was prepared is then done or undone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Prepare(Arc<Generation>, oneshot::Sender<Result<(), String>>),
+    Prepare(Arc<Generation>),
     Do,
     Undo,
 }
+
+/// A step, and who waits for it.
+pub(crate) type Asked = (Step, oneshot::Sender<Result<(), String>>);
 
 /// What a keeper tells: the state of its processes, the retired ones last. It is silent once they
 /// are gone for good.
@@ -74,7 +77,7 @@ impl Keeper {
     /// Until all processes were drained or closed.
     pub(crate) async fn keep(
         mut self,
-        mut steps: mpsc::Receiver<Step>,
+        mut steps: mpsc::Receiver<Asked>,
         mut phase: watch::Receiver<Phase>,
         view: watch::Sender<View>,
     ) {
@@ -87,10 +90,17 @@ impl Keeper {
                         self.mourn();
                     }
                 }
-                () = sleep_until(self.began), if self.dead => self.start(Arc::clone(&self.generation)),
-                Some(step) = steps.recv() => self.step(step, phase.clone()).await,
+                () = sleep_until(self.began), if self.dead => self.start(),
+                Some((step, asker)) = steps.recv() => {
+                    let done = self.step(step, phase.clone()).await;
+                    view.send_replace(self.view());
+                    // Whoever asked for it waits.
+                    let _ = asker.send(done);
+                }
             }
         }
+        // Whoever waits for a step learns that there will be none.
+        drop(steps);
         self.end(phase).await;
     }
 
@@ -100,7 +110,10 @@ impl Keeper {
         all.map(|process| process.state.clone()).collect()
     }
 
-    fn start(&mut self, generation: Arc<Generation>) {
+    /// Starts the next process. Who took an offer and died begins with what was offered.
+    fn start(&mut self) {
+        let offered = self.next.as_ref().filter(|_| self.recipe.plan.lasts);
+        let generation = Arc::clone(offered.map_or(&self.generation, |(generation, _)| generation));
         self.process = Process::start(&self.recipe, generation, Standing::First, self.restarts);
         (self.began, self.dead) = (Instant::now(), false);
     }
@@ -114,32 +127,30 @@ impl Keeper {
         tracing::error!("{name} ended ({end}), restarts after {:.1?}", self.delay);
     }
 
-    async fn step(&mut self, step: Step, mut phase: watch::Receiver<Phase>) {
+    async fn step(&mut self, step: Step, mut phase: watch::Receiver<Phase>) -> Result<(), String> {
         match step {
-            Step::Prepare(generation, answer) => {
+            Step::Prepare(generation) => {
                 let prepared = tokio::select! {
                     prepared = self.prepare(&generation) => prepared,
                     _ = phase.wait_for(|phase| *phase != Phase::Run) => Err("ends".to_owned()),
                 };
-                let prepared = prepared.map(|successor| self.next = Some((generation, successor)));
-                let name = self.recipe.plan.name;
-                // Whoever asked for it waits.
-                let _ = answer.send(prepared.map_err(|why| format!("{name}: {why}")));
+                let named = |why| format!("{}: {why}", self.recipe.plan.name);
+                self.next = Some((generation, prepared.map_err(named)?));
             }
             Step::Do => {
-                let Some((generation, successor)) = self.next.take() else { return };
+                let Some((generation, successor)) = self.next.take() else { return Ok(()) };
                 self.generation = generation;
                 successor.into_iter().for_each(|successor| self.replace(successor));
             }
             Step::Undo => self.undo().await,
         }
+        Ok(())
     }
 
     /// Goes as far as it can be undone. Returns the process that is to take the place of ours.
     async fn prepare(&mut self, next: &Arc<Generation>) -> Result<Option<Process>, String> {
         if self.recipe.plan.lasts {
-            self.offer(next).await?;
-            return Ok(None);
+            return self.offer(next).await.map(|()| None);
         }
         // Such a process has no tables.
         if self.generation.config() == next.config() {
@@ -160,7 +171,8 @@ impl Keeper {
         if !self.dead {
             self.mourn();
         }
-        self.start(Arc::clone(generation));
+        self.next = Some((Arc::clone(generation), None));
+        self.start();
         self.process.ready().await
     }
 

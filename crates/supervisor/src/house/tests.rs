@@ -41,7 +41,8 @@ impl Rooted {
             // `smtpd` is there twice.
             let _ = symlink(&stand_in, root.path().join(name));
         }
-        let snapshot = snapshot(root.path());
+        let any = "127.0.0.1:0".parse().unwrap();
+        let snapshot = snapshot(root.path(), any, 50);
         let listeners = Listeners::bind(&snapshot.config, &mut Vec::new()).unwrap();
         let address = listeners.tcp[0].1;
         let accounts = Accounts::look_up(&snapshot.config, []).unwrap();
@@ -78,6 +79,14 @@ impl Rooted {
         tokio::time::timeout(TIME, view.wait_for(is_new)).await.unwrap().unwrap();
     }
 
+    /// The generation after that in force, with another configuration.
+    fn next(&self, hops: usize) -> Generation {
+        let before = self.house.in_force();
+        let snapshot = snapshot(self.root.path(), self.address, hops);
+        let listeners = before.listeners.next(&snapshot.config).unwrap();
+        Generation::new(before.number + 1, snapshot, listeners, Vec::new()).unwrap()
+    }
+
     async fn drain(&self) {
         self.house.drain(std::future::pending()).await;
         assert!(self.house.rooms.iter().all(|held| held.view.has_changed().is_err()));
@@ -104,6 +113,55 @@ fn whoever_dies_is_replaced_and_joined_anew() {
         let processes = rooted.house.status().processes;
         let restarts = |name| processes.iter().find(|other| other.name == name).unwrap().restarts;
         assert_eq!((restarts("qmgr"), restarts("smtpd(mx)"), restarts("local")), (3, 3, 0));
+        rooted.drain().await;
+    });
+}
+
+#[test]
+fn a_generation_comes_into_force_everywhere_or_nowhere() {
+    run(async {
+        let rooted = Rooted::start().await;
+        let pids = || HOUSE.each_ref().map(|plan| rooted.pid(plan.name));
+        let first = pids();
+        // `smtpd` cannot be started: the others go back.
+        let smtpd = rooted.root.path().join("smtpd");
+        let stand_in = std::fs::read_link(&smtpd).unwrap();
+        std::fs::remove_file(&smtpd).unwrap();
+        let refused = rooted.house.change(rooted.next(60)).await.unwrap_err();
+        assert!(refused.starts_with("smtpd(mx): ended at its start"), "{refused}");
+        assert_eq!((pids(), rooted.house.in_force().number), (first, 1));
+        assert_eq!(rooted.ask().await, rooted.pid("qmgr"));
+
+        symlink(stand_in, &smtpd).unwrap();
+        rooted.house.change(rooted.next(60)).await.unwrap();
+        let second = pids();
+        for (number, plan) in HOUSE.iter().enumerate() {
+            assert_eq!(first[number] == second[number], plan.lasts, "{}", plan.name);
+        }
+        assert_eq!(rooted.ask().await, rooted.pid("qmgr"));
+        // Whoever dies now has the edges to those that are in force.
+        for name in ["qmgr", "smtpd(mx)"] {
+            rooted.kill(name).await;
+            assert_eq!(rooted.ask().await, rooted.pid("qmgr"));
+        }
+        assert_eq!(rooted.house.status().generation, 2);
+        rooted.drain().await;
+    });
+}
+
+#[test]
+fn who_dies_of_an_offer_begins_with_it() {
+    run(async {
+        let rooted = Rooted::start().await;
+        let pid = Pid::from_raw(rooted.pid("qmgr").try_into().unwrap());
+        // It cannot answer before it is dead.
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let changed = rooted.house.change(rooted.next(60));
+        let killed = async { kill(pid, Signal::SIGKILL).unwrap() };
+        let (changed, ()) = tokio::join!(changed, killed);
+        changed.unwrap();
+        assert_ne!(rooted.pid("qmgr"), pid.as_raw().cast_unsigned());
+        assert_eq!(rooted.ask().await, rooted.pid("qmgr"));
         rooted.drain().await;
     });
 }
@@ -170,9 +228,11 @@ fn a_process_for_each_known_user() {
     });
 }
 
-fn snapshot(root: &Path) -> Snapshot {
-    let text = "hostname = \"mx.example.org\"\n[tables]\ndirectory = \"/\"\n\
-                [[listener]]\nrole = \"mx\"\naddress = \"127.0.0.1:0\"\n";
+fn snapshot(root: &Path, address: SocketAddr, hops: usize) -> Snapshot {
+    let text = format!(
+        "hostname = \"mx.example.org\"\n[tables]\ndirectory = \"/\"\n[limits]\nhops = {hops}\n\
+         [[listener]]\nrole = \"mx\"\naddress = \"{address}\"\n"
+    );
     let file = root.join("pennypost.toml");
     std::fs::write(&file, text).unwrap();
     std::fs::write(root.join("users"), "# ghost\nanna:*\notto::x\n").unwrap();
