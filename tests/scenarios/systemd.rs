@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
@@ -23,8 +24,7 @@ const EXPOSURE: &str = "--threshold=40";
 fn the_service_manager_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
-    let manager = Manager(UnixDatagram::bind(&path).unwrap());
-    manager.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    let manager = Manager::listen(UnixDatagram::bind(&path).unwrap());
     let socket = format!("NOTIFY_SOCKET={}", path.display());
     let mut system =
         SystemBuilder::new().launcher(&["env", &socket, "WATCHDOG_USEC=20000"]).start();
@@ -42,18 +42,30 @@ fn the_service_manager_is_told() {
     manager.hear("STOPPING=1");
 }
 
-/// The socket of a service manager.
-struct Manager(UnixDatagram);
+/// A service manager, who reads at once: few messages wait in its socket (unix(7)).
+struct Manager(Receiver<String>);
 
 impl Manager {
+    fn listen(socket: UnixDatagram) -> Self {
+        let (sender, heard) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
+                // The test may have heard enough.
+                let _ = sender.send(message);
+            }
+        });
+        Self(heard)
+    }
+
     /// Waits for the message that begins with this line.
     fn hear(&self, wanted: &str) -> String {
-        let mut buffer = [0; 4096];
+        let end = Instant::now() + PATIENCE;
         loop {
-            let length = self.0.recv(&mut buffer).unwrap();
-            let message = std::str::from_utf8(&buffer[..length]).unwrap();
+            let message = self.0.recv_timeout(end - Instant::now()).unwrap();
             if message.lines().next() == Some(wanted) {
-                return message.to_owned();
+                return message;
             }
         }
     }

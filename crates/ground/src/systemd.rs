@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::{NotifyState, notify};
+use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
 /// A shorter watchdog would only keep both busy.
@@ -57,7 +58,8 @@ pub async fn watchdog() {
     let mut beat = interval((patience / 2).max(SHORTEST_BEAT));
     loop {
         beat.tick().await;
-        tell(&[NotifyState::Watchdog]);
+        // A manager that does not listen must not stop the loop.
+        let _ = spawn_blocking(|| tell(&[NotifyState::Watchdog])).await;
     }
 }
 
