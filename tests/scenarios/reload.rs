@@ -1,7 +1,9 @@
 //! Changed files come into force while mail flows, or change nothing.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +27,12 @@ enum Way {
 fn write(system: &System, name: &str, text: &str, way: Way) {
     let path = system.path("etc/mail").join(name);
     match way {
-        Way::InPlace => fs::write(path, text).unwrap(),
+        Way::InPlace => {
+            // Never empty in between: on a busy machine that may be for so long that it counts.
+            let mut file = File::options().write(true).open(path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.set_len(text.len() as u64).unwrap();
+        }
         Way::Rename => {
             let new = system.path("etc/mail/new~");
             fs::write(&new, text).unwrap();
@@ -93,7 +100,7 @@ fn tables_change_by_themselves_and_sessions_go_on() {
     system.wait_log(|line| line.contains("configuration 2 is in force: users changed"));
     client.transaction("c@example.org", &["carol@local.test"], TEXT);
     system.wait_mail("carol", 1);
-    write(&system, "aliases", "team: alice, carol\n", Way::InPlace);
+    write(&system, "aliases", "team: alice, carol\n", Way::Rename);
     system.wait_log(|line| line.contains("configuration 3 is in force: aliases changed"));
     client.transaction("c@example.org", &["team@local.test"], TEXT);
     system.wait_mail("carol", 2);
@@ -107,7 +114,7 @@ fn tables_change_by_themselves_and_sessions_go_on() {
     assert!(rcpt(&mut client, "team@local.test").starts_with("550 5.1.1"));
     // Other files are nobody's business, and the same text is no change.
     write(&system, "users", users, Way::InPlace);
-    write(&system, "notes", "x", Way::InPlace);
+    write(&system, "notes", "x", Way::Rename);
     assert!(reload(&system).contains("configuration 5 is in force, "));
     let after = system.daemons();
     assert!(before.iter().all(|daemon| after.contains(daemon)), "nobody was replaced: {after:?}");
@@ -259,8 +266,17 @@ fn retired_processes_leave_with_the_house() {
 #[test]
 fn sighup_reloads_too() {
     let system = SystemBuilder::new().start();
-    // Seen by nobody: a link within a directory that is not watched.
-    write(&system, "users", "alice:\nbob:\nerin:\n", Way::Rename);
+    // Of a chain of links the last directory is watched, and the first.
+    fs::create_dir(system.path("links")).unwrap();
+    fs::write(system.path("one"), "alice:\nbob:\n").unwrap();
+    fs::write(system.path("two"), "alice:\nbob:\nerin:\n").unwrap();
+    symlink(system.path("one"), system.path("links/users")).unwrap();
+    symlink(system.path("links/users"), system.path("etc/mail/new~")).unwrap();
+    fs::rename(system.path("etc/mail/new~"), system.path("etc/mail/users")).unwrap();
+    let before = reload(&system);
+    fs::remove_file(system.path("links/users")).unwrap();
+    symlink(system.path("two"), system.path("links/users")).unwrap();
+    assert!(rcpt(&mut system.session(), "erin@local.test").starts_with("550"), "{before}");
     kill(Pid::from_raw(system.pid().cast_signed()), Signal::SIGHUP).unwrap();
     system.wait_log(|line| line.contains("configuration 2 is in force: users changed"));
     system.session().transaction("c@example.org", &["erin@local.test"], TEXT);
