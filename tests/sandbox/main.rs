@@ -186,7 +186,8 @@ fn a_socket_that_was_accepted_cannot_be_connected_anew() {
 #[test]
 fn other_processes_are_out_of_reach() {
     let Some((system, declared)) = system() else { return };
-    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    // Ends with its standard input, and so with this test.
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     case("signal", other.id(), &[]).run(&declared);
     case("ptrace", other.id(), &[]).run(&declared);
     other.kill().unwrap();
