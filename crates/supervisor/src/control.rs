@@ -10,6 +10,7 @@ use ipc::admin::{Answer, Command, Hello, Visitor, Welcome};
 use ipc::{Client, Connection};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::house::House;
 use crate::reload::Asker;
@@ -18,7 +19,8 @@ use crate::reload::Asker;
 const MAX_CLIENTS: usize = 32;
 /// Of one user.
 const MAX_OF_USER: usize = 8;
-/// How long a client may take to say hello, and `qmgr` to take it over.
+/// How long a client may take to say hello, the name service to tell who it is, and `qmgr` to take it
+/// over.
 const HELLO_TIME: Duration = Duration::from_secs(5);
 /// How long a client may be silent.
 const IDLE_TIME: Duration = Duration::from_secs(60);
@@ -68,8 +70,9 @@ impl Control {
         let hello = client.receive_within::<Hello>(HELLO_TIME).await?.head;
         let (uid, generation) = (client.peer_uid()?, self.house.in_force());
         let visitor = move || daemon::recognize(generation.config(), uid);
-        let visitor = tokio::task::spawn_blocking(visitor).await;
-        let visitor = visitor.map_err(std::io::Error::other)?;
+        // A name service that does not answer is not to keep the places taken.
+        let visitor = timeout(HELLO_TIME, tokio::task::spawn_blocking(visitor)).await;
+        let visitor = visitor.map_err(|_| ipc::Error::TimedOut)?.map_err(std::io::Error::other)?;
         match hello {
             Hello::Queue => self.hand_over(client, &visitor).await,
             Hello::Supervisor => self.answer(client, visitor.admin).await,
