@@ -313,6 +313,23 @@ fn an_mbox_that_is_not_the_users_own_is_not_written() {
 }
 
 #[test]
+fn an_mbox_whose_name_cannot_be_synced_stays_empty() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let store = request(home.path(), Place::Mbox(home.path().join("mbox")));
+        // Files can be made in it, but it cannot be opened.
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o300)).unwrap();
+        let mut deliver = Deliver::start();
+        for _ in 0..2 {
+            assert_eq!(deliver.store(&store, MESSAGE).await.code(), "4.2.0");
+        }
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join("mbox")).unwrap(), "");
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+    });
+}
+
+#[test]
 fn a_lock_left_behind_long_ago_does_not_block() {
     run(async {
         let home = tempfile::tempdir().unwrap();
