@@ -478,3 +478,17 @@ fn a_crash_in_the_middle_shows_no_partial_message() {
         }
     });
 }
+
+#[test]
+fn a_group_of_long_messages_fits_into_the_memory() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let body = b"0123456789abcde\r\n".repeat(ipc::MAX_BODY / 17);
+        for make in [Place::Maildir, Place::Mbox] {
+            let store = request(home.path(), make(home.path().join("in")));
+            let statuses = Deliver::start().store_all(&vec![store; 100], &body).await;
+            assert!(statuses.iter().all(|status| status.code() == "2.0.0"), "{statuses:?}");
+            let _ = fs::remove_dir_all(home.path().join("in"));
+        }
+    });
+}
