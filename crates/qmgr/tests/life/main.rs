@@ -305,23 +305,26 @@ fn who_gives_more_than_fits_waits() {
             stream.write_all(&prefix).unwrap();
             greedy.push(stream);
         }
+        let submission = house.submission.clone();
+        let some = async || {
+            for _ in 0..5 {
+                let reply = submission.call::<_, Reply>(&request(), CONTENT, None, PATIENCE).await;
+                assert!(matches!(reply.unwrap().head, Reply::Queued(_)));
+            }
+        };
         // Not before qmgr has seen them.
-        for _ in 0..3 {
-            house.submission.call::<_, Reply>(&request(), CONTENT, None, PATIENCE).await.unwrap();
-        }
-        let (one, other) = (request(), request());
+        some().await;
+        let one = request();
         let waits = house.mx.call::<_, Reply>(&one, CONTENT, None, PATIENCE);
         tokio::pin!(waits);
         tokio::select! {
             biased;
             reply = &mut waits => panic!("{reply:?}"),
-            reply = house.submission.call::<_, Reply>(&other, CONTENT, None, PATIENCE) => {
-                assert!(matches!(reply.unwrap().head, Reply::Queued(_)));
-            }
+            () = some() => {}
         }
         drop(greedy);
         assert!(matches!(waits.await.unwrap().head, Reply::Queued(_)));
-        for _ in 0..5 {
+        for _ in 0..11 {
             house.remote.asked().await.delivered();
         }
         house.until_empty().await;
