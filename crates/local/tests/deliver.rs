@@ -330,6 +330,22 @@ fn an_mbox_whose_name_cannot_be_synced_stays_empty() {
 }
 
 #[test]
+fn a_maildir_that_cannot_be_synced_stays_empty() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = home.path().join("Maildir");
+        let store = request(home.path(), Place::Maildir(maildir.clone()));
+        let mut deliver = Deliver::start();
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        // Files can be moved into it, but it cannot be opened.
+        fs::set_permissions(maildir.join("new"), fs::Permissions::from_mode(0o300)).unwrap();
+        assert!(deliver.store(&store, MESSAGE).await.code().starts_with('4'));
+        fs::set_permissions(maildir.join("new"), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!((files(&maildir.join("new")).len(), files(&maildir.join("tmp")).len()), (1, 0));
+    });
+}
+
+#[test]
 fn a_lock_left_behind_long_ago_does_not_block() {
     run(async {
         let home = tempfile::tempdir().unwrap();
