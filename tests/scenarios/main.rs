@@ -3,6 +3,7 @@
 mod accounts;
 mod load;
 mod local;
+mod policy;
 mod ports;
 mod queue;
 mod relay;
@@ -10,3 +11,4 @@ mod reload;
 mod submission;
 mod supervisor;
 mod systemd;
+mod tables;

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod duration;
+mod explain;
 mod queue;
 mod reload;
 mod start;
@@ -49,6 +50,7 @@ enum Command {
     Reload(reload::Reload),
     Status(status::StatusArgs),
     Check(check::Check),
+    Explain(explain::Explain),
     Queue(Box<queue::Queue>),
     Demo(demo::Demo),
 }
@@ -75,6 +77,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Reload(reload) => reload.run(&site),
         Command::Status(status) => status.run(&site),
         Command::Check(check) => check.run(&site),
+        Command::Explain(explain) => explain.run(&site),
         Command::Queue(queue) => queue.run(&site),
         Command::Demo(demo) => demo.run(),
     }

@@ -44,7 +44,9 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_policy",
         asks: &[],
         answers: &[Arrow::MxToPolicyd, Arrow::SubmissionToPolicyd],
-        tables: &["aliases", "local-host-names", "mailertable", "users"],
+        tables: &[
+            "access", "aliases", "local-host-names", "mailertable", "relay-domains", "users",
+        ],
         listens: None,
         lasts: true,
         drained: 1,
@@ -77,7 +79,9 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_qmgr",
         asks: &[Arrow::QmgrToRemote, Arrow::QmgrToLocal],
         answers: &[Arrow::MxToQmgr, Arrow::SubmissionToQmgr, Arrow::SupervisorToQmgr],
-        tables: &["aliases", "local-host-names", "mailertable"],
+        tables: &[
+            "aliases", "local-host-names", "mailertable", "virtuser-domains", "virtusertable",
+        ],
         listens: None,
         lasts: true,
         drained: 1,
