@@ -6,6 +6,7 @@ mod duration;
 mod explain;
 mod queue;
 mod reload;
+mod route;
 mod start;
 mod status;
 
@@ -35,6 +36,7 @@ Examples:
   pennypost start                     run the mail system in the foreground
   pennypost queue                     what waits, why, and until when
   pennypost queue retry --domain example.org
+  pennypost route postmaster          where mail goes, and by which lines
 
 Exit codes are those of sysexits(3): 0 is success, 64 wrong use, 69 not running, 77 not allowed,
 78 a configuration with which it would not start.";
@@ -52,6 +54,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Queue(Box<queue::Queue>),
+    Route(route::RouteArgs),
     Demo(demo::Demo),
 }
 
@@ -79,6 +82,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(check) => check.run(&site),
         Command::Explain(explain) => explain.run(&site),
         Command::Queue(queue) => queue.run(&site),
+        Command::Route(route) => route.run(&site),
         Command::Demo(demo) => demo.run(),
     }
 }
