@@ -122,9 +122,8 @@ fn check_mailq() {
         let output = plugin(&system, &mailq, kind, ["1", "5"]);
         assert_eq!(output.status.code(), Some(1), "{kind}: {output:?}");
     }
-    assert!(
-        system.command("pennypost").args(["queue", "delete", "--all"]).status().unwrap().success()
-    );
+    let deleted = system.command("pennypost").args(["queue", "delete", "--all"]).output().unwrap();
+    assert!(deleted.status.success(), "{deleted:?}");
     for (kind, arguments) in [("sendmail", ""), ("postfix", "--postfix")] {
         let mailq = wrapper(&system, "mailq", arguments);
         let output = plugin(&system, &mailq, kind, ["1", "5"]);
