@@ -222,9 +222,9 @@ impl Session {
         if self.transaction.is_some() {
             return order("MAIL was given");
         }
-        let bad = |error| match error {
-            AddressError::Incomplete => (None, needs_a_domain()),
-            error => (None, CommandError::ReversePath(error).reply()),
+        let bad = |error| match error == AddressError::Incomplete {
+            true => (None, needs_a_domain()),
+            false => (None, CommandError::ReversePath(error).reply()),
         };
         let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
         if mail.size.is_some_and(|size| size > self.settings.message_size) {

@@ -39,7 +39,7 @@ pub(crate) fn groups(text: &str) -> Option<Result<(Group, Vec<u16>), Wrong>> {
             Ok(whole) => whole.segments().to_vec(),
             Err(_) => {
                 let parts = inner.split(':');
-                let parts = parts.map(|part| hexadecimal(part)).collect::<Option<Vec<_>>>();
+                let parts = parts.map(hexadecimal).collect::<Option<Vec<_>>>();
                 match parts.filter(|parts| parts.len() <= 8) {
                     Some(parts) => parts,
                     None => {
