@@ -42,7 +42,8 @@ impl NextHop {
     pub fn parse(text: &str) -> Option<Self> {
         let (first, mut rest) = server(text)?;
         let mut others = Vec::new();
-        while let Some(more) = rest.strip_prefix([':', ',']).filter(|_| others.len() < Self::MAX_OTHERS)
+        while let Some(more) =
+            rest.strip_prefix([':', ',']).filter(|_| others.len() < Self::MAX_OTHERS)
         {
             let (server, after) = server(more)?;
             others.push(server);

@@ -1,7 +1,7 @@
-//! Is a local recipient known?
+//! Is there such a recipient?
 
 use envelope::Address;
-use tables::split_detail;
+use routing::Admission;
 
 use crate::Policy;
 use crate::verdict::{Step, Verdict};
@@ -37,20 +37,21 @@ pub fn conclude(recipient: &Address, account: Account, trace: &mut Vec<Step>) ->
 }
 
 impl Policy {
-    /// A recipient of a local domain: `a%b`, `a!b` and `"a@b"` are names like any other, and none
-    /// of them says where to relay.
+    /// A recipient that may be sent to. In a local domain `a%b`, `a!b` and `"a@b"` are names like any
+    /// other, and none of them says where to relay.
     pub(crate) fn known(&self, recipient: &Address, trace: &mut Vec<Step>) -> Ruling {
-        let (user, _) = split_detail(recipient.local(), &self.detail);
-        let alias = self.aliases.get(recipient.local()).or_else(|| self.aliases.get(&user));
-        if let Some(alias) = alias {
-            trace.push(Step::Alias(alias.line));
-            return Ruling::Decided(Verdict::Accept);
+        let mut steps = Vec::new();
+        let admission = self.router.admit(recipient, &mut steps);
+        // That the domain is local has been said.
+        let is_domain = |step: &tables::Step| DOMAINS.contains(&step.file);
+        trace.extend(steps.into_iter().skip_while(is_domain).map(Step::Route));
+        match admission {
+            Admission::Accept => Ruling::Decided(Verdict::Accept),
+            Admission::User(user) => Ruling::Depends(user),
+            Admission::Refuse(refusal) => Ruling::Decided(Verdict::refusal(recipient, &refusal)),
         }
-        // RFC 5321 §4.5.1: there is always a postmaster.
-        if user == "postmaster" {
-            trace.push(Step::Postmaster);
-            return Ruling::Decided(Verdict::Accept);
-        }
-        Ruling::Depends(user)
     }
 }
+
+/// Tables that say which domains are local.
+const DOMAINS: [&str; 2] = ["local-host-names", "virtuser-domains"];

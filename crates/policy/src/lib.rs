@@ -3,7 +3,7 @@
 //! **Relaying is not a rule that can be misordered**: a recipient is local, or relayed for this
 //! client or to this domain, or it is refused; nothing comes before this and nothing overrules it.
 //! Then the reverse-path is looked at, then the rules speak in the administrator's order, and at
-//! last a local recipient must be known.
+//! last the recipient must have a way: a local one is known, and no table refuses it.
 //!
 //! **Invariant:** pure. Whether a system user exists is asked for with [`Ruling::Depends`], and the
 //! answer is given to [`conclude`]; the name of a client comes with it.
@@ -18,7 +18,8 @@ use std::net::IpAddr;
 
 use envelope::{Address, ReversePath};
 use ipnet::IpNet;
-use tables::{Access, Aliases, Because, LocalDomains, RelayDomains};
+use routing::Router;
+use tables::{Access, Because, RelayDomains};
 
 pub use known::{Account, Ruling, conclude};
 pub use verdict::{Step, Verdict};
@@ -26,10 +27,8 @@ pub use verdict::{Step, Verdict};
 /// Everything that decides about recipients.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    pub local: LocalDomains,
-    pub aliases: Aliases,
-    /// What separates user and detail; empty: nothing does.
-    pub detail: String,
+    /// What is local, who is known there, and what a table refuses: as mail is delivered.
+    pub router: Router,
     /// `relay.networks`: clients that may relay.
     pub networks: Vec<IpNet>,
     pub relay_domains: RelayDomains,
@@ -87,7 +86,7 @@ impl Policy {
         recipient: &Address,
         trace: &mut Vec<Step>,
     ) -> Ruling {
-        let local = self.local.find(recipient);
+        let local = self.router.local.find(recipient);
         let admitted = match local {
             Some(why) => {
                 trace.push(Step::Local(match why {
@@ -105,8 +104,7 @@ impl Policy {
             .err();
         match refused {
             Some(verdict) => Ruling::Decided(verdict),
-            None if local.is_some() => self.known(recipient, trace),
-            None => Ruling::Decided(Verdict::Accept),
+            None => self.known(recipient, trace),
         }
     }
 

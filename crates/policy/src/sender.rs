@@ -27,7 +27,7 @@ impl Policy {
     }
 
     fn is_this_host(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.local.addresses.contains(&address)
+        address.is_loopback() || self.router.local.addresses.contains(&address)
     }
 }
 

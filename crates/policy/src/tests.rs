@@ -1,25 +1,34 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tables::Names;
+use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
 
 use super::*;
 
 mod cases;
+
+const VIRTUAL: &str = "info@virt.test alice\nold@virt.test error:5.1.6:550 moved\ngone@virt.test bob\n\
+                       far@virt.test x@far.test\nnever@far.test alice\n";
+const MAILERS: &str = "closed.test error:4.3.2:450 closed\n";
 
 fn policy() -> Policy {
     let names = Names::read("local-host-names", "# ours\nexample.org\n".as_bytes()).unwrap().table;
     let own = vec!["192.0.2.1".parse().unwrap()];
     let aliases = "root: alice\nstaff: alice, bob@far.test\nlist+dev: bob\n";
     Policy {
-        local: LocalDomains {
-            hostname: "mx.example.org".into(),
-            names,
-            addresses: own,
-            ..LocalDomains::default()
+        router: Router {
+            local: LocalDomains {
+                hostname: "mx.example.org".into(),
+                names,
+                addresses: own,
+                virtual_names: Names::read("t", "virt.test\n".as_bytes()).unwrap().table,
+            },
+            virtusertable: Virtusertable::read("t", VIRTUAL.as_bytes()).unwrap().table,
+            mailertable: Mailertable::read("t", MAILERS.as_bytes()).unwrap().table,
+            aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
+            detail: "+".into(),
+            ..Router::default()
         },
-        aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
-        detail: "+".into(),
         networks: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
         rules: vec![Rule::Access],
         ..Policy::default()
@@ -118,6 +127,35 @@ fn only_those_who_may_relay_do() {
 }
 
 #[test]
+fn virtual_users_are_known_by_their_table() {
+    for (recipient, expected) in [
+        ("info@virt.test", 250),
+        ("INFO@Virt.test", 250),
+        ("far@virt.test", 250),
+        ("postmaster@virt.test", 250),
+        ("gone@virt.test", 550),
+        ("alice@virt.test", 550),
+        ("never@far.test", 550),
+    ] {
+        assert_eq!(code(stranger(), recipient), expected, "{recipient}");
+    }
+    let (verdict, trace) = rule(stranger(), "old@virt.test");
+    let text = "5.1.6 <old@virt.test>... moved".to_owned();
+    assert_eq!(verdict, Verdict::Refuse { code: 550, text });
+    let lines =
+        ["virtuser-domains:1: the domain is local", "virtusertable:2: old@virt.test is refused"];
+    assert_eq!(trace, lines);
+}
+
+/// Who may not relay does not learn what the mailertable says.
+#[test]
+fn what_the_mailertable_refuses_is_told_to_who_may_relay() {
+    assert_eq!(code(network("10.1.2.3"), "x@closed.test"), 450);
+    assert_eq!(code(Client::User, "x@closed.test"), 450);
+    assert_eq!(code(stranger(), "x@closed.test"), 550);
+}
+
+#[test]
 fn users_that_cannot_be_looked_up_are_deferred() {
     let recipient = "alice@example.org".parse().unwrap();
     let verdict = conclude(&recipient, Account::Unavailable, &mut Vec::new());
@@ -130,8 +168,11 @@ fn the_trace_tells_the_lines() {
         (
             stranger(),
             "staff@example.org",
-            ["local-host-names:2: the domain is local", "aliases:2: the name is an alias"]
-                .as_slice(),
+            [
+                "local-host-names:2: the domain is local",
+                "aliases:2: staff is alice@mx.example.org, bob@far.test",
+            ]
+            .as_slice(),
         ),
         (network("10.0.0.1"), "x@far.test", &["relay.networks: 10.0.0.0/8 may relay"]),
         (

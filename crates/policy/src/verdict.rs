@@ -75,9 +75,8 @@ impl Verdict {
 pub enum Step {
     /// The domain is local: by this line of a table, or by itself.
     Local(Option<(&'static str, usize)>),
-    /// The line of `aliases` that has the name.
-    Alias(usize),
-    Postmaster,
+    /// What the recipient stands for.
+    Route(tables::Step),
     User(Account),
     /// The entry of `relay.networks` that has the client.
     Network(IpNet),
@@ -105,8 +104,7 @@ impl fmt::Display for Step {
         match self {
             Self::Local(Some((file, line))) => write!(f, "{file}:{line}: the domain is local"),
             Self::Local(None) => f.write_str("the domain is this host's own name or address"),
-            Self::Alias(line) => write!(f, "aliases:{line}: the name is an alias"),
-            Self::Postmaster => f.write_str("there is always a postmaster (RFC 5321 §4.5.1)"),
+            Self::Route(step) => step.fmt(f),
             Self::User(Account::Exists) => f.write_str("there is such a user"),
             Self::User(Account::Unknown) => f.write_str("there is no such user and no alias"),
             Self::User(Account::Unavailable) => f.write_str("users cannot be looked up now"),

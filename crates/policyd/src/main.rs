@@ -13,7 +13,10 @@ use daemon::{Generation, House, Permit, Sandbox};
 use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{ClientName, Policy, Rule, Ruling, Sending, conclude};
-use tables::{Access, Aliases, LocalDomains, Names, RelayDomains, Users};
+use routing::Router;
+use tables::{
+    Access, Aliases, LocalDomains, Mailertable, Names, RelayDomains, Users, Virtusertable,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -104,17 +107,22 @@ struct Desk {
 impl Desk {
     fn furnish(generation: &Generation, before: &ClientNames) -> Result<Self, daemon::Error> {
         let config = Arc::clone(&generation.config);
-        let names = generation.table("local-host-names", Names::read)?;
         let users = generation.table("users", Users::read)?;
-        let policy = Policy {
+        let router = Router {
             local: LocalDomains {
                 hostname: config.hostname.clone(),
-                names,
+                names: generation.table("local-host-names", Names::read)?,
                 addresses: config.addresses.clone(),
-                ..LocalDomains::default()
+                virtual_names: generation.table("virtuser-domains", Names::read)?,
             },
+            virtusertable: generation.table("virtusertable", Virtusertable::read)?,
             aliases: generation.table("aliases", Aliases::read)?,
+            mailertable: generation.table("mailertable", Mailertable::read)?,
+            smarthost: config.relay.smarthost.clone(),
             detail: config.local.detail.clone(),
+        };
+        let policy = Policy {
+            router,
             networks: config.relay.networks.clone(),
             relay_domains: generation.table("relay-domains", RelayDomains::read)?,
             access: generation.table("access", Access::read)?,

@@ -51,7 +51,10 @@ fn sections(text: &str) -> HashMap<String, String> {
     for line in text.lines() {
         match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             Some(name) if !name.contains(' ') => section = name.to_owned(),
-            _ => sections.entry(section.clone()).or_insert_with(String::new).push_str(&format!("{line}\n")),
+            _ => sections
+                .entry(section.clone())
+                .or_insert_with(String::new)
+                .push_str(&format!("{line}\n")),
         }
     }
     sections
@@ -62,7 +65,8 @@ fn router(sections: &HashMap<String, String>) -> Router {
     let value = |name: &str| sections.get(name).map(|text| text.trim());
     let read = |name: &str| text(name).into_bytes();
     let names = |name: &str| Names::read(name, read(name).as_slice()).unwrap().table;
-    let virtusertable = Virtusertable::read("virtusertable", read("virtusertable").as_slice()).unwrap();
+    let virtusertable =
+        Virtusertable::read("virtusertable", read("virtusertable").as_slice()).unwrap();
     let aliases = Aliases::read("aliases", read("aliases").as_slice()).unwrap();
     let mailertable = Mailertable::read("mailertable", read("mailertable").as_slice()).unwrap();
     assert_eq!([virtusertable.findings, aliases.findings, mailertable.findings].concat(), []);
@@ -101,7 +105,8 @@ fn routed(router: &Router, address: &str) -> String {
     if routed.address != address {
         shown += &format!(" as {}", routed.address);
     }
-    let lines = routed.trace.iter().filter_map(|step| Some(format!("{}:{}", step.file, step.line?)));
+    let lines =
+        routed.trace.iter().filter_map(|step| Some(format!("{}:{}", step.file, step.line?)));
     let lines: Vec<_> = lines.collect();
     if !lines.is_empty() {
         shown += &format!(" by {}", lines.join(" "));

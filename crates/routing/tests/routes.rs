@@ -133,10 +133,17 @@ fn members_of_lists_are_not_looked_up_as_virtual_users() {
 /// Tables of a few names that lead to each other in all ways.
 fn tangle() -> impl Strategy<Value = Router> {
     let name = || prop::sample::select(vec!["a", "b", "c", "d"]);
-    let domain = || prop::sample::select(vec!["", "@v.test", "@w.test", "@mx.example.org", "@far.test"]);
-    let target = || (prop::bool::ANY, name(), domain()).prop_map(|(verbatim, name, domain)| {
-        if verbatim && domain.is_empty() { format!("\\{name}") } else { format!("{name}{domain}") }
-    });
+    let domain =
+        || prop::sample::select(vec!["", "@v.test", "@w.test", "@mx.example.org", "@far.test"]);
+    let target = || {
+        (prop::bool::ANY, name(), domain()).prop_map(|(verbatim, name, domain)| {
+            if verbatim && domain.is_empty() {
+                format!("\\{name}")
+            } else {
+                format!("{name}{domain}")
+            }
+        })
+    };
     let key = prop::sample::select(vec!["a", "b", "c", "+*", "++", ""]);
     let from = prop::sample::select(vec!["@v.test", "@w.test", "@mx.example.org"]);
     let virtual_users = prop::collection::vec((key, from, target()), 0..8);

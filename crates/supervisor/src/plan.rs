@@ -46,6 +46,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         answers: &[Arrow::MxToPolicyd, Arrow::SubmissionToPolicyd],
         tables: &[
             "access", "aliases", "local-host-names", "mailertable", "relay-domains", "users",
+            "virtuser-domains", "virtusertable",
         ],
         listens: None,
         lasts: true,

@@ -14,7 +14,8 @@ use tables::{Aliases, Mailertable, Names, Virtusertable};
 const LINES: usize = 100_000;
 
 fn main() {
-    let text = lines(|n| format!("user{n}@virtual{}.example.org\tmailbox{n}@example.net\n", n % 500));
+    let text =
+        lines(|n| format!("user{n}@virtual{}.example.org\tmailbox{n}@example.net\n", n % 500));
     let table = read("virtusertable", || Virtusertable::read("t", text.as_bytes()).unwrap().table);
     let address = |n: usize| -> Address {
         format!("user{n}+detail@virtual{}.example.org", n % 500).parse().unwrap()

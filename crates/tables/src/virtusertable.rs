@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn nobody_outside_chooses_the_domain() {
-        let text = "+*@a.test x@%2\n+*@b.test x@a.%2\n+*@c.test x@%2.test\n+*@d.test x@%2.in.test\n";
+        let text =
+            "+*@a.test x@%2\n+*@b.test x@a.%2\n+*@c.test x@%2.test\n+*@d.test x@%2.in.test\n";
         let read = Virtusertable::read("t", text.as_bytes()).unwrap();
         assert_eq!(read.findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [1, 2, 3]);
     }

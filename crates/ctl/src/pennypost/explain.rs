@@ -11,8 +11,11 @@ use envelope::{Address, ReversePath};
 use net::{Families, Resolver};
 use nix::unistd::User;
 use policy::{Account, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude};
+use routing::Router;
 use serde_json::json;
-use tables::{Access, Aliases, LocalDomains, Names, Read, RelayDomains, Users};
+use tables::{
+    Access, Aliases, LocalDomains, Mailertable, Names, Read, RelayDomains, Users, Virtusertable,
+};
 
 use crate::control::wait;
 use crate::listing::json_line;
@@ -136,14 +139,19 @@ fn explain(
 
 fn policy(config: &Config) -> Result<Policy, Failure> {
     Ok(Policy {
-        local: LocalDomains {
-            hostname: config.hostname.clone(),
-            names: table(config, "local-host-names", Names::read)?,
-            addresses: config.addresses.clone(),
-            ..LocalDomains::default()
+        router: Router {
+            local: LocalDomains {
+                hostname: config.hostname.clone(),
+                names: table(config, "local-host-names", Names::read)?,
+                addresses: config.addresses.clone(),
+                virtual_names: table(config, "virtuser-domains", Names::read)?,
+            },
+            virtusertable: table(config, "virtusertable", Virtusertable::read)?,
+            aliases: table(config, "aliases", Aliases::read)?,
+            mailertable: table(config, "mailertable", Mailertable::read)?,
+            smarthost: config.relay.smarthost.clone(),
+            detail: config.local.detail.clone(),
         },
-        aliases: table(config, "aliases", Aliases::read)?,
-        detail: config.local.detail.clone(),
         networks: config.relay.networks.clone(),
         relay_domains: table(config, "relay-domains", RelayDomains::read)?,
         access: table(config, "access", Access::read)?,
