@@ -49,7 +49,7 @@ fn who_waits_for_qmgr_for_five_minutes_is_deferred() {
 /// Every client's answer begins with `answer`: 250 if the process goes on, 451 if it does not.
 fn stands_still(name: &str, answer: &str) {
     let (sink, sessions) = (Sink::start(), sessions());
-    let limits = format!("[limits]\nsessions = {}\n", sessions + 10);
+    let limits = format!("[limits]\nsessions = {}\n", 2 * sessions);
     let system = SystemBuilder::new().smarthost(sink.address()).config(&limits).start();
     let clients: Vec<_> = (0..sessions).map(|_| system.session()).collect();
     let before = system.peak_memory("smtpd mx");

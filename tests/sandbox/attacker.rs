@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -52,9 +52,8 @@ fn main() {
 fn prepare(attack: &str, target: &str) -> Attack {
     match attack {
         "read" | "create" | "link" | "mknod" | "chroot" | "watch" => files(attack, target),
-        "connect" | "dissolve" | "fastopen" | "bind" | "listen" | "udp" | "abstract" | "unix" => {
-            sockets(attack, target)
-        }
+        "connect" | "dissolve" | "fastopen" | "bind" | "listen" | "udp" => sockets(attack, target),
+        "abstract" | "unix" | "datagram" => unix_sockets(attack, target),
         "run" | "thread" | "signal" | "ptrace" | "peek" | "wait" => processes(attack, target),
         "execute-memory" | "flood" | "hoard" | "limit" | "uid" | "namespace" => rights(attack),
         "enter-late" => late(),
@@ -128,14 +127,22 @@ fn sockets(attack: &str, target: &str) -> Attack {
                 Ok(nix::sys::socket::listen(&socket, nix::sys::socket::Backlog::MAXCONN)?)
             })
         }
-        "udp" => {
+        _ => {
             let address = address();
             Box::new(move || UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", address).map(drop))
         }
+    }
+}
+
+fn unix_sockets(attack: &str, target: &str) -> Attack {
+    let target = target.to_owned();
+    match attack {
         "abstract" => Box::new(move || {
             let name = std::os::unix::net::SocketAddr::from_abstract_name(target)?;
             UnixStream::connect_addr(&name).map(drop)
         }),
+        // One of a pair may send to others than its peer.
+        "datagram" => Box::new(move || UnixDatagram::pair()?.0.send_to(b"x", target).map(drop)),
         _ => Box::new(move || UnixStream::connect(target).map(drop)),
     }
 }

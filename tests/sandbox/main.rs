@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -210,6 +210,9 @@ fn other_processes_are_out_of_reach() {
         assert_eq!(attack(None, "unix", control), "allowed");
     }
     assert_eq!(attack(None, "abstract", &name), "allowed");
+    let log = system.path("log");
+    let _log = UnixDatagram::bind(&log).unwrap();
+    case("datagram", log.display(), &[]).run(&declared);
 }
 
 #[test]

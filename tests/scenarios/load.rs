@@ -112,7 +112,7 @@ fn ten_thousand_refusals_are_not_ten_thousand_lines() {
 fn many_idle_connections_keep_nobody_from_sending() {
     let count = std::env::var("PENNYPOST_CONNECTIONS").ok().and_then(|n| n.parse().ok());
     let count: usize = count.unwrap_or(300);
-    let limits = format!("[limits]\nsessions = {}\n", count + 10);
+    let limits = format!("[limits]\nsessions = {}\n", 2 * count);
     let system = SystemBuilder::new().config(&limits).start();
     let before = system.peak_memory("smtpd mx");
     let begun = std::time::Instant::now();

@@ -7,10 +7,7 @@ use crate::PATIENCE;
 
 /// One session. Panics where the server does not do as expected.
 #[derive(Debug)]
-pub struct Client {
-    reader: BufReader<TcpStream>,
-    writer: TcpStream,
-}
+pub struct Client(BufReader<TcpStream>);
 
 impl Client {
     /// Connects and reads the greeting.
@@ -26,16 +23,15 @@ impl Client {
     /// # Errors
     /// As the system call.
     pub fn dial(address: SocketAddr) -> std::io::Result<Self> {
-        let writer = TcpStream::connect(address)?;
-        writer.set_nodelay(true)?;
-        writer.set_read_timeout(Some(PATIENCE))?;
-        let reader = BufReader::new(writer.try_clone()?);
-        Ok(Self { reader, writer })
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self(BufReader::new(stream)))
     }
 
     /// How long a reply may take.
     pub fn set_patience(&mut self, time: std::time::Duration) {
-        self.writer.set_read_timeout(Some(time)).unwrap();
+        self.0.get_ref().set_read_timeout(Some(time)).unwrap();
     }
 
     /// Sends bytes as they are.
@@ -43,13 +39,13 @@ impl Client {
     /// # Errors
     /// As the system call.
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.writer.write_all(bytes)
+        self.0.get_ref().write_all(bytes)
     }
 
     /// The connection, for a caller that has read every reply.
     #[must_use]
     pub fn into_stream(self) -> TcpStream {
-        self.writer
+        self.0.into_inner()
     }
 
     /// Reads one reply, all its lines; `None` once the server has closed.
@@ -60,7 +56,7 @@ impl Client {
         let mut reply = String::new();
         loop {
             let start = reply.len();
-            if self.reader.read_line(&mut reply)? == 0 {
+            if self.0.read_line(&mut reply)? == 0 {
                 return Ok(None);
             }
             if reply.as_bytes().get(start + 3) != Some(&b'-') {

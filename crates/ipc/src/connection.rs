@@ -32,6 +32,8 @@ const PREFIX: usize = 8;
 const HAS_DESCRIPTOR: u32 = 1 << 31;
 /// Read at a time; a 4 KiB message with its envelope comes in one piece.
 const CHUNK: usize = 16 * 1024;
+/// Bytes of a frame whose memory serves the next one, too. A connection that is idle keeps no more.
+const MAX_KEPT: usize = 128 * 1024;
 /// Descriptors that wait for their frames: that of a frame of which more is to come, and that of
 /// the frame after it, which ends a read.
 const MAX_DESCRIPTORS: usize = 2;
@@ -123,6 +125,19 @@ impl Connection {
         self.write(&text, body, descriptor).await
     }
 
+    /// [`Connection::send`] with a deadline.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], or as `send`.
+    pub async fn send_within<T: Serialize + Sync>(
+        &mut self,
+        head: &T,
+        time: Duration,
+    ) -> Result<(), Error> {
+        let sent = tokio::time::timeout(time, self.send(head, b"", None)).await;
+        sent.map_err(|_| Error::TimedOut)?
+    }
+
     async fn write(
         &mut self,
         mut head: &[u8],
@@ -150,6 +165,20 @@ impl Connection {
         // A descriptor of its own, as the runtime takes each one once.
         let copy = self.stream.as_fd().try_clone_to_owned()?;
         pipe::Sender::from_owned_fd_unchecked(copy)?.writable().await
+    }
+
+    /// Waits until a frame begins, and returns its bytes; no memory is taken for them before it is
+    /// received. Cancel-safe.
+    ///
+    /// # Errors
+    /// As `receive`.
+    pub async fn announced(&mut self) -> Result<usize, Error> {
+        loop {
+            if let Some(Prefix { head, body, .. }) = Prefix::read(&self.inbox)? {
+                return Ok(PREFIX + head + body);
+            }
+            self.fill().await?;
+        }
     }
 
     /// Receives one frame. Cancel-safe.
@@ -248,6 +277,31 @@ impl Connection {
     }
 }
 
+/// What a frame begins with.
+struct Prefix {
+    /// Bytes.
+    head: usize,
+    /// Bytes.
+    body: usize,
+    has_descriptor: bool,
+}
+
+impl Prefix {
+    /// `None`: it has not arrived.
+    fn read(inbox: &[u8]) -> Result<Option<Self>, Error> {
+        let Some(prefix) = inbox.first_chunk::<PREFIX>() else { return Ok(None) };
+        let prefix = u64::from_le_bytes(*prefix);
+        let [first, second] = [prefix & 0xffff_ffff, prefix >> 32]
+            .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+        let [head, body] = [first & !HAS_DESCRIPTOR, second]
+            .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if head > MAX_HEAD || body > MAX_BODY {
+            return Err(Error::PeerMisbehaved("a frame over its bound"));
+        }
+        Ok(Some(Self { head, body, has_descriptor: first & HAS_DESCRIPTOR != 0 }))
+    }
+}
+
 /// Takes the first frame off `inbox`, and its descriptor off `descriptors`; `None`: more of it is
 /// still to come.
 ///
@@ -257,29 +311,23 @@ pub fn decode<T: DeserializeOwned>(
     inbox: &mut BytesMut,
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> Result<Option<Frame<T>>, Error> {
-    let Some(prefix) = inbox.first_chunk::<PREFIX>() else {
-        return Ok(None);
-    };
-    let prefix = u64::from_le_bytes(*prefix);
-    let [first, second] =
-        [prefix & 0xffff_ffff, prefix >> 32].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
-    let head_len = usize::try_from(first & !HAS_DESCRIPTOR).unwrap_or(usize::MAX);
-    let body_len = usize::try_from(second).unwrap_or(usize::MAX);
-    if head_len > MAX_HEAD || body_len > MAX_BODY {
-        return Err(Error::PeerMisbehaved("a frame over its bound"));
-    }
-    if inbox.len() < PREFIX + head_len + body_len {
-        inbox.reserve(PREFIX + head_len + body_len - inbox.len());
+    let Some(prefix) = Prefix::read(inbox)? else { return Ok(None) };
+    let length = PREFIX + prefix.head + prefix.body;
+    if inbox.len() < length {
+        inbox.reserve(length - inbox.len());
         return Ok(None);
     }
     inbox.advance(PREFIX);
-    let head = inbox.split_to(head_len);
-    let body = inbox.split_to(body_len).freeze();
-    let descriptor = if first & HAS_DESCRIPTOR == 0 {
-        None
-    } else {
+    let head = inbox.split_to(prefix.head);
+    let body = inbox.split_to(prefix.body).freeze();
+    if inbox.is_empty() && length > MAX_KEPT {
+        *inbox = BytesMut::new();
+    }
+    let descriptor = if prefix.has_descriptor {
         let fd = descriptors.pop_front();
         Some(fd.ok_or(Error::PeerMisbehaved("a descriptor is missing"))?)
+    } else {
+        None
     };
     match postcard::take_from_bytes(&head) {
         Ok((head, [])) => Ok(Some(Frame { head, body, descriptor })),
@@ -451,6 +499,38 @@ mod tests {
             assert!(right.receive_ready::<u8>().await.unwrap().is_none());
             drop(left);
             assert!(matches!(right.receive_ready::<u8>().await, Err(Error::PeerGone)));
+        });
+    }
+
+    #[test]
+    fn a_frame_is_announced_before_it_takes_room() {
+        run(async {
+            let (mut left, mut right) = two();
+            let head = vec![7_u8; MAX_HEAD - 3];
+            let sender = async {
+                left.send(&head, b"body", None).await.unwrap();
+                left.send(&1_u8, b"", None).await.unwrap();
+            };
+            let receiver = async {
+                assert_eq!(right.announced().await.unwrap(), PREFIX + MAX_HEAD + 4);
+                assert!(right.inbox.capacity() < MAX_KEPT);
+                let frame = right.receive::<Vec<u8>>().await.unwrap();
+                assert_eq!((frame.head.len(), &frame.body[..]), (head.len(), &b"body"[..]));
+                assert_eq!(right.announced().await.unwrap(), PREFIX + 1);
+                assert!(right.inbox.capacity() < MAX_KEPT);
+                assert_eq!(right.receive::<u8>().await.unwrap().head, 1);
+            };
+            tokio::join!(sender, receiver);
+        });
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_waited_for() {
+        run(async {
+            let (mut left, _right) = two();
+            let text = vec![0_u8; MAX_HEAD / 2];
+            let sent = left.send_within(&text, Duration::from_millis(1)).await;
+            assert!(matches!(sent, Err(Error::TimedOut)), "{sent:?}");
         });
     }
 

@@ -313,6 +313,39 @@ fn an_mbox_that_is_not_the_users_own_is_not_written() {
 }
 
 #[test]
+fn an_mbox_whose_name_cannot_be_synced_stays_empty() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let store = request(home.path(), Place::Mbox(home.path().join("mbox")));
+        // Files can be made in it, but it cannot be opened.
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o300)).unwrap();
+        let mut deliver = Deliver::start();
+        for _ in 0..2 {
+            assert_eq!(deliver.store(&store, MESSAGE).await.code(), "4.2.0");
+        }
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join("mbox")).unwrap(), "");
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+    });
+}
+
+#[test]
+fn a_maildir_that_cannot_be_synced_stays_empty() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let maildir = home.path().join("Maildir");
+        let store = request(home.path(), Place::Maildir(maildir.clone()));
+        let mut deliver = Deliver::start();
+        assert_eq!(deliver.store(&store, MESSAGE).await.code(), "2.0.0");
+        // Files can be moved into it, but it cannot be opened.
+        fs::set_permissions(maildir.join("new"), fs::Permissions::from_mode(0o300)).unwrap();
+        assert!(deliver.store(&store, MESSAGE).await.code().starts_with('4'));
+        fs::set_permissions(maildir.join("new"), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!((files(&maildir.join("new")).len(), files(&maildir.join("tmp")).len()), (1, 0));
+    });
+}
+
+#[test]
 fn a_lock_left_behind_long_ago_does_not_block() {
     run(async {
         let home = tempfile::tempdir().unwrap();
@@ -458,6 +491,20 @@ fn a_crash_in_the_middle_shows_no_partial_message() {
         assert_eq!(stored.len(), before + 1);
         for path in stored {
             assert!(fs::read_to_string(path).unwrap().ends_with(&text.replace('\r', "")));
+        }
+    });
+}
+
+#[test]
+fn a_group_of_long_messages_fits_into_the_memory() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let body = b"0123456789abcde\r\n".repeat(ipc::MAX_BODY / 17);
+        for make in [Place::Maildir, Place::Mbox] {
+            let store = request(home.path(), make(home.path().join("in")));
+            let statuses = Deliver::start().store_all(&vec![store; 100], &body).await;
+            assert!(statuses.iter().all(|status| status.code() == "2.0.0"), "{statuses:?}");
+            let _ = fs::remove_dir_all(home.path().join("in"));
         }
     });
 }

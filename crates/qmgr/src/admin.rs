@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 64;
 const ARRIVALS: usize = 16;
 /// Of one user.
 const OF_USER: usize = 8;
-/// Silence after which a connection is closed.
+/// Silence after which a connection is closed; as long may a reply wait to be read.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Serves everyone whom the supervisor hands on, until the process drains.
@@ -81,17 +81,17 @@ async fn visit(
     let uid = connection.peer_uid()?;
     let Some(_place) = places.take(uid) else {
         let no = Welcome::No("you have too many connections already".to_owned());
-        return connection.send(&no, b"", None).await;
+        return connection.send_within(&no, IDLE).await;
     };
     let Visitor { name, admin } = visitor;
     let authority = if admin { Authority::All } else { Authority::Own(uid) };
     let desk = Desk { shared, authority, name };
-    connection.send(&Welcome::Yes { admin }, b"", None).await?;
+    connection.send_within(&Welcome::Yes { admin }, IDLE).await?;
     loop {
         let request = connection.receive_within(IDLE).await?.head;
         let reply = desk.answer(request).await;
         let reply = reply.unwrap_or_else(|error| QueueReply::Fault(error.to_string()));
-        connection.send(&reply, b"", None).await?;
+        connection.send_within(&reply, IDLE).await?;
     }
 }
 

@@ -78,11 +78,9 @@ impl Circumstances<'_> {
 
     fn answered(&self, status: Status, tell: Tell) -> Fate {
         match status {
-            Status::Failed(detail) | Status::Deferred(detail) if is_fault(&detail) => {
-                self.faulted(detail.text)
-            }
-            Status::Failed(detail) => self.failed(detail),
+            Status::Deferred(detail) if is_fault(&detail) => self.faulted(detail.text),
             Status::Deferred(detail) => self.deferred(detail, 0),
+            Status::Failed(detail) => self.failed(detail),
             Status::Delivered(ref detail) => {
                 let ours =
                     if detail.remote.is_some() { Action::Relayed } else { Action::Delivered };
@@ -141,7 +139,7 @@ enum Tell {
     NextHop,
 }
 
-/// X.3.0 in our own words.
+/// 4.3.0 in our own words. (5.3.0 is what the exit code of a command says.)
 fn is_fault(detail: &Detail) -> bool {
     detail.enhanced == Enhanced::SYSTEM && detail.remote.is_none()
 }
@@ -261,6 +259,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_command_calls_hopeless_is_over() {
+        let queue = queue();
+        let status = Status::Failed(Detail::ours(Enhanced::SYSTEM, "unknown mailer error"));
+        let ending = Ending::Answered(Outcome::Status(status));
+        assert_eq!(told(fresh(&queue).fate(ending)), Some(Action::Failed));
+    }
+
+    #[test]
     fn a_dead_host_is_waited_for() {
         let queue = queue();
         let alone = Alone { until: NOW + DAY, detail: detail() };
@@ -274,11 +280,10 @@ mod tests {
             let queue = queue();
             let arrival = NOW - age.min(NOW);
             let circumstances = Circumstances { arrival, attempts, random, ..fresh(&queue) };
-            let ours = Status::Failed(Detail::ours(Enhanced::SYSTEM, "gone"));
             let ending = if random % 2 == 0 {
                 Ending::Fault("gone".into())
             } else {
-                Ending::Answered(Outcome::Status(ours))
+                Ending::Answered(Outcome::Status(Status::fault("gone")))
             };
             let fate = circumstances.fate(ending);
             let Fate::Again { due, attempts: after, status, .. } = fate else {

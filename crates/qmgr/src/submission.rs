@@ -11,7 +11,9 @@ use daemon::Drain;
 use envelope::{Envelope, Origin, QueueId};
 use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::round;
 use crate::shared::{Arrived, Shared, Wake, rethrow};
@@ -19,6 +21,12 @@ use crate::store::{NewMessage, StoreError};
 
 /// Connections of one role: each session has one at most.
 const CONNECTIONS: usize = 4096;
+/// Bytes of the frames of one role that are received, written or waited for at a time: whoever has
+/// more to give waits, before any of it is in memory. Each is worth its content twice and its
+/// envelope a few times.
+const IN_HAND: usize = 32 << 20;
+/// How long the rest of a frame may take that has begun.
+const FRAME: Duration = Duration::from_secs(60);
 /// How long the next piece of a long message may take: `smtpd` waits for its client as long as
 /// RFC 5321 §4.5.3.2.6 asks, and then gives up by itself.
 const PIECE: Duration = Duration::from_secs(20 * 60);
@@ -30,6 +38,7 @@ const OUR_FIELDS: u64 = 32 * 1024;
 /// Serves everyone who comes through one door, until the process drains.
 pub async fn serve(shared: &Arc<Shared>, arrow: Arrow, mut incoming: Incoming, mut drain: Drain) {
     let mut submitters = JoinSet::new();
+    let room = Arc::new(Semaphore::new(IN_HAND));
     loop {
         tokio::select! {
             connection = incoming.next(), if submitters.len() < CONNECTIONS => {
@@ -37,6 +46,7 @@ pub async fn serve(shared: &Arc<Shared>, arrow: Arrow, mut incoming: Incoming, m
                     shared: Arc::clone(shared),
                     arrow,
                     connection,
+                    room: Arc::clone(&room),
                 };
                 submitters.spawn(submitter.serve(drain.clone()));
             }
@@ -58,14 +68,19 @@ struct Submitter {
     shared: Arc<Shared>,
     arrow: Arrow,
     connection: Connection,
+    /// What is left of [`IN_HAND`].
+    room: Arc<Semaphore>,
 }
+
+/// A frame, and the room that it has: to be kept for as long as what is in it.
+type Held = (Frame<Submit>, OwnedSemaphorePermit);
 
 impl Submitter {
     async fn serve(mut self, mut drain: Drain) {
         loop {
             let served = tokio::select! {
-                frame = self.connection.receive() => match frame {
-                    Ok(frame) => self.take(frame).await,
+                bytes = self.connection.announced() => match bytes {
+                    Ok(bytes) => self.take(bytes).await,
                     Err(error) => Err(error),
                 },
                 () = drain.begun() => return,
@@ -78,9 +93,18 @@ impl Submitter {
         }
     }
 
-    /// Takes one message.
-    async fn take(&mut self, frame: Frame<Submit>) -> Result<(), Error> {
-        let Frame { head, body, .. } = frame;
+    /// Receives a frame of so many bytes, once there is room for it.
+    async fn receive(&mut self, bytes: usize) -> Result<Held, Error> {
+        let bytes = u32::try_from(bytes).map_err(|_| Error::TooLarge)?;
+        // Never closed.
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let room = room.map_err(|_| Error::PeerGone)?;
+        Ok((self.connection.receive_within(FRAME).await?, room))
+    }
+
+    /// Takes one message, which begins with so many bytes.
+    async fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        let (Frame { head, body, .. }, room) = self.receive(bytes).await?;
         match head {
             Submit::Whole { envelope, id_at } if body.len() <= INLINE => {
                 self.check(&envelope)?;
@@ -92,11 +116,11 @@ impl Submitter {
             }
             Submit::Whole { envelope, id_at } => {
                 self.check(&envelope)?;
-                self.stream(envelope, &body, id_at, Rest::None).await
+                self.stream(envelope, (body, room), id_at, Rest::None).await
             }
             Submit::Begin { envelope, id_at, declared_size: _ } => {
                 self.check(&envelope)?;
-                self.stream(envelope, &body, id_at, Rest::Follows).await
+                self.stream(envelope, (body, room), id_at, Rest::Follows).await
             }
             Submit::More | Submit::End => Err(Error::PeerMisbehaved("a piece of no message")),
         }
@@ -106,12 +130,13 @@ impl Submitter {
     async fn stream(
         &mut self,
         envelope: Envelope,
-        first: &Bytes,
+        (first, mut room): (Bytes, OwnedSemaphorePermit),
         id_at: Option<u32>,
         rest: Rest,
     ) -> Result<(), Error> {
         let id = self.shared.next_id();
-        let mut piece = named(first, id_at, id)?;
+        let mut piece = named(&first, id_at, id)?;
+        drop(first);
         let mut writer = match self.shared.store.spool(id).await {
             Ok(writer) => writer,
             Err(error) => return self.refuse(&error).await,
@@ -125,11 +150,15 @@ impl Submitter {
             if let Err(error) = writer.write(piece).await {
                 return self.refuse(&error).await;
             }
+            // Clients that take their time have none of it.
+            drop(room);
             if rest == Rest::None {
                 break;
             }
             self.connection.send(&Reply::Continue, b"", None).await?;
-            let frame = self.connection.receive_within(PIECE).await?;
+            let next = timeout(PIECE, self.connection.announced()).await;
+            let (frame, its_room) = self.receive(next.map_err(|_| Error::TimedOut)??).await?;
+            room = its_room;
             piece = match frame.head {
                 Submit::More => frame.body,
                 Submit::End => break,

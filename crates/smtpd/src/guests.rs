@@ -1,7 +1,8 @@
 //! Who is here: how many sessions there may be in all and of each client, and how fast a client may
 //! come.
 //!
-//! **Invariant:** strangers never take the last seats, so that those whom we trust can always send.
+//! **Invariant:** strangers never take the last seats, so that those whom we trust can always send,
+//! and neither do those: anybody on this machine can be one of them.
 //! **Invariant:** what is remembered of clients is bounded, and so are the log lines about them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ mod clients;
 
 use clients::{Client, Clients};
 
-/// Of so many seats one is kept for those whom we trust.
+/// Of so many seats one is kept for those whom we trust, and one from them.
 const RESERVE: usize = 10;
 /// Clients that are sent away at a time, and have not yet gone.
 const DOOR: usize = 256;
@@ -119,8 +120,11 @@ impl Guests {
         if standing != Standing::Trusted && counts.clients.sessions(client) >= sessions_per_client {
             return busy(Enhanced(7, 0), "Too many sessions of yours, try again later");
         }
-        let no_room = standing == Standing::Stranger && counts.strangers >= self.0.for_strangers();
-        if no_room || counts.all >= sessions {
+        let alike = match standing {
+            Standing::Stranger => counts.strangers,
+            Standing::Trusted | Standing::User => counts.all - counts.strangers,
+        };
+        if alike >= self.0.for_either() || counts.all >= sessions {
             if !self.0.crowded.send_replace(true) {
                 tracing::warn!("all {sessions} sessions are taken: who brings no mail has to go");
             }
@@ -164,13 +168,14 @@ impl Guests {
 }
 
 impl Shared {
-    const fn for_strangers(&self) -> usize {
+    /// Seats that strangers, or the others, may have at most.
+    const fn for_either(&self) -> usize {
         self.sessions - self.sessions / RESERVE
     }
 
     /// Room for many, so that the next few do not make it a crowd again.
     const fn is_roomy(&self, counts: &Counts) -> bool {
-        counts.strangers <= self.for_strangers() / 2 && counts.all <= self.sessions / 2
+        counts.strangers <= self.for_either() / 2 && counts.all <= self.sessions / 2
     }
 }
 

@@ -38,6 +38,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_LISTED: usize = 10_000;
 /// Bytes of events read at a time; what they say does not matter.
 const EVENTS: usize = 4096;
+/// Entries looked at in one go; anybody may make a million, and sessions go on meanwhile.
+const GO: usize = 256;
 /// Names tried for a file that is set aside.
 const MAX_NAMES: usize = 100;
 
@@ -98,7 +100,7 @@ async fn sweep(room: &Room, drain: &Drain, taken: &mut Taken) -> io::Result<()> 
     // Let go with the descriptor, however this ends. Nobody else may open this directory.
     let lock = File::open(directory)?;
     lock.try_lock()?;
-    for name in list(directory)? {
+    for name in list(directory).await? {
         if drain.takes_nothing_new() {
             break;
         }
@@ -125,9 +127,12 @@ async fn sweep(room: &Room, drain: &Drain, taken: &mut Taken) -> io::Result<()> 
 }
 
 /// Finished files, oldest first. Removes old unfinished ones.
-fn list(directory: &Path) -> io::Result<Vec<OsString>> {
+async fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
+    for (number, entry) in std::fs::read_dir(directory)?.enumerate() {
+        if number % GO == 0 {
+            tokio::task::yield_now().await;
+        }
         if files.len() >= MAX_LISTED {
             break;
         }
@@ -144,8 +149,9 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
         let Ok(modified) = modified else { continue };
         if finished {
             files.push((modified, name));
-        } else if is_old(modified) {
-            remove(&entry.path());
+        } else if is_old(modified) && !remove(&entry.path()) {
+            // A directory, which would be complained of at each look.
+            set_aside(directory, &name);
         }
     }
     files.sort();

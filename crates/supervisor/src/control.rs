@@ -10,6 +10,7 @@ use ipc::admin::{Answer, Command, Hello, Visitor, Welcome};
 use ipc::{Client, Connection};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::house::House;
 use crate::reload::Asker;
@@ -18,9 +19,10 @@ use crate::reload::Asker;
 const MAX_CLIENTS: usize = 32;
 /// Of one user.
 const MAX_OF_USER: usize = 8;
-/// How long a client may take to say hello, and `qmgr` to take it over.
+/// How long a client may take to say hello, the name service to tell who it is, and `qmgr` to take it
+/// over.
 const HELLO_TIME: Duration = Duration::from_secs(5);
-/// How long a client may be silent.
+/// How long a client may be silent, and not read its answer.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// What serves the control socket.
@@ -57,19 +59,25 @@ impl Control {
     }
 
     /// Keeps its place until it is over.
-    async fn visit(self: Arc<Self>, client: UnixStream, _place: Place) {
-        if let Err(ipc::Error::PeerMisbehaved(how)) = self.greet(client).await {
+    async fn visit(self: Arc<Self>, client: UnixStream, place: Place) {
+        if let Err(ipc::Error::PeerMisbehaved(how)) = self.greet(client, &Arc::new(place)).await {
             tracing::warn!("a client of the control socket: {how}");
         }
     }
 
-    async fn greet(&self, client: UnixStream) -> Result<(), ipc::Error> {
+    async fn greet(&self, client: UnixStream, place: &Arc<Place>) -> Result<(), ipc::Error> {
         let mut client = Connection::new(client)?;
         let hello = client.receive_within::<Hello>(HELLO_TIME).await?.head;
         let (uid, generation) = (client.peer_uid()?, self.house.in_force());
-        let visitor = move || daemon::recognize(generation.config(), uid);
-        let visitor = tokio::task::spawn_blocking(visitor).await;
-        let visitor = visitor.map_err(std::io::Error::other)?;
+        let held = Arc::clone(place);
+        let visitor = move || {
+            // Else threads would gather that ask in vain, until none is left for anything.
+            let _held = held;
+            daemon::recognize(generation.config(), uid)
+        };
+        // The client is not to wait for a name service that does not answer.
+        let visitor = timeout(HELLO_TIME, tokio::task::spawn_blocking(visitor)).await;
+        let visitor = visitor.map_err(|_| ipc::Error::TimedOut)?.map_err(std::io::Error::other)?;
         match hello {
             Hello::Queue => self.hand_over(client, &visitor).await,
             Hello::Supervisor => self.answer(client, visitor.admin).await,
@@ -83,13 +91,13 @@ impl Control {
             Ok(_) => Ok(()),
             Err(_) => {
                 let no = Welcome::No("qmgr is not running at the moment".to_owned());
-                Connection::from_fd(socket)?.send(&no, b"", None).await
+                Connection::from_fd(socket)?.send_within(&no, HELLO_TIME).await
             }
         }
     }
 
     async fn answer(&self, mut client: Connection, admin: bool) -> Result<(), ipc::Error> {
-        client.send(&Welcome::Yes { admin }, b"", None).await?;
+        client.send_within(&Welcome::Yes { admin }, IDLE_TIME).await?;
         loop {
             let answer = match client.receive_within::<Command>(IDLE_TIME).await?.head {
                 Command::Status => Answer::Status(self.house.status()),
@@ -101,7 +109,7 @@ impl Control {
                     return Ok(());
                 }
             };
-            client.send(&answer, b"", None).await?;
+            client.send_within(&answer, IDLE_TIME).await?;
         }
     }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 use ground::{Accounts, Arguments, Listeners, Signals, Trouble, bind_unix, systemd};
 use ipc::admin::Answer;
 use nix::sys::stat::{Mode, umask};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -64,6 +65,9 @@ fn run() -> Result<(), Trouble> {
 
 /// The whole job.
 async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
+    // First: a SIGHUP that nobody hears would end us.
+    let hang_up =
+        signal(SignalKind::hangup()).map_err(|error| Trouble::system("signals", error))?;
     let snapshot = arguments.snapshot()?;
     let config = &snapshot.config;
     let programs = HOUSE.iter().map(|plan| plan.command.0).chain(["deliver"]);
@@ -93,8 +97,7 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     let (reload, askers) = mpsc::channel(MAX_ASKERS);
     let control = Control { house: Arc::clone(&house), to_qmgr, reload, stop };
     tokio::spawn(control.serve(control_socket));
-    let reloader = Reloader::new(arguments, Arc::clone(&house), askers);
-    tokio::spawn(reloader.map_err(|error| Trouble::system("signals", error))?.run());
+    tokio::spawn(Reloader::new(arguments, Arc::clone(&house), askers, hang_up).run());
 
     tokio::spawn(systemd::watchdog());
     let mut first = None;

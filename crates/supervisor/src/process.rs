@@ -266,6 +266,8 @@ impl Life {
 
     fn hear(&mut self, report: Report) {
         let (number, answer) = match report {
+            // It may have been taken over since, and administrators believe what it said.
+            Report::Ready { .. } if self.state.borrow().ready => return,
             Report::Ready { confinement, .. } => {
                 self.state.send_modify(|state| {
                     state.ready = true;

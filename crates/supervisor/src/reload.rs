@@ -3,14 +3,13 @@
 //! **Invariant:** a generation is checked whole before any daemon hears of it, and comes into force
 //! everywhere or nowhere.
 
-use std::io;
 use std::sync::Arc;
 
 use config::Watch;
 use daemon::Changes;
 use ground::{Arguments, systemd};
 use ipc::admin::{Answer, Reloaded};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::generation::Generation;
@@ -32,18 +31,13 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// From now on SIGHUP is heard.
     pub(crate) fn new(
         arguments: Arguments,
         house: Arc<House>,
         askers: mpsc::Receiver<Asker>,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            arguments: Arc::new(arguments),
-            house,
-            askers,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        hang_up: Signal,
+    ) -> Self {
+        Self { arguments: Arc::new(arguments), house, askers, hang_up }
     }
 
     /// For as long as the supervisor lives. Whoever asks while a reload is under way gets the

@@ -192,8 +192,9 @@ fn base_conditions() -> Result<Vec<Listed>, Error> {
         // Fast open connects without connect(2), and a listener that was shut down can do it.
         (libc::SYS_sendto, vec![when(&[none_of(3, libc::MSG_FASTOPEN)?])?]),
         (libc::SYS_sendmsg, vec![when(&[none_of(2, libc::MSG_FASTOPEN)?])?]),
-        // Requests to other processes; the only sockets that most processes make.
-        (libc::SYS_socketpair, vec![when(&[is(0, libc::AF_UNIX)?])?]),
+        // Requests to other processes; the only sockets that most processes make. Streams: datagrams
+        // could be sent to any socket with a path, such as that of the system's log.
+        (libc::SYS_socketpair, vec![when(&[is(0, libc::AF_UNIX)?, stream()?])?]),
         // Not F_SETOWN and F_SETSIG, with which the kernel sends signals for us.
         (libc::SYS_fcntl, any_of(1, &FCNTL)?),
         // Blocking or not; else devices of every kind would listen.
@@ -242,6 +243,11 @@ fn thread_conditions() -> Result<Vec<Listed>, Error> {
     // then use this one.
     let thread = libc::CLONE_THREAD.unsigned_abs().into();
     Ok(vec![(libc::SYS_clone, vec![when(&[masked(0, thread, thread)?])?])])
+}
+
+/// The type of a socket, its flags aside (SOCK_TYPE_MASK of linux/net.h).
+fn stream() -> Result<SeccompCondition, Error> {
+    masked(1, 0xf, libc::SOCK_STREAM.unsigned_abs().into())
 }
 
 fn any_of(argument: u8, values: &[i32]) -> Result<Vec<SeccompRule>, Error> {

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::getppid;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use super::*;
 
@@ -59,6 +60,30 @@ fn landlock_alone_keeps_files_away() {
     let (confined, free) = with_and_without(Sandbox::new().directory(own.path()), attempt);
     assert_eq!(confined, (None, Some(libc::EACCES), Some(libc::EACCES)));
     assert_eq!(free, (None, None, None));
+}
+
+/// As on a kernel that was built without it: the other walls stand all the same.
+#[test]
+fn without_landlock_the_rest_is_done() {
+    let own = tempfile::tempdir().unwrap();
+    let path = own.path().to_owned();
+    let restricted = thread::spawn(move || {
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        let missing = [(libc::SYS_landlock_create_ruleset, Vec::new())].into();
+        let enosys = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(missing, SeccompAction::Allow, enosys, arch).unwrap();
+        seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+        let sandboxes = [
+            Sandbox::new(),
+            Sandbox::new().directory(&path),
+            Sandbox::new().permit(Permit::NameService),
+        ];
+        let versions = sandboxes.map(|sandbox| files::restrict(&sandbox).unwrap());
+        calls::restrict(&Sandbox::new()).unwrap();
+        (versions, errno(TcpListener::bind("127.0.0.1:0")))
+    });
+    assert_eq!(restricted.join().unwrap(), ([None; 3], Some(libc::ENOSYS)));
 }
 
 #[test]
@@ -191,7 +216,11 @@ mod filter {
         assert!(socket(&out, libc::AF_INET6) && !socket(&out, libc::AF_UNIX));
         assert!(socket(&names, libc::AF_UNIX) && !socket(&names, libc::AF_INET));
         assert!(!socket(&out, libc::AF_NETLINK) && !socket(&names, libc::AF_PACKET));
-        assert!(!allows(&plain, libc::SYS_socketpair, &[bits(libc::AF_INET)]));
+        let pair = |family, kind| {
+            allows(&plain, libc::SYS_socketpair, &[bits(family), bits(kind | libc::SOCK_CLOEXEC)])
+        };
+        assert!(pair(libc::AF_UNIX, libc::SOCK_STREAM) && !pair(libc::AF_INET, libc::SOCK_STREAM));
+        assert!(!pair(libc::AF_UNIX, libc::SOCK_DGRAM));
         let fast = bits(libc::MSG_FASTOPEN);
         assert!(allows(&plain, libc::SYS_sendmsg, &[0, 0, bits(libc::MSG_NOSIGNAL)]));
         assert!(!allows(&plain, libc::SYS_sendmsg, &[0, 0, fast]));

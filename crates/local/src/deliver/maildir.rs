@@ -42,23 +42,33 @@ pub(crate) async fn deliver(mut letters: Vec<(PathBuf, Letter)>) -> Vec<Answer> 
         written.push((number, ended));
     }
     let mut synced = HashMap::new();
-    let mut finish = |new: PathBuf| synced.entry(new).or_insert_with_key(|new| sync(new)).clone();
-    let answer = |(number, new): (u64, Result<PathBuf, Status>)| {
+    let mut finish = |New { path, opened }: New| {
+        synced.entry(path).or_insert_with_key(|path| sync(path, &opened)).clone()
+    };
+    let answer = |(number, new): (u64, Result<New, Status>)| {
         (number, new.map_or_else(|status| status, &mut finish))
     };
     written.into_iter().map(answer).collect()
 }
 
+/// The directory of new mail.
+struct New {
+    path: PathBuf,
+    /// Before anything is moved into it: one that cannot be synced is to get no mail, which would come
+    /// again and again.
+    opened: File,
+}
+
 /// Writes a message into `tmp`, and moves it into `new`, which it returns: that is to be synced.
-fn write(maildir: &Path, letter: &Letter) -> Result<PathBuf, Status> {
-    let new = maildir.join("new");
-    match write_in(maildir, &new, letter) {
-        Ok(()) => Ok(new),
+fn write(maildir: &Path, letter: &Letter) -> Result<New, Status> {
+    let path = maildir.join("new");
+    match write_in(maildir, &path, letter) {
+        Ok(opened) => Ok(New { path, opened }),
         Err(error) => Err(fault::status(&format!("maildir {}", maildir.display()), &error)),
     }
 }
 
-fn write_in(maildir: &Path, new: &Path, letter: &Letter) -> io::Result<()> {
+fn write_in(maildir: &Path, new: &Path, letter: &Letter) -> io::Result<File> {
     let name = unique_name(&letter.store.hostname);
     let temporary = maildir.join("tmp").join(&name);
     let file = match create(&temporary) {
@@ -71,15 +81,20 @@ fn write_in(maildir: &Path, new: &Path, letter: &Letter) -> io::Result<()> {
         }
         other => other?,
     };
-    fill(file, letter).and_then(|()| fs::rename(&temporary, new.join(&name))).inspect_err(|_| {
+    let moved = || {
+        let opened = File::open(new)?;
+        fill(file, letter)?;
+        fs::rename(&temporary, new.join(&name)).map(|()| opened)
+    };
+    moved().inspect_err(|_| {
         // What cannot be removed is never seen: readers look into `new`.
         let _ = fs::remove_file(&temporary);
     })
 }
 
 /// What becomes of all that was moved into `new` before.
-fn sync(new: &Path) -> Status {
-    match place::sync(new) {
+fn sync(new: &Path, opened: &File) -> Status {
+    match opened.sync_all() {
         Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to maildir")),
         Err(error) => fault::status(&format!("directory {}", new.display()), &error),
     }

@@ -54,7 +54,7 @@ fn store_in(path: &Path, letters: &[Letter]) -> io::Result<Vec<io::Result<()>>> 
     let stored = letters.iter().map(|letter| append(&file, letter)).collect();
     file.sync_all().inspect_err(|_| cut(&file, end))?;
     if end == 0 {
-        path.parent().map_or(Ok(()), place::sync)?;
+        path.parent().map_or(Ok(()), place::sync).inspect_err(|_| cut(&file, end))?;
     }
     Ok(stored)
 }

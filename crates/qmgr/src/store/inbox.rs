@@ -70,10 +70,8 @@ impl Inbox {
         let Self { requests, outcomes, clock } = self;
         let mut batch = clock.block_on(first(requests, outcomes, meanwhile))?;
         batch.fill(requests);
-        // At the end nothing is left behind.
-        while (batch.has_room() || batch.close.is_some())
-            && let Ok(changes) = outcomes.try_recv()
-        {
+        // All of them, one a round at most: however much is submitted, rounds come to their end.
+        while let Ok(changes) = outcomes.try_recv() {
             batch.add(changes);
         }
         Some(batch)
@@ -158,5 +156,23 @@ impl Batch {
 
     pub(super) const fn writes(&self) -> bool {
         !self.submits.is_empty() || !self.changes.is_empty() || !self.meta.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_go_along_however_much_is_submitted() {
+        let (slots, mut inbox) = Inbox::new().unwrap();
+        for _ in 0..WAITING {
+            let (answer, _) = tokio::sync::oneshot::channel();
+            slots.requests.try_send(Request::SetMeta(Meta::LastSeen, 0, answer)).unwrap();
+        }
+        let outcome = EncodedChange::set_aside(QueueId::new(1).unwrap());
+        slots.outcomes.try_send((vec![outcome], None)).unwrap();
+        let batch = inbox.gather(|_| {}).unwrap();
+        assert_eq!((batch.meta.len(), batch.changes.len()), (WAITING, 1));
     }
 }

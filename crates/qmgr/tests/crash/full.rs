@@ -102,7 +102,7 @@ async fn on_a_small_disk(disk: &Path) {
         let message = Message::new(bounce, 1, 9000, 1);
         let enqueue = vec![message.to_submit(bounce)];
         let change = Change { id: first, fate: Fate::Retired, enqueue };
-        assert_eq!(store.change(vec![change]).await, Ok(()), "{pages} pages");
+        assert_eq!(store.outcome(change).await, Ok(()), "{pages} pages");
         world.remove(&first);
         world.insert(bounce, message);
         assert_eq!(read(&store).await, world, "{pages} pages: full");

@@ -177,7 +177,15 @@ impl<'a> History<'a> {
         }
         let (store, asks) = (store.clone(), step.clone());
         let change = Change { id, fate, enqueue };
-        asked.spawn(async move { Asked { step: asks, answer: store.change(vec![change]).await } });
+        let is_outcome = self.random.bool();
+        asked.spawn(async move {
+            let answer = if is_outcome {
+                store.outcome(change).await
+            } else {
+                store.change(vec![change]).await
+            };
+            Asked { step: asks, answer }
+        });
         Some(step)
     }
 

@@ -52,7 +52,7 @@ fn requests() -> Vec<Request> {
 
 async fn ask(store: &Store, change: Option<Change>, step: &Step) -> Result<(), StoreError> {
     match (change, step.0.first()) {
-        (Some(change), _) => store.change(vec![change]).await,
+        (Some(change), _) => store.outcome(change).await,
         (None, Some((id, Some(message)))) => store.submit(message.to_submit(*id)).await,
         (None, _) => panic!("a submission has a message"),
     }

@@ -6,7 +6,9 @@ mod house;
 mod reload;
 
 use std::collections::HashSet;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
 
 use envelope::{Notify, Origin, Return, Status};
 use house::{Ground, PATIENCE, envelope, run};
@@ -280,6 +282,51 @@ fn who_breaks_the_protocol_loses_only_the_connection() {
         let reply = house.submission.call(&request, CONTENT, None, PATIENCE).await.unwrap().head;
         assert!(matches!(reply, Reply::Queued(_)), "{reply:?}");
         house.remote.asked().await.delivered();
+        house.until_empty().await;
+    });
+}
+
+/// What is beyond the bound stays in the sockets, of that role only.
+#[test]
+fn who_gives_more_than_fits_waits() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let request = || {
+            let envelope = envelope("ann@from.test", &["bob@to.test"]);
+            Submit::Whole { envelope, id_at: None }
+        };
+        // Longest frames, of which nothing but the beginning comes.
+        let (head, body) = (u32::try_from(ipc::MAX_HEAD), u32::try_from(ipc::MAX_BODY));
+        let prefix = [head.unwrap().to_le_bytes(), body.unwrap().to_le_bytes()].concat();
+        let mut greedy = Vec::new();
+        for _ in 0..40 {
+            let connection = house.mx.open().await.unwrap().connection;
+            let mut stream = UnixStream::from(connection.into_fd().unwrap());
+            stream.write_all(&prefix).unwrap();
+            greedy.push(stream);
+        }
+        let submission = house.submission.clone();
+        let some = async || {
+            for _ in 0..5 {
+                let reply = submission.call::<_, Reply>(&request(), CONTENT, None, PATIENCE).await;
+                assert!(matches!(reply.unwrap().head, Reply::Queued(_)));
+            }
+        };
+        // Not before qmgr has seen them.
+        some().await;
+        let one = request();
+        let waits = house.mx.call::<_, Reply>(&one, CONTENT, None, PATIENCE);
+        tokio::pin!(waits);
+        tokio::select! {
+            biased;
+            reply = &mut waits => panic!("{reply:?}"),
+            () = some() => {}
+        }
+        drop(greedy);
+        assert!(matches!(waits.await.unwrap().head, Reply::Queued(_)));
+        for _ in 0..11 {
+            house.remote.asked().await.delivered();
+        }
         house.until_empty().await;
     });
 }

@@ -15,6 +15,9 @@ const IDLE_COMMANDS: usize = 200;
 const USEFUL_CHUNK: u64 = 512;
 /// Recipients in one question.
 const BATCH: usize = 500;
+/// Bytes of addresses in one transaction, ORCPT included: 1,000 of the longest, and far more than
+/// the 100 of RFC 5321 §4.5.3.1.8 with the longest parameters.
+const ADDRESSES: usize = 256 * 1024;
 
 /// What the input begins with.
 enum Next {
@@ -40,7 +43,7 @@ impl Session {
         let mut rest = *input;
         let next = self.read(&mut rest);
         if let (Next::Recipient(recipient), Some(transaction)) = (&next, &mut self.transaction) {
-            transaction.asked.push(recipient.clone());
+            transaction.ask(recipient.clone());
             *input = rest;
             return None;
         }
@@ -123,7 +126,8 @@ impl Session {
             return refuse(503, Enhanced(5, 1), "The content has begun");
         }
         let asked = transaction.asked.len();
-        if asked >= BATCH || transaction.recipients.len() + asked >= self.settings.recipients {
+        let all = transaction.recipients.len() + asked;
+        if asked >= BATCH || all >= self.settings.recipients || transaction.bytes >= ADDRESSES {
             // RFC 5321 §4.5.3.1.10
             return refuse(452, Enhanced(5, 3), "Too many recipients, send the rest separately");
         }
@@ -242,6 +246,7 @@ impl Session {
             envid: mail.envid,
             recipients: Vec::new(),
             asked: Vec::new(),
+            bytes: 0,
             intake: None,
         })
     }

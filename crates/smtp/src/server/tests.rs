@@ -277,6 +277,19 @@ fn endless_recipients_end_the_session() {
 }
 
 #[test]
+fn addresses_are_bounded_however_many_there_may_be() {
+    let mut dialogue = Dialogue::network();
+    Arc::make_mut(&mut dialogue.session.settings).recipients = 10_000;
+    dialogue.say(b"EHLO client.test\r\n");
+    dialogue.say(b"MAIL FROM:<a@b>\r\n");
+    let long = format!("RCPT TO:<{}@d> ORCPT=rfc822;{}\r\n", "x".repeat(60), "y".repeat(400));
+    let replies: Vec<u16> = (0..700).flat_map(|_| dialogue.say(long.as_bytes())).collect();
+    let accepted = replies.iter().take_while(|code| **code == 250).count();
+    assert!((550..600).contains(&accepted), "{accepted}");
+    assert!(replies[accepted..].iter().all(|code| *code == 452));
+}
+
+#[test]
 fn endless_excess_ends_the_session() {
     let mut dialogue = Dialogue::network();
     dialogue.begin();

@@ -17,11 +17,21 @@ pub(super) struct Transaction {
     pub(super) recipients: Vec<Recipient>,
     /// Those whose RCPT has not been answered yet.
     pub(super) asked: Vec<Recipient>,
+    /// Bytes of all addresses that were asked about.
+    pub(super) bytes: usize,
     /// From DATA or the first BDAT on.
     pub(super) intake: Option<Intake>,
 }
 
 impl Transaction {
+    /// Adds a recipient whose RCPT is to be answered.
+    pub(super) fn ask(&mut self, recipient: Recipient) {
+        let Recipient { address, orcpt, .. } = &recipient;
+        let original = orcpt.as_ref().map_or(0, |orcpt| orcpt.kind.len() + orcpt.address.len());
+        self.bytes += address.local().len() + address.domain().len() + original;
+        self.asked.push(recipient);
+    }
+
     /// About the recipients that are not answered.
     pub(super) fn question(&self) -> Question {
         let recipients = self.asked.iter().map(|recipient| recipient.address.clone()).collect();

@@ -82,6 +82,16 @@ fn strangers_never_take_the_last_seats() {
 }
 
 #[test]
+fn who_is_trusted_leaves_seats_to_strangers() {
+    let guests = guests(|_| ());
+    let now = Instant::now();
+    let _seats = [(); 18].map(|()| guests.seat(&trusted(), now).unwrap());
+    assert_eq!(reply(guests.seat(&trusted(), now)).get(..9), Some("421 4.3.2"));
+    let _others = [1, 2].map(|last| guests.seat(&stranger(last), now).unwrap());
+    assert!(guests.seat(&stranger(3), now).is_err(), "all are taken");
+}
+
+#[test]
 fn who_is_sent_away_is_told_of_once_a_minute() {
     let guests = guests(|_| ());
     let start = Instant::now();

@@ -204,9 +204,11 @@ fn unfinished_files_go_after_a_day() {
                 .set_modified(before)
                 .unwrap();
         }
+        fs::create_dir(dropped.path("tmp.room")).unwrap();
+        fs::File::open(dropped.path("tmp.room")).unwrap().set_modified(before).unwrap();
         dropped.watch();
         dropped.settle().await;
-        assert_eq!(dropped.names(), ["bad.old", "tmp.new"]);
+        assert_eq!(dropped.names(), ["bad.old", "bad.tmp.room", "tmp.new"]);
     });
 }
 
