@@ -108,7 +108,10 @@ mod tests {
             ("pennypost.toml", "hostname = \"here.test\"\n"),
             ("local-host-names", "ours.test\n"),
             ("virtuser-domains", "virt.test\n"),
-            ("virtusertable", "a@ours.test x\n@virt.test x\nb@far.test x\n@far.test x\nc@here.test x\n"),
+            (
+                "virtusertable",
+                "a@ours.test x\n@virt.test x\nb@far.test x\n@far.test x\nc@here.test x\n",
+            ),
         ] {
             fs::write(tables.join(name), text).unwrap();
         }
