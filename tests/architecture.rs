@@ -18,7 +18,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("ipc", &["envelope"]),
     ("net", &["envelope"]),
     ("routing", &["envelope", "tables"]),
-    ("policy", &["envelope", "tables"]),
+    ("policy", &["envelope", "tables", "routing"]),
     ("config", &["envelope", "tables"]),
     ("daemon", &["envelope", "tables", "config", "ipc"]),
     ("ground", &["config", "daemon"]),

@@ -1,8 +1,10 @@
 //! The whole system under a temporary root: real sockets, real processes, real mailboxes.
 
 mod accounts;
+mod commands;
 mod load;
 mod local;
+mod policy;
 mod ports;
 mod queue;
 mod relay;
@@ -10,3 +12,4 @@ mod reload;
 mod submission;
 mod supervisor;
 mod systemd;
+mod tables;

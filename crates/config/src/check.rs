@@ -6,7 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use tables::{Aliases, Finding, MAX_FILE, Mailertable, Names, Users};
+use tables::{
+    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, RelayDomains, Users, Virtusertable,
+};
 
 use crate::Config;
 
@@ -48,9 +50,12 @@ pub(crate) fn read_tables(config: &Config) -> (Vec<(&'static str, Content)>, Vec
 fn check(name: &str, file: &str, content: &Content) -> io::Result<Vec<Finding>> {
     let source = content.get_ref().as_slice();
     Ok(match name {
+        "access" => Access::read(file, source)?.findings,
         "aliases" => Aliases::read(file, source)?.findings,
         "mailertable" => Mailertable::read(file, source)?.findings,
+        "relay-domains" => RelayDomains::read(file, source)?.findings,
         "users" => Users::read(file, source)?.findings,
+        "virtusertable" => Virtusertable::read(file, source)?.findings,
         _ => Names::read(file, source)?.findings,
     })
 }
@@ -119,8 +124,8 @@ mod tests {
     fn tables_that_cannot_be_read_yet_are_refused_by_name() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("etc/mail");
-        std::fs::create_dir_all(folder.join("access")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.join("virtusertable")).unwrap();
+        std::fs::create_dir_all(folder.join("authinfo")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.join("domaintable")).unwrap();
         std::fs::write(folder.join("genericstable"), "# nothing\n\n").unwrap();
         std::fs::write(folder.join("users"), "alice:\n").unwrap();
         std::fs::write(folder.join("pennypost.toml"), "hostname = \"x.test\"\n").unwrap();
@@ -135,8 +140,8 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(&config), ["access", "virtusertable"]);
+        assert_eq!(names(&config), ["authinfo", "domaintable"]);
         config.rooted = false;
-        assert_eq!(names(&config), ["access", "users", "virtusertable"]);
+        assert_eq!(names(&config), ["authinfo", "domaintable", "users"]);
     }
 }

@@ -12,7 +12,9 @@ use envelope::NextHop;
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
-use crate::{Config, Families, Limits, LogTarget, Paths, Queue, Relay, Remote, Resolver};
+use crate::{
+    Config, Families, Limits, LogTarget, Paths, Policy, Queue, Relay, Remote, Resolver, Rule,
+};
 use host::{hostname, machine_name, own_addresses};
 use listeners::listeners;
 use local::local;
@@ -76,6 +78,7 @@ pub(crate) fn config<'a>(
         limits: limits(&mut Section::of(reader, file, "limits")),
         queue: queue(&mut Section::of(reader, file, "queue")),
         remote: remote(&mut Section::of(reader, file, "remote")),
+        policy: policy(&mut Section::of(reader, file, "policy")),
         admins: Section::of(reader, file, "control").get(
             "admins",
             vec!["root".to_owned()],
@@ -220,6 +223,17 @@ fn remote(section: &mut Section<'_, '_>) -> Remote {
             reader.list(value, server, problem, remedy).map(Resolver::Servers)
         }),
         idle: section.duration("idle", 5),
+    }
+}
+
+fn policy(section: &mut Section<'_, '_>) -> Policy {
+    let rule = |text: &str| (text == "access").then_some(Rule::Access);
+    Policy {
+        // An access table that is there counts, as with sendmail; one that is not says nothing.
+        rules: section.get("rules", vec![Rule::Access], |reader, value| {
+            let remedy = "remove it; a later version will read it";
+            reader.list(value, rule, "only the rule \"access\" is supported yet", remedy)
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys of `pennypost.toml`, by path. A `[[table]]` is named like a `[table]`.
 
 /// Keys that work. docs/configuration.md describes each of them.
-pub const SUPPORTED: [&str; 33] = [
+pub const SUPPORTED: [&str; 34] = [
     "hostname",
     "tables.directory",
     "listener.role",
@@ -32,13 +32,14 @@ pub const SUPPORTED: [&str; 33] = [
     "remote.families",
     "remote.resolver",
     "remote.idle",
+    "policy.rules",
     "control.admins",
     "log.target",
     "log.format",
 ];
 
 /// Keys and tables whose names are fixed, and which this version cannot do yet.
-pub const NOT_YET: [&str; 35] = [
+pub const NOT_YET: [&str; 37] = [
     "tables.access",
     "tables.aliases",
     "tables.authinfo",
@@ -69,7 +70,9 @@ pub const NOT_YET: [&str; 35] = [
     "remote.tls",
     "remote.dane",
     "remote.mta_sts",
-    "policy",
+    "policy.spf",
+    "policy.dkim",
+    "policy.dmarc",
     "greylist",
     "milter",
     "filter",

@@ -21,8 +21,8 @@ pub use keys::{NOT_YET, SUPPORTED};
 pub use load::load;
 pub use report::{Finding, Report};
 pub use resolved::{
-    Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote,
-    Resolver, Role,
+    Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Policy, Queue, Relay,
+    Remote, Resolver, Role, Rule,
 };
 pub use snapshot::Snapshot;
 pub use table::{Reader as TableReader, Table};

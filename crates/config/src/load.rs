@@ -159,6 +159,8 @@ mod tests {
             ("[limits]\nhops = 1.5", "2:8: a whole number"),
             ("\"a\\u001b\" = 1", "1:1: unknown key `a\\u{1b}`"),
             ("[access]\nx = 1", "1:2: unknown key `access`"),
+            ("[policy]\nrules = [\"greylist\"]", "2:10: only the rule \"access\""),
+            ("[policy]\nspf = \"off\"", "2:1: `policy.spf` is not yet supported"),
         ] {
             let found = wrong(text);
             assert!(found.iter().any(|found| found.starts_with(start)), "{text}: {found:#?}");

@@ -164,8 +164,10 @@ fn is_table(path: &str) -> bool {
 /// The known key that is most like `key`, if any is.
 fn nearest(key: &str) -> Option<&'static str> {
     let known = SUPPORTED.iter().chain(&NOT_YET).copied();
-    let tables =
-        ["tables", "listener", "relay", "local", "limits", "queue", "remote", "control", "log"];
+    let tables = [
+        "tables", "listener", "relay", "local", "limits", "queue", "remote", "policy", "control",
+        "log",
+    ];
     let near = known.chain(tables).map(|other| (distance(key, other), other)).min()?;
     (near.0 <= 1 + key.len() / 4).then_some(near.1)
 }

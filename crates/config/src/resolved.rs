@@ -21,6 +21,7 @@ pub struct Config {
     pub limits: Limits,
     pub queue: Queue,
     pub remote: Remote,
+    pub policy: Policy,
     /// User names and `@groups` that may control the MTA and see all mail.
     pub admins: Vec<String>,
     pub log: LogTarget,
@@ -44,6 +45,7 @@ impl Config {
             limits,
             queue,
             remote,
+            policy,
             admins,
             log,
             addresses,
@@ -58,6 +60,7 @@ impl Config {
             ("[limits]", *limits != other.limits),
             ("[queue]", *queue != other.queue),
             ("[remote]", *remote != other.remote),
+            ("[policy]", *policy != other.policy),
             ("control.admins", *admins != other.admins),
             ("log.target", *log != other.log),
             ("the addresses of this machine", *addresses != other.addresses),
@@ -200,6 +203,21 @@ pub struct Remote {
     pub resolver: Resolver,
     /// How long a connection is kept for the next message.
     pub idle: Duration,
+}
+
+/// `[policy]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Asked in this order after the relay decision, which is not a rule; the first that decides
+    /// does.
+    pub rules: Vec<Rule>,
+}
+
+/// One entry of `policy.rules`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// `"access"`: the access table.
+    Access,
 }
 
 /// `remote.families`

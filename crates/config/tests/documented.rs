@@ -97,7 +97,8 @@ fn the_installed_file_has_the_defaults() {
 #[test]
 fn the_installed_tables_have_nothing_wrong() {
     // Also with their examples.
-    for name in ["aliases", "local-host-names", "mailertable"] {
+    for name in ["aliases", "local-host-names", "mailertable", "virtuser-domains", "virtusertable"]
+    {
         let path = repository("etc/mail").join(name);
         let text = fs::read_to_string(&path).unwrap();
         let examples: Vec<_> = text.lines().map(without_mark).collect();
@@ -106,6 +107,9 @@ fn the_installed_tables_have_nothing_wrong() {
                 "aliases" => tables::Aliases::read(name, source.as_bytes()).unwrap().findings,
                 "mailertable" => {
                     tables::Mailertable::read(name, source.as_bytes()).unwrap().findings
+                }
+                "virtusertable" => {
+                    tables::Virtusertable::read(name, source.as_bytes()).unwrap().findings
                 }
                 _ => tables::Names::read(name, source.as_bytes()).unwrap().findings,
             };

@@ -17,6 +17,7 @@ pub enum Exit {
     NoHost = 68,
     Unavailable = 69,
     Software = 70,
+    CantCreat = 73,
     IoErr = 74,
     TempFail = 75,
     Protocol = 76,

@@ -1,4 +1,5 @@
-//! The commands: `pennypost` for the administrator, `sendmail` and `mailq` for everyone.
+//! The commands: `pennypost` for the administrator, `sendmail` and `mailq` for everyone, and the small
+//! ones that sendmail has for its tables.
 //!
 //! None of them has a privilege. They speak SMTP on the socket `submit`, ask on the socket
 //! `control`, and leave messages in the drop directory.
@@ -8,8 +9,12 @@
 mod caller;
 mod control;
 mod exit;
+mod getopt;
 mod listing;
+pub mod map;
 pub mod pennypost;
+pub mod praliases;
+mod routes;
 pub mod sendmail;
 mod site;
 

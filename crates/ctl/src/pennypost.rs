@@ -3,8 +3,10 @@
 mod check;
 mod demo;
 mod duration;
+mod explain;
 mod queue;
 mod reload;
+mod route;
 mod start;
 mod status;
 
@@ -34,6 +36,7 @@ Examples:
   pennypost start                     run the mail system in the foreground
   pennypost queue                     what waits, why, and until when
   pennypost queue retry --domain example.org
+  pennypost route postmaster          where mail goes, and by which lines
 
 Exit codes are those of sysexits(3): 0 is success, 64 wrong use, 69 not running, 77 not allowed,
 78 a configuration with which it would not start.";
@@ -49,7 +52,9 @@ enum Command {
     Reload(reload::Reload),
     Status(status::StatusArgs),
     Check(check::Check),
+    Explain(explain::Explain),
     Queue(Box<queue::Queue>),
+    Route(route::RouteArgs),
     Demo(demo::Demo),
 }
 
@@ -75,7 +80,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Reload(reload) => reload.run(&site),
         Command::Status(status) => status.run(&site),
         Command::Check(check) => check.run(&site),
+        Command::Explain(explain) => explain.run(&site),
         Command::Queue(queue) => queue.run(&site),
+        Command::Route(route) => route.run(&site),
         Command::Demo(demo) => demo.run(),
     }
 }

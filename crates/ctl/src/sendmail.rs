@@ -1,15 +1,19 @@
-//! `sendmail`, and `mailq`, which is `sendmail -bp`.
+//! `sendmail`, `mailq`, which is `sendmail -bp`, and `newaliases`, which is `sendmail -bi`.
 
+mod aliases;
 mod bridge;
 mod dead_letter;
 mod drop;
 mod help;
+mod identity;
 mod letter;
 mod listing;
 mod options;
 mod outcome;
 mod reading;
 mod submission;
+mod test_mode;
+mod verify;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -40,12 +44,18 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
         complain(program, format_args!("warning: {warning}"));
     }
     let site = Site::from_environment();
+    if options.identity {
+        identity::write(&Rules::read(&site).hostname, &mut io::stdout().lock())?;
+    }
     match &options.mode {
         Mode::Deliver => deliver(options, &site),
         Mode::Smtp => bridge::run(&site.submit_socket()),
         Mode::List | Mode::Count | Mode::Retry | Mode::Hold | Mode::Release => {
             listing::run(options, &site)
         }
+        Mode::Aliases => aliases::run(&site),
+        Mode::Verify => verify::run(options, &site),
+        Mode::Test => test_mode::run(&site),
         Mode::Help => {
             io::stdout().write_all(help::of(program).as_bytes())?;
             Ok(Exit::Ok)

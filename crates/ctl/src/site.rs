@@ -100,7 +100,8 @@ impl Rules {
     }
 }
 
-fn machine_name() -> String {
+/// What the kernel calls this machine.
+pub(crate) fn machine_name() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }

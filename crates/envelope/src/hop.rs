@@ -14,46 +14,79 @@ pub enum Host {
     Exact(String),
 }
 
-/// A destination of `remote`. Two recipients with equal next hops share a transaction and a
-/// connection. Names are lower case, without a trailing dot.
+/// One host, or the hosts of one domain. Names are lower case, without a trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NextHop {
+pub struct Server {
     pub host: Host,
     pub port: u16,
+}
+
+/// A destination of `remote`. Two recipients with equal next hops share a transaction and a
+/// connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NextHop {
+    pub first: Server,
+    /// Asked in this order when the ones before decide nothing; at most [`NextHop::MAX_OTHERS`].
+    pub others: Vec<Server>,
 }
 
 impl NextHop {
     /// The port of SMTP (RFC 5321 §4.5.4.2).
     pub const SMTP: u16 = 25;
-    /// Bytes of a next hop as text: a domain name of 253, brackets, colon and port.
-    pub const MAX: usize = 270;
+    /// Servers beside the first.
+    pub const MAX_OTHERS: usize = 9;
 
     /// Reads `domain`, `domain:port`, `[host]` or `[host]:port`, as mailertable and `smarthost`
-    /// write it. `None` if it is none of these.
+    /// write it, or several of them with `:` or `,` between. `None` if it is none of these.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if text.len() > Self::MAX {
-            return None;
+        let (first, mut rest) = server(text)?;
+        let mut others = Vec::new();
+        while let Some(more) =
+            rest.strip_prefix([':', ',']).filter(|_| others.len() < Self::MAX_OTHERS)
+        {
+            let (server, after) = server(more)?;
+            others.push(server);
+            rest = after;
         }
-        if let Some(rest) = text.strip_prefix('[') {
-            let (host, after) = rest.split_once(']')?;
-            let port = if after.is_empty() { Self::SMTP } else { port(after.strip_prefix(':')?)? };
-            let host = strip_ipv6_tag(host);
-            let literal = host.parse::<std::net::IpAddr>().is_ok();
-            return (literal || is_host_name(host))
-                .then(|| Self { host: Host::Exact(name(host)), port });
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, digits)) => (host, port(digits)?),
-            None => (text, Self::SMTP),
-        };
-        is_host_name(host).then(|| Self { host: Host::Domain(name(host)), port })
+        rest.is_empty().then_some(Self { first, others })
+    }
+
+    /// All servers, in order.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
-fn port(digits: &str) -> Option<u16> {
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+impl From<Server> for NextHop {
+    fn from(first: Server) -> Self {
+        Self { first, others: Vec::new() }
+    }
+}
+
+/// The server at the start of `text`, and what follows it. Digits behind a colon are its port.
+fn server(text: &str) -> Option<(Server, &str)> {
+    let text = text.trim();
+    let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
+        let (host, rest) = inner.split_once(']')?;
+        let host = strip_ipv6_tag(host);
+        let literal = host.parse::<std::net::IpAddr>().is_ok();
+        (literal || is_host_name(host)).then(|| (Host::Exact(name(host)), rest))?
+    } else {
+        let (host, rest) = text.split_at(text.find([':', ',']).unwrap_or(text.len()));
+        let host = host.trim_end();
+        is_host_name(host).then(|| (Host::Domain(name(host)), rest))?
+    };
+    let rest = rest.trim_start();
+    let stated = rest.strip_prefix(':').and_then(|rest| {
+        let (digits, rest) = rest.split_at(rest.find([':', ',']).unwrap_or(rest.len()));
+        let digits = digits.trim();
+        (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some((digits, rest))
+    });
+    match stated {
+        Some((digits, rest)) => Some((Server { host, port: digits.parse().ok()? }, rest)),
+        None => Some((Server { host, port: NextHop::SMTP }, rest)),
+    }
 }
 
 fn name(host: &str) -> String {
@@ -77,12 +110,20 @@ fn is_host_name(host: &str) -> bool {
 }
 
 impl fmt::Display for NextHop {
+    /// As [`NextHop::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        self.others.iter().try_for_each(|server| write!(f, ",{server}"))
+    }
+}
+
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Host::Domain(name) => write!(f, "{name}")?,
             Host::Exact(name) => write!(f, "[{name}]")?,
         }
-        if self.port == Self::SMTP { Ok(()) } else { write!(f, ":{}", self.port) }
+        if self.port == NextHop::SMTP { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -98,11 +139,14 @@ mod tests {
             "[mx.example.net]:587",
             "[192.0.2.1]",
             "[2001:db8::1]:26",
+            "[a.test]:26,b.test,[192.0.2.1]",
         ] {
             assert_eq!(NextHop::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(NextHop::parse("[IPv6:2001:DB8::1]").unwrap().to_string(), "[2001:db8::1]");
         assert_eq!(NextHop::parse("Example.NET.").unwrap().to_string(), "example.net");
+        let several = NextHop::parse("[a.test]:[b.test]:26 , c.test:27:d.test").unwrap();
+        assert_eq!(several.to_string(), "[a.test],[b.test]:26,c.test:27,d.test");
     }
 
     #[test]

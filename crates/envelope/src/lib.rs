@@ -11,7 +11,7 @@ mod queue_id;
 mod status;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
-pub use hop::{Host, NextHop};
+pub use hop::{Host, NextHop, Server};
 pub use message::{Body, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
 pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};

@@ -173,6 +173,20 @@ pub struct Filter {
     pub older: Option<u64>,
     /// Held ones only.
     pub held: bool,
+    /// None of these.
+    pub except: Exception,
+}
+
+/// Which messages not: those of which anything that is given fits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exception {
+    pub ids: Vec<QueueId>,
+    /// Parts of the reverse-path, as in [`Filter::from`].
+    pub from: Vec<String>,
+    /// Parts of any recipient.
+    pub to: Vec<String>,
+    /// Held ones.
+    pub held: bool,
 }
 
 /// What `qmgr` answers.

@@ -4,13 +4,16 @@
 //! [`Failure::NoAnswer`], which defers.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+/// Names of one address that are looked at; who has more has them for no good.
+const MAX_NAMES: usize = 4;
 
 /// Whom to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +113,38 @@ impl Resolver {
                 Err(Failure::NoRecords)
             }
         }
+    }
+
+    /// What the owner of an address calls it, if that name has the address (RFC 8601 §3): anybody
+    /// may call his addresses as he likes. Lower case, without the last dot.
+    ///
+    /// # Errors
+    /// Nobody knows; what was seen, for a person.
+    pub async fn confirmed_name(&self, address: IpAddr) -> Result<Option<String>, String> {
+        // The DNS seldom knows, and /etc/hosts always does.
+        if [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&address) {
+            return Ok(Some("localhost".to_owned()));
+        }
+        let family = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
+        let reverse = Name::from(address).to_ascii();
+        let pointers = match self.ask(&reverse, RecordType::PTR).await {
+            Ok(pointers) => pointers,
+            Err(Failure::NoSuchName | Failure::NoRecords) => return Ok(None),
+            Err(Failure::NoAnswer(why)) => return Err(why),
+        };
+        let names = pointers.answers().iter().filter_map(|record| {
+            let RData::PTR(name) = &record.data else { return None };
+            Some(host(&name.0))
+        });
+        let mut trouble = None;
+        for name in names.take(MAX_NAMES) {
+            match self.family(&name, family).await {
+                Ok(addresses) if addresses.contains(&address) => return Ok(Some(name)),
+                Ok(_) | Err(Failure::NoSuchName | Failure::NoRecords) => {}
+                Err(Failure::NoAnswer(why)) => trouble = Some(why),
+            }
+        }
+        trouble.map_or(Ok(None), Err)
     }
 
     async fn family(&self, host: &str, family: RecordType) -> Result<Vec<IpAddr>, Failure> {

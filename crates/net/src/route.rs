@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use envelope::{Detail, Enhanced, Host, NextHop, Status};
+use envelope::{Detail, Enhanced, Host, NextHop, Server, Status};
 
 use crate::{Exchange, Failure, Ourselves, Resolver};
 
-/// Hosts of one next hop that are looked at; RFC 5321 §5.1 asks for two at least.
+/// Hosts of one domain that are looked at; RFC 5321 §5.1 asks for two at least.
 pub const MAX_HOSTS: usize = 10;
 /// Addresses that one attempt tries.
 pub const MAX_ADDRESSES: usize = 10;
@@ -21,13 +21,17 @@ pub struct Target {
     pub address: SocketAddr,
 }
 
-/// The addresses of a next hop, best first. Each host is looked up when its turn comes.
+/// The addresses of a next hop, best first. Each server and each of its hosts is looked up when its
+/// turn comes.
 #[derive(Debug)]
 pub struct Route<'a> {
     resolver: &'a Resolver,
     ourselves: &'a Ourselves,
     hop: &'a NextHop,
+    servers: VecDeque<&'a Server>,
     hosts: VecDeque<String>,
+    /// Of these hosts.
+    port: u16,
     ready: VecDeque<Target>,
     given: usize,
     trouble: Option<Status>,
@@ -43,20 +47,22 @@ impl<'a> Route<'a> {
         ourselves: &'a Ourselves,
         hop: &'a NextHop,
     ) -> Result<Self, Status> {
-        let hosts = match &hop.host {
-            Host::Exact(host) => vec![host.clone()],
-            Host::Domain(domain) => match resolver.exchanges(domain).await {
-                Ok(exchanges) => {
-                    in_order(domain, exchanges, |host| ourselves.are_called(host, hop.port))?
-                }
-                // RFC 5321 §5.1: without MX records the domain is its own host.
-                Err(Failure::NoRecords) => vec![domain.clone()],
-                Err(failure) => return Err(unknown(hop, domain, &failure)),
-            },
+        let mut route = Self {
+            resolver,
+            ourselves,
+            hop,
+            servers: hop.servers().collect(),
+            hosts: VecDeque::new(),
+            port: NextHop::SMTP,
+            ready: VecDeque::new(),
+            given: 0,
+            trouble: None,
         };
-        let hosts = hosts.into_iter().take(MAX_HOSTS).collect();
-        let ready = VecDeque::new();
-        Ok(Self { resolver, ourselves, hop, hosts, ready, given: 0, trouble: None })
+        while route.hosts.is_empty() {
+            let Some(server) = route.servers.pop_front() else { return Err(route.trouble()) };
+            route.turn_to(server).await;
+        }
+        Ok(route)
     }
 
     /// The next address to try; `None` when there are no more or enough were tried.
@@ -69,8 +75,13 @@ impl<'a> Route<'a> {
                 self.given += 1;
                 return Some(target);
             }
-            let host = self.hosts.pop_front()?;
-            self.look_up(host).await;
+            match self.hosts.pop_front() {
+                Some(host) => self.look_up(host).await,
+                None => {
+                    let server = self.servers.pop_front()?;
+                    self.turn_to(server).await;
+                }
+            }
         }
     }
 
@@ -78,6 +89,30 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn trouble(self) -> Status {
         self.trouble.unwrap_or_else(|| Status::fault(format!("{} leads nowhere", self.hop)))
+    }
+
+    /// Looks up the hosts of a server.
+    async fn turn_to(&mut self, server: &Server) {
+        self.port = server.port;
+        match self.hosts_of(server).await {
+            Ok(hosts) => self.hosts = hosts.into_iter().take(MAX_HOSTS).collect(),
+            Err(status) => self.note(status),
+        }
+    }
+
+    async fn hosts_of(&self, server: &Server) -> Result<Vec<String>, Status> {
+        let domain = match &server.host {
+            Host::Exact(host) => return Ok(vec![host.clone()]),
+            Host::Domain(domain) => domain,
+        };
+        match self.resolver.exchanges(domain).await {
+            Ok(exchanges) => {
+                in_order(domain, exchanges, |host| self.ourselves.are_called(host, server.port))
+            }
+            // RFC 5321 §5.1: without MX records the domain is its own host.
+            Err(Failure::NoRecords) => Ok(vec![domain.clone()]),
+            Err(failure) => Err(unknown(self.hop, domain, &failure)),
+        }
     }
 
     async fn look_up(&mut self, host: String) {
@@ -89,7 +124,7 @@ impl<'a> Route<'a> {
             Ok(addresses) => addresses,
             Err(failure) => return self.note(unknown(self.hop, &host, &failure)),
         };
-        let port = self.hop.port;
+        let port = self.port;
         let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         if addresses.iter().any(|&address| self.ourselves.listen_at(address)) {
             // RFC 5321 §5.1: from ourselves on, no host is better than we are.
@@ -152,7 +187,10 @@ fn unknown(hop: &NextHop, name: &str, failure: &Failure) -> Status {
     };
     let text = format!("{name}: {why}");
     // RFC 5321 §5.1: MX records of which none can be used are an error too.
-    let is_exchange = matches!(&hop.host, Host::Domain(domain) if domain != name);
+    let is_exchange = hop.servers().all(|server| match &server.host {
+        Host::Domain(domain) => domain != name,
+        Host::Exact(_) => false,
+    });
     let enhanced = if is_exchange { Enhanced::UNROUTABLE } else { Enhanced::BAD_SYSTEM };
     Status::Failed(Detail::ours(enhanced, text))
 }

@@ -111,3 +111,48 @@ fn mail_never_comes_back_to_us() {
     assert_eq!(ipv4("byaddress.test"), ["4.4.6"]);
     assert_eq!(ipv4("byaddress.test:2525")[0], "alias-of-us.test 127.0.0.1:2525");
 }
+
+#[test]
+fn a_client_is_called_what_its_name_confirms() {
+    let reverse = |last: u8, record: &str| format!("{last}.2.0.192.in-addr.arpa {record}\n");
+    let six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+    let dns = Dns::start(
+        &[
+            reverse(1, "PTR Good.test"),
+            "good.test A 192.0.2.1\ngood.test AAAA 2001:db8::1\n".to_owned(),
+            format!("{six} PTR good.test\n"),
+            reverse(2, "PTR good.test"),
+            reverse(3, "PTR nowhere.test"),
+            reverse(3, "PTR third.test"),
+            "third.test A 192.0.2.99\nthird.test A 192.0.2.3\n".to_owned(),
+            reverse(4, "PTR broken.test"),
+            "broken.test SERVFAIL\n".to_owned(),
+            reverse(5, "SERVFAIL"),
+            reverse(6, "PTR nowhere.test"),
+        ]
+        .concat(),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // The families are those of delivery: a client comes as it comes.
+        let servers = Servers::Listed(vec![dns.address]);
+        let resolver = Resolver::new(&servers, Families::Ipv4).unwrap();
+        for (address, expected) in [
+            ("192.0.2.1", Ok(Some("good.test"))),
+            ("2001:db8::1", Ok(Some("good.test"))),
+            ("192.0.2.2", Ok(None)),
+            ("192.0.2.3", Ok(Some("third.test"))),
+            ("192.0.2.4", Err(())),
+            ("192.0.2.5", Err(())),
+            ("192.0.2.6", Ok(None)),
+            ("192.0.2.7", Ok(None)),
+            ("127.0.0.1", Ok(Some("localhost"))),
+            ("::1", Ok(Some("localhost"))),
+            ("127.0.0.2", Ok(None)),
+        ] {
+            let name = resolver.confirmed_name(address.parse().unwrap()).await;
+            let name = name.as_ref().map(Option::as_deref).map_err(|_| ());
+            assert_eq!(name, expected, "{address}");
+        }
+    });
+}

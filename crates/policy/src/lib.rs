@@ -1,55 +1,138 @@
 //! Who may send what to whom, with the trace.
 //!
-//! **Relaying is not a rule that can be misordered**: a recipient is local and known, or the client
-//! may relay, or it is refused; nothing comes before this and nothing overrules it.
+//! **Relaying is not a rule that can be misordered**: a recipient is local, or relayed for this
+//! client or to this domain, or it is refused; nothing comes before this and nothing overrules it.
+//! Then the reverse-path is looked at, then the rules speak in the administrator's order, and at
+//! last the recipient must have a way: a local one is known, and no table refuses it.
 //!
 //! **Invariant:** pure. Whether a system user exists is asked for with [`Ruling::Depends`], and the
-//! answer is given to [`conclude`].
+//! answer is given to [`conclude`]; the name of a client comes with it.
 
+mod access;
+mod known;
 mod relay;
+mod sender;
 mod verdict;
 
 use std::net::IpAddr;
 
-use envelope::Address;
+use envelope::{Address, ReversePath};
 use ipnet::IpNet;
-use tables::{Aliases, Because, LocalDomains};
+use routing::Router;
+use tables::{Access, Because, RelayDomains};
 
-pub use relay::{Account, Ruling, conclude};
+pub use known::{Account, Ruling, conclude};
 pub use verdict::{Step, Verdict};
 
 /// Everything that decides about recipients.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    pub local: LocalDomains,
-    pub aliases: Aliases,
-    /// What separates user and detail; empty: nothing does.
-    pub detail: String,
+    /// What is local, who is known there, and what a table refuses: as mail is delivered.
+    pub router: Router,
     /// `relay.networks`: clients that may relay.
     pub networks: Vec<IpNet>,
+    pub relay_domains: RelayDomains,
+    /// Its RELAY entries are part of the relay decision, whatever the rules are.
+    pub access: Access,
+    /// `policy.rules`, in order: the first that decides does.
+    pub rules: Vec<Rule>,
+}
+
+/// One entry of `policy.rules`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The access table.
+    Access,
+}
+
+/// What is known of a transaction when a recipient is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sending<'a> {
+    pub client: Client<'a>,
+    pub reverse_path: &'a ReversePath,
 }
 
 /// Who sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
-    Network(IpAddr),
+pub enum Client<'a> {
+    Network {
+        address: IpAddr,
+        name: &'a ClientName,
+    },
     /// A user of this machine, on the submission socket.
     User,
 }
 
+/// What a client is called in the DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientName {
+    /// The name of its address, whose addresses include it; as a key (see
+    /// [`envelope::domain_key`]).
+    Confirmed(String),
+    /// It has none, or one that is not confirmed.
+    None,
+    /// The DNS does not answer.
+    Unknown,
+    /// Nobody looked, because nothing asks for it: see [`Policy::asks_for_names`].
+    NotAsked,
+}
+
 impl Policy {
-    /// May `client` send to `recipient`? `trace` is told each rule that applied.
+    /// May this recipient be sent to? `trace` is told each rule that applied.
     #[must_use]
-    pub fn recipient(&self, client: Client, recipient: &Address, trace: &mut Vec<Step>) -> Ruling {
-        match self.local.find(recipient) {
+    pub fn recipient(
+        &self,
+        sending: &Sending<'_>,
+        recipient: &Address,
+        trace: &mut Vec<Step>,
+    ) -> Ruling {
+        let local = self.router.local.find(recipient);
+        let admitted = match local {
             Some(why) => {
                 trace.push(Step::Local(match why {
                     Because::Own => None,
-                    Because::Line(line) => Some(line),
+                    Because::Line(line) => Some(("local-host-names", line)),
+                    Because::Virtual(line) => Some(("virtuser-domains", line)),
                 }));
-                self.known(recipient, trace)
+                Ok(())
             }
-            None => self.relayed(client, recipient, trace),
+            None => self.relayed(sending.client, recipient, trace),
+        };
+        let refused = admitted
+            .and_then(|()| self.sender(sending, trace))
+            .and_then(|()| self.rules(sending, recipient, local.is_some(), trace))
+            .err();
+        match refused {
+            Some(verdict) => Ruling::Decided(verdict),
+            None => self.known(recipient, trace),
         }
     }
+
+    /// Does a decision depend on what clients are called?
+    #[must_use]
+    pub fn asks_for_names(&self) -> bool {
+        self.access.asks_for_names() || self.relay_domains.asks_for_names()
+    }
+
+    fn rules(
+        &self,
+        sending: &Sending<'_>,
+        recipient: &Address,
+        local: bool,
+        trace: &mut Vec<Step>,
+    ) -> Result<(), Verdict> {
+        for rule in &self.rules {
+            match rule {
+                Rule::Access => {
+                    if access::rule(&self.access, sending, recipient, local, trace)? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
+
+#[cfg(test)]
+mod tests;

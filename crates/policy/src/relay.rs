@@ -1,81 +1,67 @@
-//! The relay decision.
+//! The relay decision (sendmail's rulesets Rcpt_ok and Relay_ok).
 
 use envelope::Address;
-use tables::split_detail;
+use tables::{Hit, Tag, Value};
 
 use crate::verdict::{Step, Verdict};
-use crate::{Client, Policy};
-
-/// What can be said without asking for users.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling {
-    Decided(Verdict),
-    /// The recipient is accepted if this name is a user with a mailbox: see [`conclude`].
-    Depends(String),
-}
-
-/// What is known of a user name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Account {
-    /// A user with a mailbox.
-    Exists,
-    Unknown,
-    /// The users cannot be looked up now.
-    Unavailable,
-}
-
-/// The verdict on `recipient` once its user was looked up.
-#[must_use]
-pub fn conclude(recipient: &Address, account: Account, trace: &mut Vec<Step>) -> Verdict {
-    trace.push(Step::User(account));
-    match account {
-        Account::Exists => Verdict::Accept,
-        Account::Unknown => Verdict::unknown_user(recipient),
-        // Any doubt defers.
-        Account::Unavailable => Verdict::try_later(),
-    }
-}
+use crate::{Client, ClientName, Policy};
 
 impl Policy {
-    /// A recipient of a local domain: `a%b`, `a!b` and `"a@b"` are names like any other, and none
-    /// of them says where to relay.
-    pub(crate) fn known(&self, recipient: &Address, trace: &mut Vec<Step>) -> Ruling {
-        let (user, _) = split_detail(recipient.local(), &self.detail);
-        let alias = self.aliases.get(recipient.local()).or_else(|| self.aliases.get(&user));
-        if let Some(alias) = alias {
-            trace.push(Step::Alias(alias.line));
-            return Ruling::Decided(Verdict::Accept);
-        }
-        // RFC 5321 §4.5.1: there is always a postmaster.
-        if user == "postmaster" {
-            trace.push(Step::Postmaster);
-            return Ruling::Decided(Verdict::Accept);
-        }
-        Ruling::Depends(user)
-    }
-
-    /// A recipient elsewhere.
+    /// A recipient elsewhere: mail is relayed for the client, or to the recipient.
     pub(crate) fn relayed(
         &self,
-        client: Client,
+        client: Client<'_>,
         recipient: &Address,
         trace: &mut Vec<Step>,
-    ) -> Ruling {
-        let allowed = match client {
-            Client::User => Some(Step::Submission),
-            Client::Network(address) => {
-                let address = address.to_canonical();
-                let networks = self.networks.iter();
-                networks.copied().find(|network| network.contains(&address)).map(Step::Network)
+    ) -> Result<(), Verdict> {
+        if let Some(why) = self.relays_for(client).or_else(|| self.relays_to(recipient)) {
+            trace.push(why);
+            return Ok(());
+        }
+        match client {
+            // What it is called might allow it.
+            Client::Network { address, name: ClientName::Unknown } => {
+                trace.push(Step::NameUnknown);
+                Err(Verdict::name_unknown(recipient, address))
             }
-        };
-        trace.push(allowed.unwrap_or(Step::MayNotRelay));
-        Ruling::Decided(match allowed {
-            Some(_) => Verdict::Accept,
-            None => Verdict::relaying_denied(recipient),
-        })
+            Client::Network { .. } | Client::User => {
+                trace.push(Step::MayNotRelay);
+                Err(Verdict::relaying_denied(recipient))
+            }
+        }
+    }
+
+    fn relays_for(&self, client: Client<'_>) -> Option<Step> {
+        let Client::Network { address, name } = client else { return Some(Step::Submission) };
+        let address = address.to_canonical();
+        let network = self.networks.iter().find(|network| network.contains(&address));
+        if let Some(network) = network {
+            return Some(Step::Network(*network));
+        }
+        if let Some(line) = self.relay_domains.address(address) {
+            return Some(Step::RelayDomain(line));
+        }
+        if let Some(step) = allows(self.access.address(Tag::Connect, address)) {
+            return Some(step);
+        }
+        // Only a name that leads back to the address says anything.
+        let ClientName::Confirmed(name) = name else { return None };
+        let line = self.relay_domains.domain(name).map(Step::RelayDomain);
+        line.or_else(|| allows(self.access.domain(Tag::Connect, name)))
+    }
+
+    fn relays_to(&self, recipient: &Address) -> Option<Step> {
+        let domain = recipient.domain_key();
+        if let Some(line) = self.relay_domains.domain(&domain) {
+            return Some(Step::RelayDomain(line));
+        }
+        // FEATURE(`access_db', …, `relaytofulladdress'): only the first hit counts.
+        let whole = self.access.mailbox(Tag::To, recipient.local(), &domain);
+        allows(whole.or_else(|| self.access.domain(Tag::To, &domain)))
     }
 }
 
-#[cfg(test)]
-mod tests;
+fn allows(hit: Option<Hit>) -> Option<Step> {
+    let hit = hit.filter(|hit| hit.value == Value::Relay)?;
+    Some(Step::access(&hit))
+}

@@ -1,9 +1,11 @@
 //! What is answered, and why.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use envelope::{Address, printable};
+use envelope::{Address, Enhanced, printable};
 use ipnet::IpNet;
+use tables::{Hit, Refusal};
 
 use crate::Account;
 
@@ -19,18 +21,47 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    // The words of the next two are sendmail's: programs that read logs know them.
+    // The words of these are sendmail's: programs that read logs know them.
 
     pub(crate) fn unknown_user(recipient: &Address) -> Self {
-        let recipient = recipient.to_string();
-        let text = format!("5.1.1 <{}>... User unknown", printable(&recipient));
-        Self::Refuse { code: 550, text }
+        Self::about(recipient, 550, "5.1.1", "User unknown")
     }
 
     pub(crate) fn relaying_denied(recipient: &Address) -> Self {
-        let recipient = recipient.to_string();
-        let text = format!("5.7.1 <{}>... Relaying denied", printable(&recipient));
-        Self::Refuse { code: 550, text }
+        Self::about(recipient, 550, "5.7.1", "Relaying denied")
+    }
+
+    pub(crate) fn name_unknown(recipient: &Address, client: IpAddr) -> Self {
+        let text = format!(
+            "Relaying temporarily denied. Cannot resolve PTR record for {}",
+            client.to_canonical()
+        );
+        Self::about(recipient, 450, "4.4.0", &text)
+    }
+
+    pub(crate) fn mailbox_disabled(recipient: &Address) -> Self {
+        Self::about(recipient, 550, "5.2.1", "Mailbox disabled for this recipient")
+    }
+
+    pub(crate) fn access_denied(recipient: &Address) -> Self {
+        Self::about(recipient, 550, "5.7.1", "Access denied")
+    }
+
+    pub(crate) fn not_a_real_domain(from: &Address) -> Self {
+        Self::about(from, 553, "5.5.4", "Real domain name required for sender address")
+    }
+
+    /// What a line of a table says.
+    pub(crate) fn refusal(recipient: &Address, refusal: &Refusal) -> Self {
+        let Enhanced(subject, detail) = refusal.enhanced;
+        let enhanced = format!("{}.{subject}.{detail}", refusal.code / 100);
+        Self::about(recipient, refusal.code, &enhanced, &refusal.text)
+    }
+
+    fn about(address: &Address, code: u16, enhanced: &str, text: &str) -> Self {
+        let address = address.to_string();
+        let text = format!("{enhanced} <{}>... {text}", printable(&address));
+        Self::Refuse { code, text }
     }
 
     pub(crate) fn try_later() -> Self {
@@ -40,36 +71,54 @@ impl Verdict {
 }
 
 /// One rule that applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The domain is local: by this line of `local-host-names`, or by itself.
-    Local(Option<usize>),
-    /// The line of `aliases` that has the name.
-    Alias(usize),
-    Postmaster,
+    /// The domain is local: by this line of a table, or by itself.
+    Local(Option<(&'static str, usize)>),
+    /// What the recipient stands for.
+    Route(tables::Step),
     User(Account),
     /// The entry of `relay.networks` that has the client.
     Network(IpNet),
     /// The submission socket.
     Submission,
+    /// The line of `relay-domains` that has the client or the recipient.
+    RelayDomain(usize),
     MayNotRelay,
+    /// The client might relay by its name, but the DNS does not answer.
+    NameUnknown,
+    /// Another host sends from `localhost`.
+    Localhost,
+    /// A line of `access`, and what it says.
+    Access(usize, String),
+}
+
+impl Step {
+    pub(crate) fn access(hit: &Hit) -> Self {
+        Self::Access(hit.line, hit.to_string())
+    }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local(Some(line)) => write!(f, "local-host-names:{line}: the domain is local"),
+            Self::Local(Some((file, line))) => write!(f, "{file}:{line}: the domain is local"),
             Self::Local(None) => f.write_str("the domain is this host's own name or address"),
-            Self::Alias(line) => write!(f, "aliases:{line}: the name is an alias"),
-            Self::Postmaster => f.write_str("there is always a postmaster (RFC 5321 §4.5.1)"),
+            Self::Route(step) => step.fmt(f),
             Self::User(Account::Exists) => f.write_str("there is such a user"),
             Self::User(Account::Unknown) => f.write_str("there is no such user and no alias"),
             Self::User(Account::Unavailable) => f.write_str("users cannot be looked up now"),
             Self::Network(network) => write!(f, "relay.networks: {network} may relay"),
             Self::Submission => f.write_str("a user of this machine may relay"),
+            Self::RelayDomain(line) => write!(f, "relay-domains:{line}: mail is relayed"),
             Self::MayNotRelay => {
-                f.write_str("the domain is not local and the client is not in relay.networks")
+                f.write_str("the domain is not local, and nothing relays for the client or to it")
             }
+            Self::NameUnknown => {
+                f.write_str("the client might relay by its name, but the DNS does not tell it")
+            }
+            Self::Localhost => f.write_str("another host sends from the domain localhost"),
+            Self::Access(line, text) => write!(f, "access:{line}: {}", printable(text)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** it decides nothing else, and what it cannot look up is refused with 4xx.
 
 mod directory;
+mod names;
 mod uids;
 
 use std::process::ExitCode;
@@ -11,12 +12,16 @@ use std::sync::Arc;
 use daemon::{Generation, House, Permit, Sandbox};
 use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
-use policy::{Policy, Ruling, conclude};
-use tables::{Aliases, LocalDomains, Names, Users};
+use policy::{ClientName, Policy, Rule, Ruling, Sending, conclude};
+use routing::Router;
+use tables::{
+    Access, Aliases, LocalDomains, Mailertable, Names, RelayDomains, Users, Virtusertable,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use directory::Directory;
+use names::ClientNames;
 use uids::Uids;
 
 fn main() -> ExitCode {
@@ -26,8 +31,11 @@ fn main() -> ExitCode {
 /// The whole job: each connection asks, one request after the other. Each role has as many
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
-    house.enter(Sandbox::new().permit(Permit::NameService).permit(Permit::Threads))?;
-    let mut desk = Arc::new(Desk::furnish(&house.generation)?);
+    let names = ClientNames::new(&house.config)?;
+    // The resolver has read its files.
+    let sandbox = Sandbox::new().permit(Permit::NameService).permit(Permit::Threads);
+    house.enter(sandbox.permit(Permit::CallOut))?;
+    let mut desk = Arc::new(Desk::furnish(&house.generation, &names)?);
     let desks = watch::Sender::new(Arc::clone(&desk));
     let mut generations = house.generations()?;
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
@@ -44,7 +52,7 @@ async fn answer(mut house: House) -> Result<(), daemon::Error> {
                 users.spawn(serve(desks.subscribe(), connection, Trust::Users));
             }
             generation = generations.next() => {
-                let furnished = Desk::furnish(&generation).map(|new| {
+                let furnished = Desk::furnish(&generation, &names).map(|new| {
                     desk = Arc::new(new);
                     desks.send_replace(Arc::clone(&desk));
                 });
@@ -91,31 +99,49 @@ struct Desk {
     /// Connections of each role.
     most: usize,
     policy: Policy,
+    names: ClientNames,
     directory: Directory,
     uids: Uids,
 }
 
 impl Desk {
-    fn furnish(generation: &Generation) -> Result<Self, daemon::Error> {
+    fn furnish(generation: &Generation, before: &ClientNames) -> Result<Self, daemon::Error> {
         let config = Arc::clone(&generation.config);
-        let names = generation.table("local-host-names", Names::read)?;
         let users = generation.table("users", Users::read)?;
-        let policy = Policy {
+        let router = Router {
             local: LocalDomains {
                 hostname: config.hostname.clone(),
-                names,
+                names: generation.table("local-host-names", Names::read)?,
                 addresses: config.addresses.clone(),
+                virtual_names: generation.table("virtuser-domains", Names::read)?,
             },
+            virtusertable: generation.table("virtusertable", Virtusertable::read)?,
             aliases: generation.table("aliases", Aliases::read)?,
-            networks: config.relay.networks.clone(),
+            mailertable: generation.table("mailertable", Mailertable::read)?,
+            smarthost: config.relay.smarthost.clone(),
             detail: config.local.detail.clone(),
+        };
+        let policy = Policy {
+            router,
+            networks: config.relay.networks.clone(),
+            relay_domains: generation.table("relay-domains", RelayDomains::read)?,
+            access: generation.table("access", Access::read)?,
+            rules: config
+                .policy
+                .rules
+                .iter()
+                .map(|rule| match rule {
+                    config::Rule::Access => Rule::Access,
+                })
+                .collect(),
         };
         let directory = if config.rooted {
             Directory::Table(users)
         } else {
             Directory::system(config.local.minimum_uid)
         };
-        Ok(Self { most: config.limits.sessions, policy, directory, uids: Uids::new() })
+        let names = before.under(&config)?;
+        Ok(Self { most: config.limits.sessions, policy, names, directory, uids: Uids::new() })
     }
 
     async fn reply(
@@ -126,8 +152,10 @@ impl Desk {
     ) -> Result<(), ipc::Error> {
         match question {
             Question::Check(check) => {
-                let client = who(&check.client, trust).ok_or(CLAIMS)?;
-                connection.send(&self.decide(client, &check).await, b"", None).await
+                if matches!((&check.client, trust), (Client::User { .. }, Trust::Network)) {
+                    return Err(CLAIMS);
+                }
+                connection.send(&self.decide(&check).await, b"", None).await
             }
             Question::Name { uid } if trust == Trust::Users => {
                 connection.send(&Name(self.uids.name(uid).await), b"", None).await
@@ -136,12 +164,18 @@ impl Desk {
         }
     }
 
-    async fn decide(&self, client: policy::Client, check: &Check) -> Verdicts {
+    async fn decide(&self, check: &Check) -> Verdicts {
+        let name = self.name(&check.client).await;
+        let client = match check.client {
+            Client::Network(address) => policy::Client::Network { address, name: &name },
+            Client::User { .. } => policy::Client::User,
+        };
+        let sending = Sending { client, reverse_path: &check.reverse_path };
         let mut verdicts = Vec::with_capacity(check.recipients.len());
         for recipient in &check.recipients {
             // Nobody reads the trace here; `pennypost explain` will.
             let mut trace = Vec::new();
-            let verdict = match self.policy.recipient(client, recipient, &mut trace) {
+            let verdict = match self.policy.recipient(&sending, recipient, &mut trace) {
                 Ruling::Decided(verdict) => verdict,
                 Ruling::Depends(user) => {
                     let account = self.directory.find(&user).await;
@@ -155,12 +189,14 @@ impl Desk {
         }
         Verdicts(verdicts)
     }
-}
 
-fn who(client: &Client, trust: Trust) -> Option<policy::Client> {
-    match (client, trust) {
-        (Client::Network(address), _) => Some(policy::Client::Network(*address)),
-        (Client::User { .. }, Trust::Users) => Some(policy::Client::User),
-        (Client::User { .. }, Trust::Network) => None,
+    /// What the client is called, if anything depends on it.
+    async fn name(&self, client: &Client) -> ClientName {
+        match client {
+            Client::Network(address) if self.policy.asks_for_names() => {
+                self.names.of(address.to_canonical()).await
+            }
+            Client::Network(_) | Client::User { .. } => ClientName::NotAsked,
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[path = "../../net/tests/support/dns.rs"]
+mod dns;
+
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,14 +19,24 @@ use ipc::{Arrow, Client, Connection, Error};
 use tempfile::TempDir;
 
 const TIME: Duration = Duration::from_secs(60);
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 5] = [
+    ("access", "From:spam.test REJECT\nConnect:good.test RELAY\nFrom:x.test nonsense\n"),
     ("aliases", "staff: alice, bob@far.test\nthis line is bad\n"),
     ("local-host-names", "example.org\n"),
+    ("relay-domains", "backup.test\n198.51.100\n"),
     ("users", "alice\n"),
 ];
 
+const ZONE: &str = "
+    1.113.0.203.in-addr.arpa PTR mail.good.test
+    mail.good.test A 203.0.113.1
+    2.113.0.203.in-addr.arpa PTR mail.good.test
+    3.113.0.203.in-addr.arpa SERVFAIL
+";
+
 /// A running `policyd`, and what `smtpd` sees of it.
 struct Daemon {
+    _dns: dns::Dns,
     child: Child,
     control: Connection,
     mx: Client,
@@ -36,8 +49,12 @@ impl Daemon {
         let root = tempfile::tempdir().unwrap();
         let tables = root.path().join("etc/mail");
         std::fs::create_dir_all(&tables).unwrap();
-        let file = "hostname = \"mx.example.org\"\n[relay]\nnetworks = [\"10.0.0.0/8\"]\n\
-                    [limits]\nsessions = 4\n";
+        let dns = dns::Dns::start(ZONE);
+        let file = format!(
+            "hostname = \"mx.example.org\"\n[relay]\nnetworks = [\"10.0.0.0/8\"]\n\
+             [limits]\nsessions = 4\n[remote]\nresolver = [\"{}\"]\n",
+            dns.address
+        );
         std::fs::write(tables.join("pennypost.toml"), file).unwrap();
         let config = config::load(Some(root.path()), None).unwrap();
 
@@ -57,7 +74,7 @@ impl Daemon {
         control.send(&Push::Start, b"", None).await.unwrap();
         let ready = control.receive_within::<Report>(TIME).await.unwrap().head;
         assert!(matches!(ready, Report::Ready { generation: 1, .. }), "{ready:?}");
-        Self { child, control, mx, submission, _root: root }
+        Self { _dns: dns, child, control, mx, submission, _root: root }
     }
 
     /// Has it drain, and waits for its end: what it logged.
@@ -82,9 +99,12 @@ async fn edge(control: &mut Connection, arrow: Arrow) -> Client {
 }
 
 fn check(client: Who, recipients: &[&str]) -> Question {
+    check_from(client, ReversePath::NULL, recipients)
+}
+
+fn check_from(client: Who, reverse_path: ReversePath, recipients: &[&str]) -> Question {
     let recipients = recipients.iter().map(|recipient| recipient.parse().unwrap()).collect();
-    let (helo, reverse_path) = ("x".to_owned(), ReversePath::NULL);
-    Question::Check(Check { client, helo, reverse_path, recipients })
+    Question::Check(Check { client, helo: "x".to_owned(), reverse_path, recipients })
 }
 
 fn network(address: &str) -> Who {
@@ -93,7 +113,11 @@ fn network(address: &str) -> Who {
 
 /// The reply codes, 250 for accepted.
 async fn ask(edge: &Client, who: Who, recipients: &[&str]) -> Result<Vec<u16>, Error> {
-    let frame = edge.call::<_, Verdicts>(&check(who, recipients), b"", None, TIME).await?;
+    answer(edge, &check(who, recipients)).await
+}
+
+async fn answer(edge: &Client, question: &Question) -> Result<Vec<u16>, Error> {
+    let frame = edge.call::<_, Verdicts>(question, b"", None, TIME).await?;
     let code = |verdict: &Verdict| match verdict {
         Verdict::Accept => 250,
         Verdict::Refuse { code, .. } => *code,
@@ -118,14 +142,38 @@ fn each_recipient_has_its_verdict_in_order() {
             "postmaster@localhost",
             "a%far.test@example.org",
         ];
-        let strangers = ask(&daemon.mx, network("203.0.113.1"), &recipients).await.unwrap();
+        let strangers = ask(&daemon.mx, network("203.0.113.9"), &recipients).await.unwrap();
         assert_eq!(strangers, [250, 550, 550, 250, 250, 550]);
         let ours = ask(&daemon.mx, network("10.1.1.1"), &recipients).await.unwrap();
         assert_eq!(ours, [250, 550, 250, 250, 250, 550]);
         let user = ask(&daemon.submission, Who::User { uid: 0 }, &recipients).await.unwrap();
         assert_eq!(user, ours);
         let log = daemon.log().await;
-        assert!(log.contains("aliases:2: "), "{log}");
+        assert!(log.contains("aliases:2: ") && log.contains("access:3: "), "{log}");
+    });
+}
+
+#[test]
+fn the_tables_and_the_name_of_the_client_decide() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let far = ["bob@far.test", "bob@mx.backup.test", "alice@example.org"];
+        for (client, codes) in [
+            // Its name is confirmed; claimed by another; not to be had now; not there.
+            ("203.0.113.1", [250, 250, 250]),
+            ("203.0.113.2", [550, 250, 250]),
+            ("203.0.113.3", [450, 250, 250]),
+            ("203.0.113.4", [550, 250, 250]),
+            ("198.51.100.4", [250, 250, 250]),
+        ] {
+            assert_eq!(ask(&daemon.mx, network(client), &far).await.unwrap(), codes, "{client}");
+        }
+        let spam = ReversePath(Some("x@a.spam.test".parse().unwrap()));
+        for who in [network("203.0.113.1"), network("10.1.1.1"), Who::User { uid: 0 }] {
+            let question = check_from(who, spam.clone(), &far);
+            assert_eq!(answer(&daemon.submission, &question).await.unwrap(), [550; 3]);
+        }
+        daemon.log().await;
     });
 }
 
@@ -135,7 +183,7 @@ fn only_the_submission_edge_may_speak_for_users() {
         let daemon = Daemon::start().await;
         let claimed = ask(&daemon.mx, Who::User { uid: 0 }, &["bob@far.test"]).await;
         assert!(matches!(claimed, Err(Error::PeerGone)), "{claimed:?}");
-        let honest = ask(&daemon.mx, network("203.0.113.1"), &["bob@far.test"]).await;
+        let honest = ask(&daemon.mx, network("203.0.113.9"), &["bob@far.test"]).await;
         assert_eq!(honest.unwrap(), [550]);
         let log = daemon.log().await;
         assert!(log.contains("the mx role speaks for a local user"), "{log}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::Config;
 use daemon::{Error, Generation};
 use routing::Router;
-use tables::{Aliases, LocalDomains, Mailertable, Names};
+use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
 
 /// See the fields.
 #[derive(Debug)]
@@ -37,7 +37,9 @@ impl Rules {
                 hostname: config.hostname.clone(),
                 names: generation.table("local-host-names", Names::read)?,
                 addresses: config.addresses.clone(),
+                virtual_names: generation.table("virtuser-domains", Names::read)?,
             },
+            virtusertable: generation.table("virtusertable", Virtusertable::read)?,
             aliases: generation.table("aliases", Aliases::read)?,
             mailertable: generation.table("mailertable", Mailertable::read)?,
             smarthost: config.relay.smarthost.clone(),

@@ -204,7 +204,8 @@ impl Done {
 /// was written into mailertable or as smarthost, and mail waits until that is mended. X.3.5:
 /// "system incorrectly configured".
 fn blame(hop: &NextHop, recipient: &Recipient, status: Status) -> Status {
-    let theirs = matches!(&hop.host, Host::Domain(name) if *name == recipient.address.domain_key());
+    let theirs =
+        matches!(&hop.first.host, Host::Domain(name) if *name == recipient.address.domain_key());
     match status {
         Status::Failed(detail) if !theirs => {
             Status::Deferred(Detail { enhanced: Enhanced(3, 5), ..detail })

@@ -172,6 +172,7 @@ fn config() -> Config {
             resolver: Resolver::Servers(Vec::new()),
             idle: TIME,
         },
+        policy: config::Policy { rules: Vec::new() },
         admins: Vec::new(),
         log: LogTarget::Stderr,
         addresses: Vec::new(),

@@ -6,9 +6,10 @@
     reason = "test code: what goes wrong is to stop the test"
 )]
 
-use envelope::{Address, Host, NextHop};
-use routing::{Route, Routed, Router};
-use tables::{Aliases, LocalDomains, Mailertable, Names};
+use envelope::{Address, Host, Server};
+use proptest::prelude::*;
+use routing::{Admission, Route, Routed, Router};
+use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
 
 const ALIASES: &str = "\
 postmaster: root
@@ -30,7 +31,8 @@ fn router() -> Router {
     let mailertable = "inner.test\tesmtp:[10.0.0.1]:2525\n.sub.test\tlocal:alice\n\
                        gone.test\terror:5.1.2:moved away\nnull.test\tdiscard:\nodd.test\tuucp:x\n";
     Router {
-        local: LocalDomains { hostname: "mx.example.org".into(), names, addresses: Vec::new() },
+        local: LocalDomains { hostname: "mx.example.org".into(), names, ..LocalDomains::default() },
+        virtusertable: Virtusertable::default(),
         aliases: Aliases::read("aliases", ALIASES.as_bytes()).unwrap().table,
         mailertable: Mailertable::read("mailertable", mailertable.as_bytes()).unwrap().table,
         smarthost: None,
@@ -72,12 +74,12 @@ fn the_trace_tells_the_lines() {
 
 #[test]
 fn lists_become_recipients_and_end() {
-    let Route::List(members) = route("team@example.org").route else { panic!() };
+    let Route::List { members, .. } = route("team@example.org").route else { panic!() };
     let shown: Vec<_> = members.iter().map(|member| member.address.to_string()).collect();
     assert_eq!(shown, ["alice@mx.example.org", "bob@far.test", "friends@mx.example.org"]);
     // The list names itself: the second time it is the user.
     let itself: Address = "self@mx.example.org".parse().unwrap();
-    let Route::List(members) = router().route(&itself, &[]).route else { panic!() };
+    let Route::List { members, .. } = router().route(&itself, &[]).route else { panic!() };
     let again = router().route(&members[0].address, &[itself]);
     assert_eq!(again.route.to_string(), "local self");
 }
@@ -108,10 +110,92 @@ fn other_domains_follow_mailertable_smarthost_and_dns() {
     assert_eq!(shown("x@Far.Test."), "mx far.test");
     assert_eq!(shown("x@[192.0.2.9]"), "host [192.0.2.9]");
     assert_eq!(shown("x@[IPv6:2001:DB8::9]"), "host [2001:db8::9]");
-    let smarthost = NextHop { host: Host::Exact("smart.test".into()), port: 587 };
-    let router = Router { smarthost: Some(smarthost), ..router() };
+    let smarthost = Server { host: Host::Exact("smart.test".into()), port: 587 };
+    let router = Router { smarthost: Some(smarthost.into()), ..router() };
     let shown = |address: &str| router.route(&address.parse().unwrap(), &[]).route.to_string();
     assert_eq!(shown("x@far.test"), "host [smart.test]:587");
     assert_eq!(shown("x@inner.test"), "host [10.0.0.1]:2525");
     assert_eq!(shown("bob@example.org"), "local bob");
+}
+
+/// Members that are names alone have no virtual users: `@mx.example.org` must not catch them.
+#[test]
+fn members_of_lists_are_not_looked_up_as_virtual_users() {
+    let text = "@mx.example.org\talice\n@example.org\tbob@far.test\n";
+    let virtusertable = Virtusertable::read("virtusertable", text.as_bytes()).unwrap().table;
+    let router = Router { virtusertable, ..router() };
+    let from = ["team@example.org".parse().unwrap()];
+    let shown = |address: &str| router.route(&address.parse().unwrap(), &from).route.to_string();
+    assert_eq!(shown("carl@mx.example.org"), "local carl");
+    assert_eq!(shown("carl@example.org"), "mx far.test");
+}
+
+/// Tables of a few names that lead to each other in all ways.
+fn tangle() -> impl Strategy<Value = Router> {
+    let name = || prop::sample::select(vec!["a", "b", "c", "d"]);
+    let domain =
+        || prop::sample::select(vec!["", "@v.test", "@w.test", "@mx.example.org", "@far.test"]);
+    let target = || {
+        (prop::bool::ANY, name(), domain()).prop_map(|(verbatim, name, domain)| {
+            if verbatim && domain.is_empty() {
+                format!("\\{name}")
+            } else {
+                format!("{name}{domain}")
+            }
+        })
+    };
+    let key = prop::sample::select(vec!["a", "b", "c", "+*", "++", ""]);
+    let from = prop::sample::select(vec!["@v.test", "@w.test", "@mx.example.org"]);
+    let virtual_users = prop::collection::vec((key, from, target()), 0..8);
+    let aliases = prop::collection::vec((name(), prop::collection::vec(target(), 1..3)), 0..6);
+    (virtual_users, aliases).prop_map(|(virtual_users, aliases)| {
+        let lines = virtual_users.iter().map(|(key, from, to)| format!("{key}{from}\t{to}\n"));
+        let virtual_users = lines.collect::<String>();
+        let lines = aliases.iter().map(|(name, to)| format!("{name}: {}\n", to.join(", ")));
+        let aliases = lines.collect::<String>();
+        let mut router = router();
+        let names = "v.test\n";
+        router.local.names = Names::read("t", names.as_bytes()).unwrap().table;
+        router.local.virtual_names = Names::read("t", "w.test\n".as_bytes()).unwrap().table;
+        router.virtusertable = Virtusertable::read("t", virtual_users.as_bytes()).unwrap().table;
+        router.aliases = Aliases::read("t", aliases.as_bytes()).unwrap().table;
+        router
+    })
+}
+
+proptest! {
+    /// Every way ends, in a bounded number of steps, and what is admitted is what is delivered.
+    #[test]
+    fn every_way_ends(router in tangle(), name in "[a-d]([+][a-z]?)?", domain in "[vw][.]test|mx[.]example[.]org") {
+        let address: Address = format!("{name}@{domain}").parse().unwrap();
+        let routed = router.route(&address, &[]);
+        prop_assert!(routed.trace.len() <= 3 * (routing::MAX_DEPTH + 2));
+        let mut trace = Vec::new();
+        let admission = router.admit(&address, &mut trace);
+        prop_assert_eq!(&routed.trace[..trace.len()], &trace[..]);
+        match (admission, routed.route) {
+            (Admission::User(user), Route::Local { user: same, .. }) => prop_assert_eq!(user, same),
+            (Admission::User(_), other) => prop_assert!(false, "{}", other),
+            (Admission::Refuse(_), Route::Refused(_) | Route::Over(_)) => {}
+            (Admission::Refuse(_), other) => prop_assert!(false, "{}", other),
+            (Admission::Accept, _) => {}
+        }
+    }
+
+    /// Whatever a client writes before the `@`, the administrator says which domain it goes to.
+    #[test]
+    fn a_local_part_chooses_no_domain(local in "[ -~]{1,30}") {
+        let text = "@v.test\t%1%3@example.net\n@w.test\t%1\n";
+        let virtusertable = Virtusertable::read("t", text.as_bytes()).unwrap().table;
+        let names = Names::read("t", "v.test\nw.test\n".as_bytes()).unwrap().table;
+        let local_domains = LocalDomains { names, ..router().local };
+        let router = Router { local: local_domains, virtusertable, ..Router::default() };
+        for (domain, to) in [("v.test", "example.net"), ("w.test", "mx.example.org")] {
+            let Ok(address) = Address::new(&local, domain) else { return Ok(()) };
+            let routed = router.route(&address, &[]);
+            if !matches!(routed.route, Route::Refused(_)) {
+                prop_assert_eq!(routed.address.domain(), to);
+            }
+        }
+    }
 }

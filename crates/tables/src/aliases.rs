@@ -1,17 +1,16 @@
 //! `aliases`: other names for local recipients (aliases(5), sendmail's op.me §4.5).
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io::{self, Read as Source};
 
 use envelope::Address;
 
 use crate::Read;
+use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 
 /// Local names and what they stand for. Names are compared without case.
 #[derive(Debug, Clone, Default)]
-pub struct Aliases(HashMap<String, Alias>);
+pub struct Aliases(Index);
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,46 +40,50 @@ impl Aliases {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut aliases = HashMap::new();
+        let mut aliases = Index::default();
         let take = |line: &Line| {
-            let (name, targets) = split(&line.text)?;
-            let targets = targets.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
-            let unsupported = targets.iter().find_map(unsupported);
-            match aliases.entry(name.to_lowercase()) {
-                Entry::Vacant(entry) => {
-                    entry.insert(Alias { targets, line: line.number });
-                    unsupported.map_or(Ok(()), Err)
-                }
-                Entry::Occupied(entry) => {
-                    let first = entry.get().line;
-                    Err(Wrong::line(format!("{name} is defined in line {first} already")))
-                }
+            let (name, text) = split(&line.text)?;
+            let read = targets(text).into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
+            if read.is_empty() {
+                let text = format!("{name} stands for nothing; name a user or an address");
+                return Err(Wrong::line(text));
             }
+            aliases.insert(&name.to_lowercase(), text, line.number).map_err(|first| {
+                Wrong::line(format!("{name} is defined in line {first} already"))
+            })?;
+            read.iter().find_map(unsupported).map_or(Ok(()), Err)
         };
         let findings = each(file, source, Continuation::Folded, take)?;
-        Ok(Read { table: Self(aliases), findings })
+        Ok(Read { table: Self(aliases.finished()), findings })
     }
 
     /// The entry of `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Alias> {
-        self.0.get(name).or_else(|| self.0.get(&name.to_lowercase()))
+    pub fn get(&self, name: &str) -> Option<Alias> {
+        let found = self.0.get(name).or_else(|| self.0.get(&name.to_lowercase()))?;
+        let targets = targets(found.value).into_iter().filter_map(|text| target(text).ok());
+        Some(Alias { targets: targets.collect(), line: found.line })
+    }
+
+    /// Names in lower case with the text of their targets and their lines, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, usize)> {
+        self.0.entries().map(|(name, found)| (name, found.value, found.line))
     }
 
     /// How many entries there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.0.len()
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.0.len() == 0
     }
 }
 
-/// The name and the targets, each without white space around it.
-fn split(text: &str) -> Result<(String, Vec<&str>), Wrong> {
+/// The name, and the text of the targets.
+fn split(text: &str) -> Result<(String, &str), Wrong> {
     let mut parts = split_outside_quotes(text, ':', 2).into_iter();
     let (Some(name), Some(targets)) = (parts.next(), parts.next()) else {
         return Err(Wrong::line("an alias is `name: target, target`; the colon is missing"));
@@ -89,12 +92,13 @@ fn split(text: &str) -> Result<(String, Vec<&str>), Wrong> {
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(Wrong::line("the name before the colon is missing"));
     }
-    let targets = split_outside_quotes(targets, ',', usize::MAX);
-    let targets: Vec<_> = targets.into_iter().map(str::trim).filter(|t| !t.is_empty()).collect();
-    if targets.is_empty() {
-        return Err(Wrong::line(format!("{name} stands for nothing; name a user or an address")));
-    }
-    Ok((name, targets))
+    Ok((name, targets.trim()))
+}
+
+/// Each target, without white space around it.
+fn targets(text: &str) -> Vec<&str> {
+    let targets = split_outside_quotes(text, ',', usize::MAX).into_iter();
+    targets.map(str::trim).filter(|target| !target.is_empty()).collect()
 }
 
 /// Splits at `separator` where it is not between quotes, into at most `most` parts.
@@ -149,7 +153,7 @@ fn unsupported(target: &Target) -> Option<Wrong> {
 }
 
 /// A local part, checked as one.
-fn local_name(name: &str) -> Result<&str, Wrong> {
+pub(crate) fn local_name(name: &str) -> Result<&str, Wrong> {
     let fits = Address::new(name, "localhost").is_ok() && !name.contains(char::is_whitespace);
     if fits { Ok(name) } else { Err(Wrong::line(format!("{name:?} is not a user or an address"))) }
 }

@@ -3,24 +3,34 @@
 //! A reader takes any `std::io::Read`, so that a process can be given a descriptor. A line that
 //! cannot be understood is reported as a [`Finding`] and skipped; the others count.
 
+mod access;
 mod aliases;
 mod detail;
 mod finding;
+mod index;
 mod lines;
 mod list;
 mod local_domains;
 mod mailertable;
+mod pattern;
+mod refusal;
+mod relay_domains;
 mod step;
 mod users;
+mod virtusertable;
 
+pub use access::{Access, Hit, Tag, Value};
 pub use aliases::{Alias, Aliases, Target};
 pub use detail::split_detail;
 pub use finding::Finding;
 pub use list::Names;
 pub use local_domains::{Because, LocalDomains, literal};
 pub use mailertable::{Entry, Mailer, Mailertable};
+pub use refusal::Refusal;
+pub use relay_domains::RelayDomains;
 pub use step::Step;
 pub use users::Users;
+pub use virtusertable::{Meaning, Virtual, Virtusertable};
 
 /// A table as read, and what was wrong with it.
 #[derive(Debug)]
@@ -37,17 +47,22 @@ pub const MAX_ENTRY: usize = 64 << 10;
 pub const MAX_FINDINGS: usize = 1000;
 
 /// Files of the table directory that this version reads.
-pub const SUPPORTED: [&str; 4] = ["aliases", "local-host-names", "mailertable", "users"];
-/// Files that it would be wrong to ignore: they are refused by name.
-pub const NOT_YET: [&str; 10] = [
+pub const SUPPORTED: [&str; 8] = [
     "access",
+    "aliases",
+    "local-host-names",
+    "mailertable",
+    "relay-domains",
+    "users",
+    "virtuser-domains",
+    "virtusertable",
+];
+/// Files that it would be wrong to ignore: they are refused by name.
+pub const NOT_YET: [&str; 6] = [
     "authinfo",
     "domaintable",
     "generics-domains",
     "genericstable",
     "masquerade-domains",
-    "relay-domains",
     "trusted-users",
-    "virtuser-domains",
-    "virtusertable",
 ];

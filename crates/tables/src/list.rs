@@ -1,16 +1,16 @@
 //! `local-host-names` and its kin: one name a line.
 
-use std::collections::HashMap;
 use std::io::{self, Read as Source};
 
 use envelope::{Address, domain_key};
 
 use crate::Read;
+use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 
 /// A set of domain names, compared without case and without a trailing dot.
 #[derive(Debug, Clone, Default)]
-pub struct Names(HashMap<String, usize>);
+pub struct Names(Index);
 
 impl Names {
     /// Reads one name a line.
@@ -18,22 +18,31 @@ impl Names {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut names = HashMap::new();
+        let mut names = Index::default();
         let take = |line: &Line| {
             let name = line.text.trim();
             // The rules for a domain are those of an address.
             Address::new("x", name).map_err(|_| Wrong::line(format!("{name} is not a domain")))?;
-            names.entry(domain_key(name)).or_insert(line.number);
+            // The same name once more says the same.
+            let _ = names.insert(&domain_key(name), "", line.number);
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table: Self(names), findings })
+        Ok(Read { table: Self(names.finished()), findings })
+    }
+
+    /// The names in lower case with their lines, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0.keys()
     }
 
     /// The line that has `name`.
     #[must_use]
     pub fn line(&self, name: &str) -> Option<usize> {
-        self.0.get(&domain_key(name)).copied()
+        if self.0.len() == 0 {
+            return None;
+        }
+        self.0.get(&domain_key(name)).map(|found| found.line)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which domains are this host (sendmail's class w).
+//! Which domains are this host (sendmail's class w), or have their mail here (VirtHost).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,14 +6,17 @@ use envelope::Address;
 
 use crate::Names;
 
-/// The host's own name, `localhost`, the names in `local-host-names`, and its own addresses as
-/// literals.
+/// The host's own name, `localhost`, the names in `local-host-names` and `virtuser-domains`, and its
+/// own addresses as literals.
 #[derive(Debug, Clone, Default)]
 pub struct LocalDomains {
     /// Lower case.
     pub hostname: String,
     pub names: Names,
     pub addresses: Vec<IpAddr>,
+    /// `virtuser-domains` (sendmail's class VirtHost): who gets mail there is in `virtusertable`
+    /// alone.
+    pub virtual_names: Names,
 }
 
 /// Why a domain is local.
@@ -23,6 +26,8 @@ pub enum Because {
     Own,
     /// This line of `local-host-names` says so.
     Line(usize),
+    /// This line of `virtuser-domains` says so: no user of this machine has mail there as such.
+    Virtual(usize),
 }
 
 impl LocalDomains {
@@ -35,6 +40,9 @@ impl LocalDomains {
         }
         if let Some(line) = self.names.line(&domain) {
             return Some(Because::Line(line));
+        }
+        if let Some(line) = self.virtual_names.line(&domain) {
+            return Some(Because::Virtual(line));
         }
         let literal = literal(&domain)?;
         (literal.is_loopback() || self.addresses.contains(&literal)).then_some(Because::Own)
@@ -59,7 +67,12 @@ mod tests {
     fn own_names_and_addresses() {
         let names = Names::read("local-host-names", "example.org\n".as_bytes()).unwrap().table;
         let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        let local = LocalDomains { hostname: "mx.example.org".into(), names, addresses };
+        let local = LocalDomains {
+            hostname: "mx.example.org".into(),
+            names,
+            addresses,
+            virtual_names: Names::read("t", "example.org\nv.test\n".as_bytes()).unwrap().table,
+        };
         let find = |domain: &str| local.find(&Address::new("x", domain).unwrap());
         for own in
             ["MX.example.org.", "localhost", "[192.0.2.1]", "[IPv6:2001:DB8::1]", "[127.0.0.1]"]
@@ -67,6 +80,7 @@ mod tests {
             assert_eq!(find(own), Some(Because::Own), "{own}");
         }
         assert_eq!(find("Example.ORG"), Some(Because::Line(1)));
+        assert_eq!(find("V.test."), Some(Because::Virtual(2)));
         for other in ["a.example.org", "example.net", "[192.0.2.2]", "[IPv6:2001:db8::2]"] {
             assert_eq!(find(other), None, "{other}");
         }

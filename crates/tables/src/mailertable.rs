@@ -1,17 +1,18 @@
 //! `mailertable`: another way for mail to a domain (sendmail's cf/README, "USING MAILERTABLES").
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 use std::io::{self, Read as Source};
 
-use envelope::{Address, Enhanced, NextHop, domain_key};
+use envelope::{Address, Host, NextHop, domain_key};
 
-use crate::Read;
+use crate::aliases::local_name;
+use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
+use crate::pattern::expand;
+use crate::{Read, Refusal};
 
-/// Domains (`example.org`), domains with what is below them (`.example.org`) and everything (`.`).
+/// Domains (`example.org`), what is below domains (`.example.org`) and everything (`.`).
 #[derive(Debug, Clone, Default)]
-pub struct Mailertable(HashMap<String, Entry>);
+pub struct Mailertable(Index);
 
 /// One entry and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +25,14 @@ pub struct Entry {
 /// The way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mailer {
-    /// `esmtp:host`, `smtp:`, `relay:`, or only a host.
+    /// `esmtp:host`, `smtp:`, `relay:`, or only a host; several hosts are tried in order.
     Remote(NextHop),
+    /// `esmtp:user@host`: all of it is for this address.
+    Redirected(NextHop, Address),
     /// `local:user`, or the user of the address.
     Local(Option<String>),
-    /// `error:5.1.2:text` or `error:nohost text`: the class (4 or 5), the code and the text.
-    Error { class: u8, enhanced: Enhanced, text: String },
+    /// `error:5.1.2:text` or `error:nohost:text`
+    Refused(Refusal),
     /// `discard:`
     Discard,
     /// What this version cannot do: such mail waits until that works or the line changes.
@@ -42,42 +45,57 @@ impl Mailertable {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut entries = HashMap::new();
+        let mut index = Index::default();
         let take = |line: &Line| {
             let text = line.text.trim();
             let (key, value) = text
                 .split_once(char::is_whitespace)
                 .ok_or_else(|| Wrong::line("an entry is `domain  mailer:host`"))?;
-            let (mailer, fault) = match mailer(value.trim()) {
-                Err(fault) if fault.is_unsupported() => {
-                    (Mailer::Unsupported(value.trim().to_owned()), Some(fault))
-                }
-                read => (read?, None),
+            let (domain, value) = (domain(key)?, value.trim());
+            let fault = match mailer(&expand(value, samples(&domain))) {
+                Ok(_) => None,
+                Err(fault) if fault.is_unsupported() => Some(fault),
+                Err(wrong) => return Err(wrong),
             };
-            match entries.entry(domain(key)?) {
-                Slot::Vacant(slot) => {
-                    slot.insert(Entry { mailer, line: line.number });
-                    fault.map_or(Ok(()), Err)
-                }
-                Slot::Occupied(slot) => {
-                    let first = slot.get().line;
-                    Err(Wrong::line(format!("{key} is defined in line {first} already")))
-                }
-            }
+            index.insert(&domain, value, line.number).map_err(|first| {
+                Wrong::line(format!("{key} is defined in line {first} already"))
+            })?;
+            fault.map_or(Ok(()), Err)
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table: Self(entries), findings })
+        Ok(Read { table: Self(index.finished()), findings })
     }
 
     /// The most specific entry for `domain` (lower case, no trailing dot): the domain itself, then
-    /// `.suffix` keys from the longest on, then `.`.
+    /// `.suffix` keys from the longest on, then `.` (Mailertable in proto.m4). `%1` is what a
+    /// `.suffix` leaves of the domain, and `%2` the last label of that; with `.` it is all of it.
     #[must_use]
-    pub fn find(&self, domain: &str) -> Option<&Entry> {
-        if self.0.is_empty() {
+    pub fn find(&self, domain: &str) -> Option<Entry> {
+        if self.0.len() == 0 {
             return None;
         }
-        let dots = domain.match_indices('.').filter_map(|(at, _)| domain.get(at..));
-        std::iter::once(domain).chain(dots).chain(["."]).find_map(|key| self.0.get(key))
+        let look_up = |key: &str, arguments: &[&str]| {
+            let found = self.0.get(key)?;
+            let value = expand(found.value, arguments);
+            let mailer = mailer(&value).unwrap_or(Mailer::Unsupported(value));
+            Some(Entry { mailer, line: found.line })
+        };
+        let below = |at: usize| {
+            let (front, suffix) = domain.split_at_checked(at)?;
+            let label = front.rsplit('.').next().unwrap_or(front);
+            look_up(suffix, &[suffix, front, label])
+        };
+        let dots = || domain.match_indices('.').find_map(|(at, _)| below(at));
+        look_up(domain, &[domain]).or_else(dots).or_else(|| look_up(".", &[".", domain]))
+    }
+}
+
+/// What `%0` to `%2` may be.
+fn samples(key: &str) -> &'static [&'static str] {
+    match key {
+        "." => &["x", "x.test"],
+        key if key.starts_with('.') => &["x", "x", "x"],
+        _ => &["x"],
     }
 }
 
@@ -92,124 +110,74 @@ fn domain(key: &str) -> Result<String, Wrong> {
     Ok(format!("{below}{}", domain_key(name)))
 }
 
+/// Reads a value (MailerToTriple in proto.m4).
 fn mailer(value: &str) -> Result<Mailer, Wrong> {
-    if value.contains('%') {
-        return Err(Wrong::unsupported("%1 and %2"));
-    }
-    let host = |host| next_hop(host).map(Mailer::Remote);
-    let Some((name, rest)) = value.split_once(':').filter(|(name, _)| !name.starts_with('['))
-    else {
-        return host(value);
+    let is_mailer = |name: &str| !name.starts_with('[') && !name.contains(',');
+    let Some((name, rest)) = value.split_once(':').filter(|(name, _)| is_mailer(name)) else {
+        return remote(value);
     };
     match name.to_ascii_lowercase().as_str() {
-        "smtp" | "esmtp" | "smtp8" | "dsmtp" | "relay" => host(rest),
-        "local" if rest.is_empty() => Ok(Mailer::Local(None)),
-        "local" => Ok(Mailer::Local(Some(rest.to_owned()))),
-        "error" => Ok(error(rest)),
+        "smtp" | "esmtp" | "smtp8" | "dsmtp" | "relay" => remote(rest),
+        "local" => local(rest.trim()),
+        "error" => Ok(Mailer::Refused(Refusal::read(rest))),
         "discard" => Ok(Mailer::Discard),
-        "prog" | "procmail" | "cyrus" | "cyrusv2" | "lmtp" | "uucp" | "uucp-dom" => {
-            Err(Wrong::unsupported(format_args!("the mailer {name}")))
-        }
-        // `host:port`, or several hosts.
-        _ if rest.bytes().all(|byte| byte.is_ascii_digit()) => host(value),
-        _ => Err(Wrong::unsupported(format_args!("the mailer or list of hosts {value}"))),
+        // `host:port`
+        _ if rest.bytes().all(|byte| byte.is_ascii_digit()) => remote(value),
+        _ => Err(Wrong::unsupported(format_args!("the mailer {name}"))),
     }
 }
 
-fn next_hop(host: &str) -> Result<NextHop, Wrong> {
-    if host.contains(',') || host.split("]:").nth(2).is_some() {
-        return Err(Wrong::unsupported("a list of hosts"));
-    }
-    if host.contains('@') {
-        return Err(Wrong::unsupported("mailer:user@host"));
-    }
-    let hop = NextHop::parse(host);
-    hop.ok_or_else(|| Wrong::line(format!("{host:?} is not a host, [host] or [host]:port")))
-}
-
-/// `D.S.N:text`, `keyword:text`, `keyword text` or `text`; an exit code of sysexits says as much.
-fn error(value: &str) -> Mailer {
-    let (code, text) = value.split_once([':', ' ']).unwrap_or(("", value));
-    let numbers: Vec<u16> = code.split('.').filter_map(|number| number.parse().ok()).collect();
-    let (class, enhanced, text) = match (numbers.as_slice(), code) {
-        ([class @ (4 | 5), subject, detail], _) => {
-            (u8::try_from(*class).unwrap_or(5), Enhanced(*subject, *detail), text)
-        }
-        (_, "nouser") => (5, Enhanced::BAD_MAILBOX, text),
-        (_, "nohost") => (5, Enhanced::BAD_SYSTEM, text),
-        (_, "tempfail") => (4, Enhanced::UNDEFINED, text),
-        (_, "config") => (5, Enhanced(3, 5), text),
-        (_, "usage" | "unavailable" | "software" | "protocol") => (5, Enhanced::UNDEFINED, text),
-        _ => (5, Enhanced::UNDEFINED, value),
+fn remote(text: &str) -> Result<Mailer, Wrong> {
+    let (user, hosts) = match text.rsplit_once('@') {
+        Some((user, hosts)) => (Some(user), hosts),
+        None => (None, text),
     };
-    let (class, text) = without_code(class, text.trim().trim_matches('"').trim());
-    let text = if text.is_empty() { "mail is not accepted for this domain" } else { text };
-    Mailer::Error { class, enhanced, text: text.to_owned() }
+    let hop = NextHop::parse(hosts).ok_or_else(|| {
+        Wrong::line(format!("{hosts:?} is not a host, [host] or [host]:port, or several of them"))
+    })?;
+    let Some(user) = user else { return Ok(Mailer::Remote(hop)) };
+    let domain = match &hop.first.host {
+        Host::Domain(name) => name.clone(),
+        Host::Exact(host) if host.contains(':') => format!("[IPv6:{host}]"),
+        Host::Exact(host) if host.parse::<std::net::Ipv4Addr>().is_ok() => format!("[{host}]"),
+        Host::Exact(host) => host.clone(),
+    };
+    let address = format!("{user}@{domain}").parse();
+    let address = address.map_err(|error| Wrong::line(format!("{user}@{domain}: {error}")))?;
+    Ok(Mailer::Redirected(hop, address))
 }
 
-/// A text may begin with the reply code, which then says the class: `550 User unknown`.
-fn without_code(class: u8, text: &str) -> (u8, &str) {
-    let Some((code, words)) = text.split_once(' ') else { return (class, text) };
-    match code.parse::<u16>() {
-        Ok(400..500) => (4, words),
-        Ok(500..600) => (5, words),
-        Ok(_) | Err(_) => (class, text),
+/// `user`, or `user@host`, whose host says nothing (CanonLocal in proto.m4).
+fn local(text: &str) -> Result<Mailer, Wrong> {
+    let user = text.split_once('@').map_or(text, |(user, _)| user);
+    if user.is_empty() {
+        return Ok(Mailer::Local(None));
     }
+    local_name(user).map(|user| Mailer::Local(Some(user.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Mailertable {
-        let read = Mailertable::read("mailertable", text.as_bytes()).unwrap();
-        assert_eq!(read.findings, []);
-        read.table
-    }
-
-    #[test]
-    fn the_most_specific_key_wins() {
-        let table = table(
-            "a.example.org relay:one.test\n.example.org esmtp:[two.test]\n.org [192.0.2.3]:26\n. four.test\n",
-        );
-        let line = |domain| table.find(domain).map(|entry| entry.line);
-        assert_eq!(line("a.example.org"), Some(1));
-        assert_eq!(line("b.a.example.org"), Some(2));
-        assert_eq!(line("example.org"), Some(3));
-        assert_eq!(line("example.net"), Some(4));
-        let hop = |domain| table.find(domain).unwrap().mailer.clone();
-        let remote = |text| Mailer::Remote(NextHop::parse(text).unwrap());
-        assert_eq!(hop("x.example.org"), remote("[two.test]"));
-        assert_eq!(hop("x.org"), remote("[192.0.2.3]:26"));
-    }
-
-    #[test]
-    fn other_mailers() {
-        let table = table(
-            "a local:bob\nb local:\nc error:5.1.2:gone away\nd error:nohost never was\n\
-             e discard:\nf error:4.7.1:later\nI.test. error:\"450 busy\"\ng smtp:g.test:2525\nh h.test:26\n",
-        );
-        let mailer = |key: &str| table.find(key).unwrap().mailer.clone();
-        assert_eq!(mailer("a"), Mailer::Local(Some("bob".into())));
-        assert_eq!(mailer("b"), Mailer::Local(None));
-        let error =
-            |class, enhanced, text: &str| Mailer::Error { class, enhanced, text: text.into() };
-        assert_eq!(mailer("c"), error(5, Enhanced(1, 2), "gone away"));
-        assert_eq!(mailer("d"), error(5, Enhanced(1, 2), "never was"));
-        assert_eq!(mailer("f"), error(4, Enhanced(7, 1), "later"));
-        assert_eq!(mailer("i.test"), error(4, Enhanced::UNDEFINED, "busy"));
-        assert_eq!(mailer("e"), Mailer::Discard);
-        assert_eq!(mailer("g"), Mailer::Remote(NextHop::parse("g.test:2525").unwrap()));
-        assert_eq!(mailer("h"), Mailer::Remote(NextHop::parse("h.test:26").unwrap()));
-    }
-
     #[test]
     fn what_cannot_be_done_is_told() {
-        let text = "a procmail:/etc/x\nb relay:%1.test\nc relay:[a.test],[b.test]\nd\ne relay:a b\nf..g h.test\n";
+        let text = "a procmail:/etc/x\nb relay:a..b\nc uucp-new:h\nd\ne relay:a b\nf..g h.test\n\
+                    a smtp:x\nh esmtp:\n";
         let read = Mailertable::read("mailertable", text.as_bytes()).unwrap();
         let found: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
-        let expected = [(1, true), (2, true), (3, true), (4, false), (5, false), (6, false)];
+        let expected = [
+            (1, true),
+            (2, false),
+            (3, true),
+            (4, false),
+            (5, false),
+            (6, false),
+            (7, false),
+            (8, false),
+        ];
         assert_eq!(found, expected);
+        assert_eq!(read.findings[6].to_string(), "mailertable:7: a is defined in line 1 already");
         let unsupported = Mailer::Unsupported("procmail:/etc/x".to_owned());
         assert_eq!(read.table.find("a").unwrap().mailer, unsupported);
         assert_eq!(read.table.find("e"), None);

@@ -1,14 +1,14 @@
 //! The table `users`: under `--root` the local users are exactly its names.
 
-use std::collections::HashMap;
 use std::io::{self, Read as Source};
 
 use crate::Read;
+use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 
 /// Names of users; what follows the first `:` is for AUTH and not looked at here.
 #[derive(Debug, Clone, Default)]
-pub struct Users(HashMap<String, usize>);
+pub struct Users(Index);
 
 /// Bytes of a user name (useradd(8)).
 const MAX_NAME: usize = 32;
@@ -19,29 +19,30 @@ impl Users {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut users = HashMap::new();
+        let mut users = Index::default();
         let take = |line: &Line| {
             let name = line.text.split(':').next().unwrap_or_default().trim();
             if !is_user_name(name) {
                 // The line may hold a verifier, which nobody is to see.
                 return Err(Wrong::line("a user name is of a-z, 0-9, `.`, `_` and `-`"));
             }
-            users.entry(name.to_owned()).or_insert(line.number);
+            // One line for each device: the first makes the user.
+            let _ = users.insert(name, "", line.number);
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table: Self(users), findings })
+        Ok(Read { table: Self(users.finished()), findings })
     }
 
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.0.get(name).is_some()
     }
 
     /// All names, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.0.keys().map(String::as_str).collect();
+        let mut names: Vec<_> = self.0.keys().map(|(name, _)| name).collect();
         names.sort_unstable();
         names
     }

@@ -3,20 +3,28 @@
 #![cfg(test)]
 
 use proptest::prelude::*;
-use tables::{Aliases, Mailertable, Names, Target, Users};
+use tables::{
+    Access, Aliases, Mailertable, Names, RelayDomains, Tag, Target, Users, Virtusertable,
+};
 
 /// Lines that come near what is understood.
 fn lines() -> impl Strategy<Value = String> {
     let words = ["a", "B", "a.test", ".a.test", ":", ",", "\"", "\\", "@", "#", "|x", "/", "%1"];
-    let marks = [" ", "\t", "\n", "\r\n", "\0", "error:", "local:", "smtp:", "[", "]", "4.1.1:"];
+    let marks = [
+        " ", "\t", "\n", "\r\n", "\0", "error:", "local:", "smtp:", "[", "]", "4.1.1:", "From:",
+        "IPv6:", "10.1", "OK",
+    ];
     let piece = prop::sample::select([words.as_slice(), &marks].concat());
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
 fn read_all(bytes: &[u8]) {
+    Access::read("t", bytes).unwrap();
+    RelayDomains::read("t", bytes).unwrap();
     Aliases::read("t", bytes).unwrap();
     Mailertable::read("t", bytes).unwrap();
     Names::read("t", bytes).unwrap();
+    Virtusertable::read("t", bytes).unwrap();
     Users::read("t", bytes).unwrap();
 }
 
@@ -36,6 +44,27 @@ proptest! {
         }
         if let Some(entry) = read.table.find("x.a.test") {
             prop_assert!((1..=last).contains(&entry.line));
+        }
+        let read = Virtusertable::read("t", text.as_bytes()).unwrap();
+        if let Some(entry) = read.table.find(&"a+b@a.test".parse().unwrap(), "+") {
+            prop_assert!((1..=last).contains(&entry.line));
+        }
+    }
+
+    /// Whatever else is in the table, the most specific key of a host is its own.
+    #[test]
+    fn the_nearest_key_wins(
+        name in "[a-z]{1,5}(\\.[a-z]{1,5}){0,3}",
+        others in prop::collection::vec("[a-z]{1,5}", 0..20),
+    ) {
+        let others = others.iter().filter(|other| **other != name);
+        let text: String = others.map(|other| format!("From:{other} REJECT\n")).collect();
+        let text = format!("{text}From:{name} OK\n");
+        let table = Access::read("t", text.as_bytes()).unwrap().table;
+        let below = format!("x.{name}");
+        for domain in [&name, &below] {
+            let hit = table.domain(Tag::From, domain).unwrap();
+            prop_assert_eq!(hit.key, format!("from:{name}"));
         }
     }
 

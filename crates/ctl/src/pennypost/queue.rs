@@ -180,6 +180,7 @@ impl Which {
             domain: domain.clone(),
             older: *older,
             held: *held,
+            ..Filter::default()
         }
     }
 

@@ -1,8 +1,12 @@
 //! What `--help` says.
 
-/// The help of `mailq` or of `sendmail`.
+/// The help of `mailq`, `newaliases` or `sendmail`.
 pub(super) fn of(program: &str) -> &'static str {
-    if program == "mailq" { MAILQ } else { SENDMAIL }
+    match program {
+        "mailq" => MAILQ,
+        "newaliases" => NEWALIASES,
+        _ => SENDMAIL,
+    }
 }
 
 const SENDMAIL: &str = "\
@@ -28,7 +32,11 @@ directory if the mail system does not run just now.
 
   -bs           speak SMTP on stdin and stdout
   -bp           list the queue; see mailq --help
-  -q            try everything in the queue now; -qIID -qRRCPT -qSSENDER: only what fits
+  -q            try everything in the queue now; -qIID -qRRCPT -qSSENDER: only what fits, -q!R... : all else
+  -bi           check the aliases and bring them into force; see newaliases --help
+  -bv ADDRESS   where mail to it goes, without sending any; -v: and by which lines of the tables
+  -bt           test addresses on stdin: 3,0 ADDRESS, /parse ADDRESS, /mx HOST, $=w; ? shows all
+  -d0.1         first the version and the names of this host
 
 All other options of sendmail, Postfix and Exim are known; one that is not done says so.
 
@@ -49,7 +57,8 @@ Usage: mailq [OPTION]...
   --postfix     as Postfix lists its queue
   -v            with a line for each recipient's last attempt
   -qIID -qRRCPT -qSSENDER -qQ
-                only this message, recipients or senders with this text, held messages
+                only this message, recipients or senders with this text, held messages;
+                -q!I -q!R -q!S -q!Q: all but these
 
 Administrators see all mail, others their own. '*' marks a message that is being delivered.
 
@@ -57,6 +66,24 @@ Examples:
   mailq
   mailq -qRexample.org
   mailq --json | jq -r .queue_id
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";
+
+const NEWALIASES: &str = "\
+newaliases: check the aliases and bring them into force
+
+Usage: newaliases
+
+There is nothing to compile: the mail system reads /etc/mail/aliases as it is, and takes a change by
+itself within a second. This shows each bad line with what is wrong, says how many aliases there are,
+and returns when all processes have them.
+
+Exit codes: 0; 78 when a line is bad (it is skipped, the others count) or nothing changes.
+
+Examples:
+  newaliases
+  sendmail -bv postmaster      where mail to it goes now
 
 The environment variable PENNYPOST_ROOT says where a system started with --root lives.
 ";

@@ -25,6 +25,9 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
             Mode::List
             | Mode::Deliver
             | Mode::Smtp
+            | Mode::Aliases
+            | Mode::Verify
+            | Mode::Test
             | Mode::Help
             | Mode::Version
             | Mode::Nothing(_)

@@ -42,6 +42,8 @@ pub(super) struct Options {
     /// Of a listing or a queue run.
     pub(super) selection: Selection,
     pub(super) layout: Layout,
+    /// `-d0`: says first who we are.
+    pub(super) identity: bool,
     /// What was asked and is not done.
     pub(super) warnings: Vec<String>,
 }
@@ -64,8 +66,14 @@ pub(super) enum Mode {
     /// `-Q`
     Release,
     Help,
-    /// `-bV`, `-d0…`
+    /// `-bV`
     Version,
+    /// `-bi`, `-I`
+    Aliases,
+    /// `-bv`
+    Verify,
+    /// `-bt`
+    Test,
     /// Nothing, and why: a daemon that retries by itself needs no queue runner.
     Nothing(&'static str),
     /// Part of sendmail, and not of this release: what, and what to use.
@@ -161,6 +169,7 @@ impl Options {
             hops: 0,
             selection: Selection::default(),
             layout: Layout::Sendmail,
+            identity: false,
             warnings: Vec::new(),
         }
     }

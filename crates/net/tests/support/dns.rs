@@ -10,6 +10,7 @@
 //! mx.example.test  AAAA ::1
 //! example.test     TXT  v=spf1 -all
 //! www.example.test CNAME example.test
+//! 7.2.0.192.in-addr.arpa PTR mx.example.test
 //! broken.test      SERVFAIL
 //! ```
 //!
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// Seconds that answers live.
@@ -154,6 +155,7 @@ fn read_line(line: &str) -> Option<Line> {
         }
         "TXT" => Some(RData::TXT(TXT::new(vec![value.to_owned()]))),
         "CNAME" => Some(RData::CNAME(CNAME(full(value)?))),
+        "PTR" => Some(RData::PTR(PTR(full(value)?))),
         "SERVFAIL" => None,
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! Which messages an administrator means.
 
-use ipc::admin::Filter;
+use ipc::admin::{Exception, Filter};
 
 use crate::record::{Millis, Queued};
 
@@ -21,6 +21,20 @@ pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
                         .as_deref()
                         .is_none_or(|domain| address.domain_key() == envelope::domain_key(domain))
             }))
+        && !is_excepted(&filter.except, message)
+}
+
+fn is_excepted(except: &Exception, message: &Queued) -> bool {
+    let mut recipients = message.recipients.iter().map(|(_, recipient)| &recipient.address);
+    except.ids.contains(&message.id)
+        || except.held && message.record.held
+        || except.from.iter().any(|part| comes_from(message, part))
+        // Most filters except nobody, and a message may have many recipients.
+        || !except.to.is_empty()
+            && recipients.any(|address| {
+                let address = address.to_string();
+                except.to.iter().any(|part| contains(&address, part))
+            })
 }
 
 fn comes_from(message: &Queued, from: &str) -> bool {
@@ -37,7 +51,7 @@ fn contains(text: &str, part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use envelope::{Body, Envelope, Origin, QueueId, Recipient, ReversePath};
-    use ipc::admin::Filter;
+    use ipc::admin::{Exception, Filter};
 
     use super::fits;
     use crate::record::{MessageRecord, Queued, RecipientRecord};
@@ -80,5 +94,22 @@ mod tests {
         assert!(!lets_through(&Filter { from: some("<>"), ..any() }));
         let bounce = queued("", "bob@to.test");
         assert!(fits(&Filter { from: some("<>"), ..any() }, &bounce, 0));
+    }
+
+    #[test]
+    fn anything_that_is_excepted_is_enough() {
+        let texts = |text: &str| vec![text.to_owned()];
+        let none = Exception::default;
+        let passes = |except: Exception| lets_through(&Filter { except, ..Filter::default() });
+        assert!(passes(none()));
+        assert!(passes(Exception { to: texts("ann"), from: texts("bob"), ..none() }));
+        assert!(!passes(Exception { to: texts("BOB@"), ..none() }));
+        assert!(!passes(Exception { from: texts("from.TEST"), to: texts("x"), ..none() }));
+        assert!(!passes(Exception { ids: vec![QueueId::new(1).unwrap()], ..none() }));
+        assert!(passes(Exception { ids: vec![QueueId::new(2).unwrap()], held: true, ..none() }));
+        let mut held = queued("", "bob@to.test");
+        held.record.held = true;
+        let filter = Filter { except: Exception { held: true, ..none() }, ..Filter::default() };
+        assert!(!fits(&filter, &held, 0));
     }
 }

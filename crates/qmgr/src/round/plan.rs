@@ -59,6 +59,8 @@ struct List {
     /// The alias that names them, last on the way from the recipient's address.
     address: Address,
     members: Vec<Member>,
+    /// Who is told of failures of the members.
+    owner: Option<Address>,
 }
 
 /// Groups in the making.
@@ -114,20 +116,29 @@ impl Round {
             let destination = match route {
                 Route::Remote(next_hop) => Destination::Remote(next_hop),
                 Route::Local { user, detail } => Destination::Local { user, detail },
-                Route::List(members) => {
-                    lists.push(List { number, address, members });
+                Route::List { members, owner } => {
+                    lists.push(List { number, address, members, owner });
+                    continue;
+                }
+                Route::Refused(refusal) => {
+                    self.over(number, address, refusal.status());
                     continue;
                 }
                 Route::Over(status) => {
-                    tracing::info!("{}: to=<{address}>, {}", self.message.id, status.logged());
-                    let ending = Ending::Answered(Outcome::Status(status));
-                    self.back.push(Back { number, address, ending });
+                    self.over(number, address, status);
                     continue;
                 }
             };
             groups.add((destination, recipient.reverse_path.clone()), number, address);
         }
         lists
+    }
+
+    /// Routing decides by itself.
+    fn over(&mut self, number: u32, address: Address, status: Status) {
+        tracing::info!("{}: to=<{address}>, {}", self.message.id, status.logged());
+        let ending = Ending::Answered(Outcome::Status(status));
+        self.back.push(Back { number, address, ending });
     }
 
     /// Replaces lists by those of their members that are not recipients yet, and returns the
@@ -142,7 +153,7 @@ impl Round {
         let mut known: HashSet<_> = open.map(|(_, open)| open.address.clone()).collect();
         let first = recipients.last().map_or(0, |(number, _)| number + 1);
         let mut new = Vec::new();
-        for List { number, address, members } in lists {
+        for List { number, address, members, owner } in lists {
             let Some(list) = self.recipient(number) else {
                 continue;
             };
@@ -153,7 +164,7 @@ impl Round {
                     let members = members
                         .into_iter()
                         .filter(|it| !is_circle(list, it) && known.insert(it.address.clone()));
-                    new.extend(members.map(|member| child(list, &way, member)));
+                    new.extend(members.map(|member| child(list, &way, member, owner.as_ref())));
                     let words = format!("expanded, {} recipients by now", known.len());
                     Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
                 }
@@ -246,13 +257,30 @@ fn way(list: &RecipientRecord, last: &Address) -> Vec<Address> {
 }
 
 /// A member of a list. RFC 3461 §5.2.7.3: success is reported of the list, as "expanded", and not
-/// of its members.
-fn child(list: &RecipientRecord, way: &[Address], member: Member) -> RecipientRecord {
+/// of its members. Failures are told to the owner (RFC 5321 §3.9.2), unless nobody wants to hear.
+fn child(
+    list: &RecipientRecord,
+    way: &[Address],
+    member: Member,
+    owner: Option<&Address>,
+) -> RecipientRecord {
     let Member { address, verbatim } = member;
     let notify = Notify { success: false, ..list.notify };
     let mut expanded_from = way.to_vec();
     if verbatim && expanded_from.last() != Some(&address) {
         expanded_from.push(address.clone());
     }
-    RecipientRecord { address, notify, attempts: 0, last: None, expanded_from, ..list.clone() }
+    let reverse_path = match (owner, &list.reverse_path) {
+        (Some(owner), ReversePath(Some(_))) => ReversePath(Some(owner.clone())),
+        (Some(_), ReversePath(None)) | (None, _) => list.reverse_path.clone(),
+    };
+    RecipientRecord {
+        address,
+        reverse_path,
+        notify,
+        attempts: 0,
+        last: None,
+        expanded_from,
+        ..list.clone()
+    }
 }

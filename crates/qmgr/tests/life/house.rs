@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{
-    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
+    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Policy, Queue, Relay, Remote,
+    Resolver,
 };
 use envelope::{Body, Detail, Enhanced, Envelope, Origin, QueueId, Recipient, ReversePath, Status};
 use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Visitor, Welcome};
@@ -369,6 +370,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             resolver: Resolver::System,
             idle: Duration::from_secs(5),
         },
+        policy: Policy { rules: Vec::new() },
         admins: Vec::new(),
         log: LogTarget::Stderr,
         rooted: true,

@@ -226,7 +226,10 @@ impl Session {
         if self.transaction.is_some() {
             return order("MAIL was given");
         }
-        let bad = |error| (None, CommandError::ReversePath(error).reply());
+        let bad = |error| match error == AddressError::Incomplete {
+            true => (None, needs_a_domain()),
+            false => (None, CommandError::ReversePath(error).reply()),
+        };
         let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
         if mail.size.is_some_and(|size| size > self.settings.message_size) {
             return Err((Some(reverse_path), too_large(&self.settings)));
@@ -278,6 +281,11 @@ impl Session {
         }
         early
     }
+}
+
+/// As sendmail says it (proto.m4, check_mail).
+fn needs_a_domain() -> Reply {
+    Reply::new(553, Enhanced(5, 4), "Domain name required for sender address")
 }
 
 /// RFC 6531 §3.5

@@ -1,12 +1,16 @@
-//! The table files: bad lines, and mail for root and postmaster.
+//! The table files: bad lines, virtual users of whom nobody asks, and mail for root and postmaster.
+
+use std::collections::HashSet;
 
 use config::{Config, check_tables, read_table};
-use tables::{Aliases, Users};
+use envelope::Address;
+use tables::{Aliases, LocalDomains, Names, Users, Virtusertable};
 
 use super::finding::Finding;
 
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(check_tables(config).into_iter().map(bad_line));
+    findings.extend(unasked(config));
     // What cannot be read has been said.
     let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
     let is_alias = |name| aliases.as_ref().is_some_and(|aliases| aliases.table.get(name).is_some());
@@ -36,6 +40,30 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
         let finding = Finding::warning(problem, "add a line like \"postmaster: you\"");
         findings.push(in_table("aliases", finding));
     }
+}
+
+/// Lines of virtusertable for domains whose mail does not come here.
+fn unasked(config: &Config) -> Vec<Finding> {
+    let names = |name| read_table(config, name, Names::read).ok().flatten();
+    let names = |name| names(name).map(|read| read.table).unwrap_or_default();
+    let local = LocalDomains {
+        hostname: config.hostname.clone(),
+        names: names("local-host-names"),
+        addresses: config.addresses.clone(),
+        virtual_names: names("virtuser-domains"),
+    };
+    let read = read_table(config, "virtusertable", Virtusertable::read).ok().flatten();
+    let table = read.map(|read| read.table).unwrap_or_default();
+    let ours = |domain| Address::new("x", domain).is_ok_and(|it| local.find(&it).is_some());
+    let mut told = HashSet::new();
+    let unasked = table.domains().filter(|(domain, _)| !ours(domain) && told.insert(*domain));
+    let finding = |(domain, line)| {
+        let problem = format!("mail for {domain} does not come here: its lines have no effect");
+        let remedy = "add it to local-host-names or virtuser-domains";
+        let file = config.paths.tables.join("virtusertable");
+        Finding::warning(problem, remedy).in_file(file.display()).at(Some(line), None)
+    };
+    unasked.map(finding).collect()
 }
 
 fn bad_line(found: tables::Finding) -> Finding {
@@ -69,6 +97,28 @@ mod tests {
         let mut findings = Vec::new();
         check(&config, &mut findings);
         findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn virtual_users_of_other_domains_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let tables = root.path().join("etc/mail");
+        fs::create_dir_all(&tables).unwrap();
+        for (name, text) in [
+            ("pennypost.toml", "hostname = \"here.test\"\n"),
+            ("local-host-names", "ours.test\n"),
+            ("virtuser-domains", "virt.test\n"),
+            (
+                "virtusertable",
+                "a@ours.test x\n@virt.test x\nb@far.test x\n@far.test x\nc@here.test x\n",
+            ),
+        ] {
+            fs::write(tables.join(name), text).unwrap();
+        }
+        let config = config::load(Some(root.path()), None).unwrap();
+        let found = unasked(&config).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("virtusertable:3: warning: mail for far.test"), "{found:?}");
     }
 
     #[test]

@@ -38,12 +38,14 @@ pub(super) fn mode(name: &str) -> Mode {
     let instead = match name {
         "m" => return Mode::Deliver,
         "s" => return Mode::Smtp,
+        "i" => return Mode::Aliases,
+        "v" => return Mode::Verify,
+        "t" => return Mode::Test,
         "V" => return Mode::Version,
         "pc" | "P" => return Mode::Count,
         _ if name.starts_with('p') => return Mode::List,
         "d" | "D" | "l" => "start the system with \"pennypost start\"",
         "C" => "use \"pennypost check\"",
-        "i" => "aliases are read as text, there is no database to rebuild",
         _ => return Mode::NotYet(format!("-b{name} is not supported yet")),
     };
     Mode::NotYet(format!("-b{name} is not supported yet: {instead}"))
@@ -69,7 +71,7 @@ impl Options {
             'b' => self.mode = mode(argument),
             'C' => self.warn("-C is not supported: PENNYPOST_ROOT says where everything is"),
             'D' | 'X' => self.warn(&format!("-{letter} is not supported yet: nothing is recorded")),
-            'd' if argument == "0" || argument.starts_with("0.") => self.mode = Mode::Version,
+            'd' if argument == "0" || argument.starts_with("0.") => self.identity = true,
             'd' => self.warn("-d is not supported yet: nothing more is shown"),
             'e' => self.on_error = on_error(argument),
             'F' => self.full_name = Some(argument.to_owned()),

@@ -1,7 +1,7 @@
 //! `-q` and `-Q`: queue runs, what they select, and quarantine.
 
 use envelope::QueueId;
-use ipc::admin::Filter;
+use ipc::admin::{Exception, Filter};
 
 use super::{Mode, Options, usage};
 use crate::{Exit, Failure};
@@ -13,13 +13,25 @@ pub(in crate::sendmail) struct Selection {
     pub(in crate::sendmail) from: Vec<String>,
     pub(in crate::sendmail) to: Vec<String>,
     pub(in crate::sendmail) held: bool,
+    /// `!`: none of these.
+    pub(in crate::sendmail) except: Exception,
+    /// `-qL`: those that were lost, of which this queue has none.
+    pub(in crate::sendmail) lost: bool,
 }
 
 impl Selection {
     /// The same as filters, of which each knows one text of a kind; a message may fit several.
     #[must_use]
     pub(in crate::sendmail) fn filters(&self) -> Vec<Filter> {
-        let base = Filter { ids: self.ids.clone(), held: self.held, ..Filter::default() };
+        if self.lost {
+            return Vec::new();
+        }
+        let base = Filter {
+            ids: self.ids.clone(),
+            held: self.held,
+            except: self.except.clone(),
+            ..Filter::default()
+        };
         let mut filters = Vec::new();
         for from in each(&self.from) {
             for to in each(&self.to) {
@@ -36,20 +48,20 @@ fn each(texts: &[String]) -> Vec<Option<String>> {
 }
 
 impl Options {
-    /// `-q`, `-q30m`, `-qp30m`, `-qf`, `-qIid`, `-qRpart`, `-qSpart`, `-qQ`.
+    /// `-q`, `-q30m`, `-qp30m`, `-qf`, `-qIid`, `-qRpart`, `-qSpart`, `-qQ`, each of these also as
+    /// `-q!R…`, and `-qL`.
     pub(super) fn queue_run(&mut self, text: &str) -> Result<(), Failure> {
-        let mut rest = text.chars();
-        let kind = rest.next();
+        let (negated, kind) = match text.strip_prefix('!') {
+            Some(kind) => (true, kind),
+            None => (false, text),
+        };
+        let mut rest = kind.chars();
+        let letter = rest.next();
         let value = rest.as_str();
-        match kind {
-            Some('I') => self.selection.ids.push(queue_id(value)?),
-            // Without a text every message would fit.
-            Some('R' | 'S') if value.is_empty() => {
-                return Err(usage(format!("-q{text} wants a text right behind it: -q{text}TEXT")));
-            }
-            Some('R') => self.selection.to.push(value.to_owned()),
-            Some('S') => self.selection.from.push(value.to_owned()),
-            Some('Q') => self.selection.held = true,
+        match letter {
+            Some('I' | 'R' | 'S' | 'Q') => self.select(text, negated)?,
+            _ if negated => return Err(usage(format!("invalid -q value '{text}'"))),
+            Some('L') => self.selection.lost = true,
             None | Some('f') => {}
             Some('0') if value.is_empty() => {}
             Some('p' | '0'..='9') => {
@@ -58,13 +70,35 @@ impl Options {
                 }
                 return Ok(());
             }
-            Some('!' | 'G' | 'L') => {
-                self.mode = Mode::NotYet(format!("-q{text} is not supported yet"));
-            }
+            Some('G') => self.mode = Mode::NotYet(format!("-q{text} is not supported yet")),
             Some(_) => return Err(usage(format!("invalid -q value '{text}'"))),
         }
         if self.mode == Mode::Deliver {
             self.mode = Mode::Retry;
+        }
+        Ok(())
+    }
+
+    /// `Itext`, `Rtext`, `Stext` or `Q`, perhaps after `!`.
+    fn select(&mut self, text: &str, negated: bool) -> Result<(), Failure> {
+        let Selection { ids, from, to, held, except, lost: _ } = &mut self.selection;
+        let (ids, from, to, held) = if negated {
+            (&mut except.ids, &mut except.from, &mut except.to, &mut except.held)
+        } else {
+            (ids, from, to, held)
+        };
+        let mut rest = text.trim_start_matches('!').chars();
+        let kind = rest.next();
+        let value = rest.as_str();
+        match kind {
+            Some('I') => ids.push(queue_id(value)?),
+            Some('Q') => *held = true,
+            // Without a text every message would fit.
+            _ if value.is_empty() => {
+                return Err(usage(format!("-q{text} wants a text right behind it: -q{text}TEXT")));
+            }
+            Some('R') => to.push(value.to_owned()),
+            _ => from.push(value.to_owned()),
         }
         Ok(())
     }

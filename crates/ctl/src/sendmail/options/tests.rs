@@ -1,3 +1,5 @@
+use ipc::admin::{Exception, Filter};
+
 use super::*;
 
 fn parse(program: &str, line: &str) -> Result<Options, Failure> {
@@ -120,7 +122,7 @@ fn names_and_modes() {
     assert_eq!(parse("mailq", "").unwrap().mode, Mode::List);
     assert_eq!(parse("mailq", "--json").unwrap().layout, Layout::Json);
     assert_eq!(parse("mailq", "--postfix").unwrap().layout, Layout::Postfix);
-    assert!(matches!(parse("newaliases", "").unwrap().mode, Mode::NotYet(_)));
+    assert_eq!(parse("newaliases", "").unwrap().mode, Mode::Aliases);
     let modes = [
         ("-bp", Mode::List),
         ("-bpc", Mode::Count),
@@ -133,29 +135,19 @@ fn names_and_modes() {
         ("-Qspam -qSx@y", Mode::Hold),
         ("-Q -qQ", Mode::Release),
         ("-bV", Mode::Version),
-        ("-d0.1", Mode::Version),
+        ("-bi -oA/etc/aliases", Mode::Aliases),
+        ("-I", Mode::Aliases),
+        ("-d0.1 -bv root", Mode::Verify),
+        ("-bt -d8.8", Mode::Test),
+        ("-bp -q!Rexample.org", Mode::List),
+        ("-q!I0BCDFGHJKLM", Mode::Retry),
         ("--help", Mode::Help),
     ];
     for (line, mode) in modes {
         assert_eq!(sendmail(line).mode, mode, "{line}");
     }
     assert!(matches!(sendmail("-q30m").mode, Mode::Nothing(_)));
-    for line in [
-        "-bt",
-        "-bv",
-        "-bi",
-        "-I",
-        "-bd",
-        "-bD -q30m",
-        "-q30m -bd",
-        "-bh",
-        "-bH",
-        "-ba",
-        "-bC",
-        "-Mrm 1",
-        "-qGx",
-        "-q!Rx",
-    ] {
+    for line in ["-bd", "-bD -q30m", "-q30m -bd", "-bh", "-bH", "-ba", "-bC", "-Mrm 1", "-qGx"] {
         assert!(matches!(sendmail(line).mode, Mode::NotYet(_)), "{line}");
     }
 }
@@ -171,6 +163,12 @@ fn selections_combine() {
         assert_eq!((filter.to.as_deref(), filter.from.as_deref()), (Some(to), Some("c")));
     }
     assert_eq!(sendmail("-q").selection.filters(), [ipc::admin::Filter::default()]);
+    let but = sendmail("-q -q!RB -q!Ra -q!Sc -q!I0BCDFGHJKLM -q!Q -qRd").selection.filters();
+    let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    let except =
+        Exception { ids: vec![id], from: texts(&["c"]), to: texts(&["B", "a"]), held: true };
+    assert_eq!(but, [Filter { to: some("d"), except, ..Filter::default() }]);
+    assert_eq!(sendmail("-bp -qL").selection.filters(), []);
 }
 
 #[test]
@@ -190,6 +188,10 @@ fn wrong_use_is_64() {
         "-qZ",
         "-qR bob",
         "-bp -qS",
+        "-q!",
+        "-q!R",
+        "-q!f",
+        "-q!30m",
         "-O QueueDirectory=/tmp",
         "-oQ/tmp",
         "--frobnicate",

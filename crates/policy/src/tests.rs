@@ -1,35 +1,62 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tables::{Aliases, LocalDomains, Names};
+use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
 
 use super::*;
+
+mod cases;
+
+const VIRTUAL: &str = "info@virt.test alice\nold@virt.test error:5.1.6:550 moved\ngone@virt.test bob\n\
+                       far@virt.test x@far.test\nnever@far.test alice\n";
+const MAILERS: &str = "closed.test error:4.3.2:450 closed\n";
 
 fn policy() -> Policy {
     let names = Names::read("local-host-names", "# ours\nexample.org\n".as_bytes()).unwrap().table;
     let own = vec!["192.0.2.1".parse().unwrap()];
     let aliases = "root: alice\nstaff: alice, bob@far.test\nlist+dev: bob\n";
     Policy {
-        local: LocalDomains { hostname: "mx.example.org".into(), names, addresses: own },
-        aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
-        detail: "+".into(),
+        router: Router {
+            local: LocalDomains {
+                hostname: "mx.example.org".into(),
+                names,
+                addresses: own,
+                virtual_names: Names::read("t", "virt.test\n".as_bytes()).unwrap().table,
+            },
+            virtusertable: Virtusertable::read("t", VIRTUAL.as_bytes()).unwrap().table,
+            mailertable: Mailertable::read("t", MAILERS.as_bytes()).unwrap().table,
+            aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
+            detail: "+".into(),
+            ..Router::default()
+        },
         networks: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        rules: vec![Rule::Access],
+        ..Policy::default()
     }
 }
 
-fn stranger() -> Client {
+fn stranger() -> Client<'static> {
     network("203.0.113.9")
 }
 
-fn network(address: &str) -> Client {
-    Client::Network(address.parse::<IpAddr>().unwrap())
+fn network(address: &str) -> Client<'static> {
+    let address = address.parse::<IpAddr>().unwrap();
+    Client::Network { address, name: &ClientName::NotAsked }
+}
+
+fn rule(client: Client<'_>, recipient: &str) -> (Verdict, Vec<String>) {
+    decide(&policy(), &from_nobody(client), recipient)
+}
+
+fn from_nobody(client: Client<'_>) -> Sending<'_> {
+    Sending { client, reverse_path: &ReversePath::NULL }
 }
 
 /// `alice` is the only user.
-fn rule(client: Client, recipient: &str) -> (Verdict, Vec<String>) {
+fn decide(policy: &Policy, sending: &Sending<'_>, recipient: &str) -> (Verdict, Vec<String>) {
     let recipient = recipient.parse().unwrap();
     let mut trace = Vec::new();
-    let verdict = match policy().recipient(client, &recipient, &mut trace) {
+    let verdict = match policy.recipient(sending, &recipient, &mut trace) {
         Ruling::Decided(verdict) => verdict,
         Ruling::Depends(user) => {
             let account = if user == "alice" { Account::Exists } else { Account::Unknown };
@@ -39,7 +66,7 @@ fn rule(client: Client, recipient: &str) -> (Verdict, Vec<String>) {
     (verdict, trace.iter().map(ToString::to_string).collect())
 }
 
-fn code(client: Client, recipient: &str) -> u16 {
+fn code(client: Client<'_>, recipient: &str) -> u16 {
     match rule(client, recipient).0 {
         Verdict::Accept => 250,
         Verdict::Refuse { code, .. } => code,
@@ -100,6 +127,35 @@ fn only_those_who_may_relay_do() {
 }
 
 #[test]
+fn virtual_users_are_known_by_their_table() {
+    for (recipient, expected) in [
+        ("info@virt.test", 250),
+        ("INFO@Virt.test", 250),
+        ("far@virt.test", 250),
+        ("postmaster@virt.test", 250),
+        ("gone@virt.test", 550),
+        ("alice@virt.test", 550),
+        ("never@far.test", 550),
+    ] {
+        assert_eq!(code(stranger(), recipient), expected, "{recipient}");
+    }
+    let (verdict, trace) = rule(stranger(), "old@virt.test");
+    let text = "5.1.6 <old@virt.test>... moved".to_owned();
+    assert_eq!(verdict, Verdict::Refuse { code: 550, text });
+    let lines =
+        ["virtuser-domains:1: the domain is local", "virtusertable:2: old@virt.test is refused"];
+    assert_eq!(trace, lines);
+}
+
+/// Who may not relay does not learn what the mailertable says.
+#[test]
+fn what_the_mailertable_refuses_is_told_to_who_may_relay() {
+    assert_eq!(code(network("10.1.2.3"), "x@closed.test"), 450);
+    assert_eq!(code(Client::User, "x@closed.test"), 450);
+    assert_eq!(code(stranger(), "x@closed.test"), 550);
+}
+
+#[test]
 fn users_that_cannot_be_looked_up_are_deferred() {
     let recipient = "alice@example.org".parse().unwrap();
     let verdict = conclude(&recipient, Account::Unavailable, &mut Vec::new());
@@ -112,8 +168,11 @@ fn the_trace_tells_the_lines() {
         (
             stranger(),
             "staff@example.org",
-            ["local-host-names:2: the domain is local", "aliases:2: the name is an alias"]
-                .as_slice(),
+            [
+                "local-host-names:2: the domain is local",
+                "aliases:2: staff is alice@mx.example.org, bob@far.test",
+            ]
+            .as_slice(),
         ),
         (network("10.0.0.1"), "x@far.test", &["relay.networks: 10.0.0.0/8 may relay"]),
         (
@@ -127,7 +186,7 @@ fn the_trace_tells_the_lines() {
         (
             stranger(),
             "x@far.test",
-            &["the domain is not local and the client is not in relay.networks"],
+            &["the domain is not local, and nothing relays for the client or to it"],
         ),
     ] {
         assert_eq!(rule(client, recipient).1, trace, "{recipient}");
@@ -139,7 +198,7 @@ proptest! {
     #[test]
     fn nothing_in_a_local_part_relays(local in "[ -~]{1,40}") {
         let Ok(recipient) = Address::new(&local, "far.test") else { return Ok(()) };
-        let ruling = policy().recipient(stranger(), &recipient, &mut Vec::new());
+        let ruling = policy().recipient(&from_nobody(stranger()), &recipient, &mut Vec::new());
         prop_assert_eq!(ruling, Ruling::Decided(Verdict::relaying_denied(&recipient)));
     }
 
@@ -147,7 +206,7 @@ proptest! {
     #[test]
     fn a_user_name_comes_from_the_local_part(local in "\\PC{1,40}") {
         let Ok(recipient) = Address::new(&local, "example.org") else { return Ok(()) };
-        match policy().recipient(stranger(), &recipient, &mut Vec::new()) {
+        match policy().recipient(&from_nobody(stranger()), &recipient, &mut Vec::new()) {
             Ruling::Depends(user) => {
                 prop_assert!(!user.is_empty() && local.to_lowercase().starts_with(&user));
             }

@@ -1,0 +1,5 @@
+//! `editmap`: asks for or changes an entry of a map.
+
+fn main() -> std::process::ExitCode {
+    ctl::map::editmap()
+}

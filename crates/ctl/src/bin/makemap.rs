@@ -1,0 +1,5 @@
+//! `makemap`: writes the database of a map.
+
+fn main() -> std::process::ExitCode {
+    ctl::map::makemap()
+}

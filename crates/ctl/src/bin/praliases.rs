@@ -1,0 +1,5 @@
+//! `praliases`: prints the aliases.
+
+fn main() -> std::process::ExitCode {
+    ctl::praliases::main()
+}

@@ -1,0 +1,257 @@
+//! `makemap`: writes a map's database from the text on stdin, or shows what is in one.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use config::check_tables;
+use envelope::printable;
+use tables::MAX_FILE;
+
+use super::line::{Grammar, Line};
+use super::{TYPES, cdb, check_type, write};
+use crate::getopt::{self, Word};
+use crate::site::Site;
+use crate::{Exit, Failure, complain};
+
+const USAGE: &str = "\
+Usage: makemap [-C cffile] [-N] [-c cachesize] [-D commentchar]
+               [-d] [-e] [-f] [-i type] [-l] [-o] [-r] [-s] [-t delimiter]
+               [-u] [-v] type mapname";
+
+/// The whole command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let ended = Job::parse(super::words()).and_then(|job| job.run());
+    super::finish("makemap", ended)
+}
+
+/// One command line.
+#[derive(Debug, Default)]
+struct Job {
+    grammar: Grammar,
+    /// `-o`: what is there already stays.
+    append: bool,
+    /// `-r`: of a key that comes twice the last holds.
+    replace: bool,
+    /// `-u`
+    dump: bool,
+    /// `-l`
+    list_types: bool,
+    verbose: bool,
+    kind: String,
+    map: String,
+}
+
+impl Job {
+    fn parse(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let usage = |why: String| Failure::new(Exit::Usage, format!("{why}\n{USAGE}"));
+        let mut job = Self::default();
+        let mut plain = Vec::new();
+        for word in getopt::read("C:Nc:D:defi:lorst:uv", words).map_err(|why| usage(why.text))? {
+            match word {
+                Word::Flag('e') => job.grammar.empty_values = true,
+                Word::Flag('f') => job.grammar.keep_case = true,
+                Word::Flag('l') => job.list_types = true,
+                Word::Flag('o') => job.append = true,
+                // -d would keep both, of which sendmail finds either; here the last.
+                Word::Flag('r' | 'd') => job.replace = true,
+                Word::Flag('u') => job.dump = true,
+                Word::Flag('v') => job.verbose = true,
+                Word::Option('t', text) => job.grammar.delimiter = text.chars().next(),
+                Word::Option('D', text) => job.grammar.comment = text.chars().next().unwrap_or('#'),
+                // -C -N -c -i -s: there is no sendmail.cf, no NUL, no cache, and no risk.
+                Word::Flag(_) | Word::Option(..) => {}
+                Word::Plain(word) => plain.push(word),
+            }
+        }
+        if job.list_types {
+            return Ok(job);
+        }
+        let [kind, map] = <[String; 2]>::try_from(plain)
+            .map_err(|_| usage("a type and the name of a map are wanted".to_owned()))?;
+        check_type(&kind, &map)?;
+        Ok(Self { kind, map, ..job })
+    }
+
+    fn run(&self) -> Result<Exit, Failure> {
+        if self.list_types {
+            writeln!(io::stdout(), "{}", TYPES.join("\n"))?;
+            return Ok(Exit::Ok);
+        }
+        if self.dump {
+            let entries = self.existing()?;
+            return Ok(dump(&entries, &mut io::stdout().lock())?);
+        }
+        let mut text = Vec::new();
+        let read = io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut text);
+        let failed = |why: String| Failure::new(Exit::NoInput, format!("stdin: {why}"));
+        read.map_err(|error| failed(error.to_string()))?;
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE {
+            return Err(failed("the table is too large".to_owned()));
+        }
+        let before = if self.append { self.existing().unwrap_or_default() } else { Vec::new() };
+        let mut made = Made { job: self, entries: before, places: HashMap::new(), wrong: 0 };
+        made.read(&text);
+        self.write(&made.entries)?;
+        let wrong = made.wrong + self.bad_lines_of_the_table();
+        complain("makemap", self.explanation());
+        Ok(if wrong == 0 { Exit::Ok } else { Exit::DataErr })
+    }
+
+    /// `access` is in `access.db`, and so is `access.db`.
+    fn file(&self) -> PathBuf {
+        let name = self.map.strip_suffix(".db").unwrap_or(&self.map);
+        format!("{name}.db").into()
+    }
+
+    fn existing(&self) -> Result<Vec<(String, String)>, Failure> {
+        let file = self.file();
+        let fail = |why: String| {
+            let (kind, map) = (&self.kind, &self.map);
+            Failure::new(Exit::CantCreat, format!("error opening type {kind} map {map}: {why}"))
+        };
+        let content = fs::read(&file).map_err(|error| fail(error.to_string()))?;
+        cdb::decode(&content).ok_or_else(|| fail("it was not written by this makemap".to_owned()))
+    }
+
+    fn write(&self, entries: &[(String, String)]) -> Result<(), Failure> {
+        let file = self.file();
+        let written =
+            cdb::encode(entries).and_then(|content| write::replace(&file, &file, &content));
+        written
+            .map_err(|error| Failure::new(Exit::CantCreat, format!("{}: {error}", file.display())))
+    }
+
+    /// If the map is a table of ours, its text is what counts: says what is wrong with that.
+    fn bad_lines_of_the_table(&self) -> usize {
+        let Ok(config) = config::load(Site::from_environment().root(), None) else { return 0 };
+        let table = Path::new(self.map.strip_suffix(".db").unwrap_or(&self.map));
+        let Ok(table) = fs::canonicalize(table) else { return 0 };
+        let findings = check_tables(&config);
+        let of_it = |file: &str| fs::canonicalize(file).is_ok_and(|file| file == table);
+        let findings = findings.iter().filter(|finding| of_it(&finding.file));
+        findings.inspect(|finding| complain("makemap", finding)).count()
+    }
+
+    fn explanation(&self) -> String {
+        let file = self.file();
+        let text = self.map.strip_suffix(".db").unwrap_or(&self.map);
+        format!(
+            "{} is for tools that look for it; Pennypost reads the text {text}, within a second of a \
+             change",
+            file.display()
+        )
+    }
+}
+
+/// Entries in the order of their text.
+struct Made<'a> {
+    job: &'a Job,
+    entries: Vec<(String, String)>,
+    /// Where each key is.
+    places: HashMap<String, usize>,
+    wrong: usize,
+}
+
+impl Made<'_> {
+    fn read(&mut self, text: &[u8]) {
+        self.places =
+            self.entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+        for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {
+            let line = String::from_utf8_lossy(line);
+            let line = line.strip_suffix('\r').unwrap_or(&line);
+            let wrong = match self.job.grammar.read(line) {
+                Line::Nothing => continue,
+                Line::Entry { key, value } => self.add(key, value),
+                Line::Wrong(why) => Some(why),
+            };
+            if let Some(why) = wrong {
+                self.wrong += 1;
+                let text = format!("{}: line {}: {why}", self.job.map, number + 1);
+                complain("makemap", printable(&text));
+            }
+        }
+    }
+
+    /// Says what is wrong.
+    fn add(&mut self, key: String, value: &str) -> Option<String> {
+        if self.job.verbose {
+            let _ = writeln!(io::stdout(), "key=`{}', val=`{}'", printable(&key), printable(value));
+        }
+        match self.places.entry(key) {
+            Entry::Vacant(slot) => {
+                self.entries.push((slot.key().clone(), value.to_owned()));
+                slot.insert(self.entries.len() - 1);
+            }
+            Entry::Occupied(slot) if self.job.replace => {
+                if let Some((_, old)) = self.entries.get_mut(*slot.get()) {
+                    value.clone_into(old);
+                }
+            }
+            Entry::Occupied(slot) => return Some(format!("key {}: duplicate key", slot.key())),
+        }
+        None
+    }
+}
+
+fn dump(entries: &[(String, String)], out: &mut impl Write) -> io::Result<Exit> {
+    for (key, value) in entries {
+        writeln!(out, "{key}\t{value}")?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# c\nFoo.com\tREJECT\n\nbar   OK  ok \nnorhs\nfoo.com\tRELAY\n  lead x\n";
+
+    fn made(options: &str, before: &[(&str, &str)]) -> (Vec<(String, String)>, usize) {
+        let words = format!("{options} hash access");
+        let job = Job::parse(words.split_whitespace().map(str::to_owned)).unwrap();
+        let entries = before.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let mut made = Made { job: &job, entries, places: HashMap::new(), wrong: 0 };
+        made.read(TEXT.as_bytes());
+        (made.entries, made.wrong)
+    }
+
+    fn entries(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// As makemap 8.17.1 makes them of the same text.
+    #[test]
+    fn good_lines_are_taken_and_bad_ones_counted() {
+        let bar = ("bar", "OK  ok ");
+        assert_eq!(made("", &[]), (entries(&[("foo.com", "REJECT"), bar]), 3));
+        assert_eq!(made("-r", &[]), (entries(&[("foo.com", "RELAY"), bar]), 2));
+        let with_empty = entries(&[("foo.com", "REJECT"), bar, ("norhs", "")]);
+        assert_eq!(made("-e", &[]), (with_empty, 2));
+        let kept = made("-o", &[("foo.com", "OK")]);
+        assert_eq!(kept, (entries(&[("foo.com", "OK"), bar]), 4));
+    }
+
+    #[test]
+    fn command_lines() {
+        let parse = |line: &str| Job::parse(line.split_whitespace().map(str::to_owned));
+        assert_eq!(
+            parse("hash /etc/mail/access").unwrap().file(),
+            Path::new("/etc/mail/access.db")
+        );
+        assert_eq!(parse("-r -t: btree x.db").unwrap().file(), Path::new("x.db"));
+        assert!(parse("-l").unwrap().list_types);
+        for (line, exit) in [
+            ("", Exit::Usage),
+            ("hash", Exit::Usage),
+            ("-x hash y", Exit::Usage),
+            ("foo x", Exit::CantCreat),
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit, exit, "{line}");
+        }
+    }
+}

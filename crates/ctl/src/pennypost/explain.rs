@@ -1,0 +1,207 @@
+//! `pennypost explain`: what would be answered to a client, and by which lines.
+//!
+//! **Invariant:** it is the policy that `policyd` asks, read from the files as they are on disk.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use clap::Args;
+use config::{Config, Content, Resolver as Servers, read_table};
+use envelope::{Address, ReversePath};
+use net::{Families, Resolver};
+use nix::unistd::User;
+use policy::{Account, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude};
+use routing::Router;
+use serde_json::json;
+use tables::{
+    Access, Aliases, LocalDomains, Mailertable, Names, Read, RelayDomains, Users, Virtusertable,
+};
+
+use crate::control::wait;
+use crate::listing::json_line;
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+/// Show how a client would be answered, and by which lines
+///
+/// Runs the policy dry on the files as they are on disk: each rule that has a part in the answer with
+/// its file and line, and the reply. Nothing is sent, nothing is remembered. The exit code is 0 when
+/// every recipient is accepted, 77 otherwise.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pennypost explain --client 192.0.2.7 --from spammer@example.net --to alice@example.org
+  pennypost explain --to alice@example.org       from a user of this machine
+  pennypost explain --client ::1 --to a@example.org --to b@example.net --json")]
+pub(super) struct Explain {
+    /// The address of the client [default: a user of this machine]
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// The reverse-path [default: none, as in a bounce]
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<Address>,
+    /// A recipient; may be given several times
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<Address>,
+    /// One JSON object for each recipient
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told of one recipient.
+struct Explained {
+    steps: Vec<Step>,
+    verdict: Verdict,
+}
+
+impl Explain {
+    pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
+        let config = config::load(site.root(), None)
+            .map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+        let policy = policy(&config)?;
+        let users = table(&config, "users", Users::read)?;
+        let name = match self.client {
+            Some(address) if policy.asks_for_names() => {
+                wait(name_of(&config, address.to_canonical()))?
+            }
+            Some(_) | None => ClientName::NotAsked,
+        };
+        let client = match self.client {
+            Some(address) => Client::Network { address, name: &name },
+            None => Client::User,
+        };
+        let reverse_path = ReversePath(self.from.clone());
+        let sending = Sending { client, reverse_path: &reverse_path };
+        let mut out = io::stdout().lock();
+        self.introduce(&name, &mut out)?;
+        let mut all_accepted = true;
+        for recipient in &self.to {
+            let account = |user: &str| account(user, &users, &config);
+            let explained = explain(&policy, &sending, recipient, account);
+            all_accepted &= explained.verdict == Verdict::Accept;
+            self.show(recipient, &explained, &mut out)?;
+        }
+        Ok(if all_accepted { Exit::Ok } else { Exit::NoPerm })
+    }
+
+    fn introduce(&self, name: &ClientName, out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        match self.client {
+            None => writeln!(out, "a user of this machine"),
+            Some(address) => writeln!(
+                out,
+                "client {address}{}",
+                match name {
+                    ClientName::Confirmed(name) => format!(" ({})", envelope::printable(name)),
+                    ClientName::None => " (its name is not confirmed)".to_owned(),
+                    ClientName::Unknown => " (the DNS does not tell its name)".to_owned(),
+                    ClientName::NotAsked => String::new(),
+                }
+            ),
+        }
+    }
+
+    fn show(&self, to: &Address, explained: &Explained, out: &mut impl Write) -> io::Result<()> {
+        let Explained { steps, verdict } = explained;
+        let (code, reply) = match verdict {
+            Verdict::Accept => (250, "2.1.5 Recipient ok"),
+            Verdict::Refuse { code, text } => (*code, text.as_str()),
+        };
+        if self.json {
+            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            let object =
+                json!({ "to": to.to_string(), "steps": steps, "code": code, "reply": reply });
+            return json_line(&object, out);
+        }
+        writeln!(out, "to {}", envelope::printable(&to.to_string()))?;
+        for step in steps {
+            writeln!(out, "  {step}")?;
+        }
+        writeln!(out, "  = {code} {}", envelope::printable(reply))
+    }
+}
+
+fn explain(
+    policy: &Policy,
+    sending: &Sending<'_>,
+    recipient: &Address,
+    account: impl FnOnce(&str) -> Account,
+) -> Explained {
+    let mut steps = Vec::new();
+    let verdict = match policy.recipient(sending, recipient, &mut steps) {
+        Ruling::Decided(verdict) => verdict,
+        Ruling::Depends(user) => conclude(recipient, account(&user), &mut steps),
+    };
+    Explained { steps, verdict }
+}
+
+fn policy(config: &Config) -> Result<Policy, Failure> {
+    Ok(Policy {
+        router: Router {
+            local: LocalDomains {
+                hostname: config.hostname.clone(),
+                names: table(config, "local-host-names", Names::read)?,
+                addresses: config.addresses.clone(),
+                virtual_names: table(config, "virtuser-domains", Names::read)?,
+            },
+            virtusertable: table(config, "virtusertable", Virtusertable::read)?,
+            aliases: table(config, "aliases", Aliases::read)?,
+            mailertable: table(config, "mailertable", Mailertable::read)?,
+            smarthost: config.relay.smarthost.clone(),
+            detail: config.local.detail.clone(),
+        },
+        networks: config.relay.networks.clone(),
+        relay_domains: table(config, "relay-domains", RelayDomains::read)?,
+        access: table(config, "access", Access::read)?,
+        rules: config
+            .policy
+            .rules
+            .iter()
+            .map(|rule| match rule {
+                config::Rule::Access => Rule::Access,
+            })
+            .collect(),
+    })
+}
+
+/// Bad lines are told by `pennypost check`.
+fn table<T: Default>(
+    config: &Config,
+    name: &str,
+    read: impl FnOnce(&str, Content) -> io::Result<Read<T>>,
+) -> Result<T, Failure> {
+    let read = read_table(config, name, read);
+    let read = read.map_err(|finding| Failure::new(Exit::Config, finding.to_string()))?;
+    Ok(read.map(|read| read.table).unwrap_or_default())
+}
+
+async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
+    let servers = match &config.remote.resolver {
+        Servers::System => net::Servers::System,
+        Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
+    };
+    let resolver = Resolver::new(&servers, Families::Both)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok(match resolver.confirmed_name(address).await {
+        Ok(Some(name)) => ClientName::Confirmed(name),
+        Ok(None) => ClientName::None,
+        Err(_) => ClientName::Unknown,
+    })
+}
+
+/// As `policyd` looks users up.
+fn account(name: &str, users: &Users, config: &Config) -> Account {
+    if config.rooted {
+        return if users.contains(name) { Account::Exists } else { Account::Unknown };
+    }
+    let minimum = config.local.minimum_uid;
+    let has_mailbox =
+        |user: &User| user.name == name && (user.uid.is_root() || user.uid.as_raw() >= minimum);
+    match User::from_name(name) {
+        Ok(Some(user)) if has_mailbox(&user) => Account::Exists,
+        Ok(_) => Account::Unknown,
+        Err(_) => Account::Unavailable,
+    }
+}

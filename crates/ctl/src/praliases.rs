@@ -1,0 +1,94 @@
+//! `praliases`: prints aliases as `name:value` lines.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use config::read_table;
+use tables::{Aliases, Read};
+
+use crate::getopt::{self, Word};
+use crate::routes::unreadable;
+use crate::site::Site;
+use crate::{Exit, Failure, complain, finish};
+
+const USAGE: &str = "Usage: praliases [-C cffile] [-f aliasfile] [key ...]";
+
+/// The whole command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    finish("praliases", run(words, &Site::from_environment(), &mut io::stdout().lock()))
+}
+
+fn run(
+    words: impl Iterator<Item = String>,
+    site: &Site,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    let (mut file, mut keys) = (None, Vec::new());
+    let usage = |_| Failure::new(Exit::Usage, USAGE);
+    for word in getopt::read("C:f:", words).map_err(usage)? {
+        match word {
+            Word::Option('f', path) => file = Some(path),
+            // -C: there is no sendmail.cf.
+            Word::Flag(_) | Word::Option(..) => {}
+            Word::Plain(key) => keys.push(key),
+        }
+    }
+    let Read { table, findings } = read(file, site)?;
+    findings.iter().for_each(|finding| complain("praliases", finding));
+    if keys.is_empty() {
+        table.entries().try_for_each(|(name, value, _)| writeln!(out, "{name}:{value}"))?;
+    }
+    for key in &keys {
+        let key = key.to_lowercase();
+        match table.entries().find(|(name, ..)| *name == key) {
+            Some((name, value, _)) => writeln!(out, "{name}:{value}")?,
+            None => writeln!(out, "{key}: No such key")?,
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// `path`, with or without `.db`, or the table of the configuration.
+fn read(path: Option<String>, site: &Site) -> Result<Read<Aliases>, Failure> {
+    if let Some(path) = path {
+        let path = path.strip_suffix(".db").unwrap_or(&path);
+        let read = File::open(path).and_then(|file| Aliases::read(path, file));
+        return read.map_err(|error| Failure::new(Exit::NoInput, format!("{path}: {error}")));
+    }
+    let config = config::load(site.root(), None);
+    let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+    let read = read_table(&config, "aliases", Aliases::read).map_err(|why| unreadable(&why))?;
+    Ok(read.unwrap_or_else(|| Read { table: Aliases::default(), findings: Vec::new() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::tests::site;
+
+    fn printed(words: &[&str]) -> Result<String, Exit> {
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path(), &[("aliases", "Root: alice\nlist: a,\n\tb\nbad line\n")]);
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| word.replace("ROOT", &root.path().display().to_string()))
+            .collect();
+        let mut out = Vec::new();
+        run(words.into_iter(), &site, &mut out).map_err(|failure| failure.exit)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn names_and_values() {
+        let all = "root:alice\nlist:a,\tb\n";
+        assert_eq!(printed(&[]).as_deref(), Ok(all));
+        assert_eq!(printed(&["-f", "ROOT/etc/mail/aliases.db"]).as_deref(), Ok(all));
+        assert_eq!(printed(&["ROOT", "list"]).unwrap().lines().count(), 2);
+        assert_eq!(printed(&["LIST", "nope"]).as_deref(), Ok("list:a,\tb\nnope: No such key\n"));
+        assert_eq!(printed(&["-f/nonexistent"]), Err(Exit::NoInput));
+        assert_eq!(printed(&["-x"]), Err(Exit::Usage));
+    }
+}

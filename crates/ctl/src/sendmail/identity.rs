@@ -1,0 +1,43 @@
+//! `-d0.1`: the version, and the names of this host, as scripts read them from sendmail.
+
+use std::io::{self, Write};
+
+use crate::site::machine_name;
+
+/// The macros of sendmail that name this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    /// `$w`
+    pub(super) short: String,
+    /// `$j`
+    pub(super) canonical: String,
+    /// `$m`
+    pub(super) domain: String,
+    /// `$k`
+    pub(super) node: String,
+}
+
+impl Names {
+    pub(super) fn new(hostname: &str, node: String) -> Self {
+        let (short, domain) = hostname.split_once('.').unwrap_or((hostname, ""));
+        Self {
+            short: short.to_owned(),
+            canonical: hostname.to_owned(),
+            domain: domain.to_owned(),
+            node,
+        }
+    }
+}
+
+/// As sendmail's main.c prints it.
+pub(super) fn write(hostname: &str, out: &mut impl Write) -> io::Result<()> {
+    let Names { short, canonical, domain, node } = Names::new(hostname, machine_name());
+    writeln!(out, "Version {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, " Compiled with: PENNYPOST DNSMAP NETINET NETINET6 NETUNIX PIPELINING\n")?;
+    writeln!(out, "============ SYSTEM IDENTITY (after readcf) ============")?;
+    writeln!(out, "      (short domain name) $w = {short}")?;
+    writeln!(out, "  (canonical domain name) $j = {canonical}")?;
+    writeln!(out, "         (subdomain name) $m = {domain}")?;
+    writeln!(out, "              (node name) $k = {node}")?;
+    writeln!(out, "========================================================\n")
+}

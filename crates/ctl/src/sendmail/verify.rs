@@ -1,0 +1,167 @@
+//! `-bv`: where each address would go, without sending anything.
+
+use std::io::{self, Write};
+
+use envelope::{Address, Host, NextHop, Server, printable};
+use routing::{Route, Routed};
+
+use super::options::{Options, usage};
+use crate::routes::{Routes, Way};
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
+    if options.words.is_empty() {
+        return Err(usage("Recipient names must be specified".to_owned()));
+    }
+    let routes = Routes::read(site)?;
+    verify(options, &routes, &mut io::stdout().lock())
+}
+
+/// A line for each destination; the code is that of the first that is none.
+fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut exits = Vec::new();
+    for word in &options.words {
+        let found = message::addresses(word, &routes.config.hostname);
+        for error in &found.errors {
+            writeln!(out, "{}... {error}", printable(word))?;
+            exits.push(Exit::DataErr);
+        }
+        for way in found.addresses.iter().flat_map(|address| routes.ways(address)) {
+            let steps = way.routed.trace.iter().filter(|_| options.verbose);
+            steps.into_iter().try_for_each(|step| writeln!(out, "  {step}"))?;
+            exits.push(write(&way, word, routes, out)?);
+        }
+    }
+    Ok(exits.into_iter().find(|&exit| exit != Exit::Ok).unwrap_or(Exit::Ok))
+}
+
+fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Result<Exit> {
+    let Way { depth, asked, routed } = way;
+    // As it was written, or as the last alias wrote it.
+    let address = &routed.address;
+    let shown = if *depth == 0 && address == asked && !word.contains([',', '<', ' ']) {
+        word.to_owned()
+    } else {
+        name(address, routes)
+    };
+    let shown = printable(&shown);
+    if let Some(status) = way.dead_end() {
+        writeln!(out, "{shown}... {}", printable(&status.detail().text))?;
+        return Ok(Exit::of(&status));
+    }
+    match &routed.route {
+        Route::Local { user, .. } => {
+            writeln!(out, "{shown}... deliverable: mailer local, user {}", printable(user))?;
+        }
+        Route::Remote(hop) => {
+            let user = address.to_string();
+            let (mailer, host, user) = (mailer(routed), host(hop), printable(&user));
+            writeln!(out, "{shown}... deliverable: mailer {mailer}, host {host}, user {user}")?;
+        }
+        // Its members follow.
+        Route::List { .. } => {}
+        Route::Refused(_) | Route::Over(_) => {
+            writeln!(out, "{shown}... deliverable: mailer discard")?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// An address of this host without its name, as aliases have it.
+fn name(address: &Address, routes: &Routes) -> String {
+    let own = address.domain_key() == routes.config.hostname;
+    if own { address.local().to_owned() } else { address.to_string() }
+}
+
+/// What sendmail calls the way to another host: a smarthost has mail relayed.
+pub(super) fn mailer(routed: &Routed) -> &'static str {
+    let last = routed.trace.last().map(|step| step.file);
+    if last == Some("relay.smarthost") { "relay" } else { "esmtp" }
+}
+
+/// `example.net.` is looked up in the DNS, `[mx.example.net]` is this very host; several are asked in
+/// this order.
+pub(super) fn host(hop: &NextHop) -> String {
+    hop.servers().map(server).collect::<Vec<_>>().join(":")
+}
+
+fn server(server: &Server) -> String {
+    let host = match &server.host {
+        Host::Domain(domain) => format!("{domain}."),
+        Host::Exact(host) => format!("[{host}]"),
+    };
+    if server.port == NextHop::SMTP { host } else { format!("{host}:{}", server.port) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::tests::site;
+
+    const ALIASES: &str = "root: carol\nlist: alice, bob@example.net,\n\tcarol\nMixed: daemon\n\
+                           loop: loop2\nloop2: loop\n";
+    const MAILERTABLE: &str = ".far.test\tesmtp:[relay.example.net]\n\
+                               gone.test\terror:5.1.2:550 gone away\nloc.test\tlocal:root\n\
+                               later.test\terror:tempfail:later\nport.test\tsmtp:[192.0.2.3]:2525\n";
+
+    fn verified(line: &str) -> (Exit, String) {
+        let root = tempfile::tempdir().unwrap();
+        let files = [("aliases", ALIASES), ("mailertable", MAILERTABLE)];
+        let routes = Routes::read(&site(root.path(), &files)).unwrap();
+        let words = line.split(' ').map(str::to_owned);
+        let options = Options::parse("sendmail", words).unwrap();
+        let mut out = Vec::new();
+        let exit = verify(&options, &routes, &mut out).unwrap();
+        (exit, String::from_utf8(out).unwrap())
+    }
+
+    /// What sendmail 8.17.1 says with these tables, letter by letter.
+    #[test]
+    fn as_sendmail() {
+        let unknown = "carol... User unknown\n";
+        for (line, exit, expected) in [
+            ("root", Exit::NoUser, unknown),
+            ("Mixed", Exit::Ok, "daemon... deliverable: mailer local, user daemon\n"),
+            (
+                "user@far.test",
+                Exit::Ok,
+                "user@far.test... deliverable: mailer esmtp, host far.test., user user@far.test\n",
+            ),
+            (
+                "x@a.far.test",
+                Exit::Ok,
+                "x@a.far.test... deliverable: mailer esmtp, host [relay.example.net], user x@a.far.test\n",
+            ),
+            ("x@gone.test", Exit::NoHost, "x@gone.test... gone away\n"),
+            ("nobody-here", Exit::NoUser, "nobody-here... User unknown\n"),
+            (
+                "daemon@local.test",
+                Exit::Ok,
+                "daemon@local.test... deliverable: mailer local, user daemon\n",
+            ),
+            (
+                "bob@[127.0.0.1]",
+                Exit::Ok,
+                "bob@[127.0.0.1]... deliverable: mailer local, user bob\n",
+            ),
+        ] {
+            assert_eq!(verified(&format!("-bv {line}")), (exit, expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn lists_and_codes() {
+        let (exit, list) = verified("-bv list daemon");
+        let expected = "alice... deliverable: mailer local, user alice\n\
+                        bob@example.net... deliverable: mailer esmtp, host example.net., user bob@example.net\n\
+                        carol... User unknown\ndaemon... deliverable: mailer local, user daemon\n";
+        assert_eq!((exit, &*list), (Exit::NoUser, expected));
+        assert_eq!(verified("-bv x@later.test").0, Exit::TempFail);
+        assert_eq!(verified("-bv a@b@c").0, Exit::DataErr);
+        assert!(verified("-bv x@port.test").1.contains("host [192.0.2.3]:2525, user"));
+        assert_ne!(verified("-bv loop").0, Exit::Ok);
+        let (_, told) = verified("-v -bv x@gone.test");
+        assert!(told.starts_with("  mailertable:2: "), "{told}");
+    }
+}

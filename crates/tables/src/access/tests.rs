@@ -1,0 +1,135 @@
+use super::*;
+
+fn table(text: &str) -> Access {
+    let read = Access::read("access", text.as_bytes()).unwrap();
+    assert_eq!(read.findings, []);
+    read.table
+}
+
+/// What is found, `connect:10.1 REJECT`.
+fn shown(hit: Option<Hit>) -> Option<String> {
+    hit.map(|hit| format!("{} {hit}", hit.line))
+}
+
+#[test]
+fn an_address_is_looked_up_from_its_end() {
+    let table = table(
+        "Connect:10.1.2.3 OK\nConnect:10.1 REJECT\n10 SKIP\nConnect:IPv6:2001:0DB8 RELAY\n\
+         Connect:IPv6:2001:db8:0:0:1::2 REJECT\n",
+    );
+    for (address, expected) in [
+        ("10.1.2.3", Some("1 connect:10.1.2.3 OK")),
+        ("10.1.2.33", Some("2 connect:10.1 REJECT")),
+        ("10.12.0.1", Some("3 10 SKIP")),
+        ("101.2.3.4", None),
+        ("2001:db8:ff::1", Some("4 connect:ipv6:2001:db8 RELAY")),
+        ("2001:db80::1", None),
+        ("2001:db8::1:0:0:2", Some("5 connect:ipv6:2001:db8:0:0:1:0:0:2 REJECT")),
+    ] {
+        let hit = table.address(Tag::Connect, address.parse().unwrap());
+        assert_eq!(shown(hit).as_deref(), expected, "{address}");
+    }
+    let other = table.address(Tag::From, "10.1.2.3".parse().unwrap());
+    assert_eq!(shown(other).as_deref(), Some("3 10 SKIP"));
+}
+
+#[test]
+fn no_name_is_taken_for_an_address() {
+    let table = table("Connect:10.1 RELAY\nConnect:[10.1] OK\nConnect:a.test REJECT\n");
+    assert_eq!(table.domain(Tag::Connect, "10.1"), None);
+    assert_eq!(table.domain(Tag::Connect, "x.10.1"), None);
+    let literal = table.domain(Tag::Connect, "[10.1.7.7]");
+    assert_eq!(shown(literal).as_deref(), Some("2 connect:[10.1] OK"));
+    let below = table.domain(Tag::Connect, "b.a.test");
+    assert_eq!(shown(below).as_deref(), Some("3 connect:a.test REJECT"));
+}
+
+#[test]
+fn only_some_tables_ask_for_names() {
+    for (text, asks) in [
+        ("Connect:a.test OK\n", true),
+        ("Connect:[10.1] OK\n", true),
+        ("a.test OK\n", true),
+        (
+            "From:a.test OK\nTo:a.test OK\nFrom:x@ OK\nx@a.test OK\nConnect:10.1 OK\n10.2 OK\n",
+            false,
+        ),
+    ] {
+        assert_eq!(table(text).asks_for_names(), asks, "{text}");
+    }
+}
+
+#[test]
+fn bad_lines_are_told_and_skipped() {
+    for (line, text) in [
+        ("From:a.test", "an entry is `Tag:key  value`"),
+        ("From: OK", "after From: a host, network or address is missing"),
+        ("Form:a.test OK", "Form: is no tag"),
+        ("Connect:x@a.test OK", "Connect: takes hosts and networks"),
+        ("Connect:x@ OK", "Connect: takes hosts and networks"),
+        ("From:10.1 OK", "From: and To: take domains and addresses"),
+        ("To:IPv6:2001:db8 OK", "From: and To: take domains and addresses"),
+        ("Connect:10.1. OK", "is not a network"),
+        ("Connect:1.2.3.4.5 OK", "is not a network"),
+        ("Connect:1.2.3.400 OK", "is not a network"),
+        ("Connect:10.0.0.0/8 OK", "write a network by its first numbers"),
+        ("Connect:IPv6:2001:db8:: OK", "for a network leave out the ::"),
+        ("Connect:IPv6:2001:dbxx OK", "is not an IPv6 network"),
+        ("Connect:IPv6:1:2:3:4:5:6:7:8:9 OK", "is not an IPv6 network"),
+        ("Connect:[a.test] OK", "an address is missing"),
+        ("From:.a.test OK", "write a.test, which includes what is below it"),
+        ("From:a..test OK", "is not a host"),
+        ("From:@a.test OK", "is no address"),
+        ("From:x@a..test OK", "is no address"),
+        ("From:x@a.test SKIP", "SKIP is for hosts and networks"),
+        ("From:a.test REJCT", "is not understood"),
+        ("From:a.test 250 fine", "is not understood"),
+        ("From:a.test 5500 x", "is not understood"),
+        ("From:first.test REJECT", "is defined in line 1 already"),
+    ] {
+        let text_of_file = format!("From:first.test OK\n{line}\nTo:last.test OK\n");
+        let read = Access::read("access", text_of_file.as_bytes()).unwrap();
+        let [finding] = read.findings.as_slice() else { panic!("{line}: {:?}", read.findings) };
+        assert!(finding.text.contains(text), "{line}: {finding}");
+        assert_eq!((finding.line, finding.unsupported), (2, false), "{line}");
+        let last = read.table.domain(Tag::To, "last.test");
+        assert_eq!(shown(last).as_deref(), Some("3 to:last.test OK"));
+    }
+}
+
+#[test]
+fn what_cannot_be_done_yet_is_refused_by_its_line() {
+    for line in [
+        "ClientRate:10.1 4",
+        "ClientConn: 10",
+        "GreetPause:a.test 5000",
+        "TLS_Srv:a.test VERIFY",
+        "Try_TLS:a.test NO",
+        "Spam:x@a.test FRIEND",
+        "Compat:a@b<@>c@d REJECT",
+        "From:a.test DISCARD",
+        "Connect:a.test QUARANTINE:strange",
+    ] {
+        let read = Access::read("access", line.as_bytes()).unwrap();
+        let [finding] = read.findings.as_slice() else { panic!("{line}: {:?}", read.findings) };
+        assert!(finding.unsupported && finding.text.contains("not yet supported"), "{finding}");
+    }
+}
+
+#[test]
+fn values_are_read_in_any_case_and_shown() {
+    let table = table(
+        "From:a ok\nFrom:b Relay\nFrom:c \"reject\"\nFrom:d skip\nFrom:e Error:5.7.9:551 no\n\
+         From:f \"550 5.7.1 no\"\n",
+    );
+    for (domain, expected) in [
+        ("a", "1 from:a OK"),
+        ("b", "2 from:b RELAY"),
+        ("c", "3 from:c REJECT"),
+        ("d", "4 from:d SKIP"),
+        ("e", "5 from:e ERROR:5.7.9:551 no"),
+        ("f", "6 from:f ERROR:5.7.1:550 no"),
+    ] {
+        assert_eq!(shown(table.domain(Tag::From, domain)).as_deref(), Some(expected));
+    }
+}
