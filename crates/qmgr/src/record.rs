@@ -1,7 +1,8 @@
 //! What the queue keeps of a message and of each of its recipients.
 //!
-//! A stored record is one version byte and then postcard. **Invariant:** bytes that cannot be
-//! read, by age or by damage, are an error value and never a panic; the store sets them aside.
+//! A stored record is one version byte and then postcard; each type counts its own versions, and
+//! reads its previous one too. **Invariant:** bytes that cannot be read, by age or by damage, are an
+//! error value and never a panic; the store sets them aside.
 
 use std::fmt;
 
@@ -11,10 +12,6 @@ use envelope::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// The layout written today. A change of either record is a new number, and [`Record::decode`]
-/// then reads the previous one too.
-const VERSION: u8 = 1;
 
 /// Milliseconds since 1970 in queue time, which a step of the clock does not move.
 pub type Millis = u64;
@@ -119,12 +116,24 @@ pub struct Queued {
 
 /// What can be stored as a row.
 pub trait Record: Serialize + DeserializeOwned {
+    /// The layout written today: a change of the record is a new number.
+    const VERSION: u8;
+
+    /// Reads the rest of a row that has another version byte. A record that was changed once reads
+    /// its previous layout here.
+    ///
+    /// # Errors
+    /// [`RecordError`]: of a version that this release does not know, or not a record.
+    fn older(version: u8, _rest: &[u8]) -> Result<Self, RecordError> {
+        Err(RecordError::Version(version))
+    }
+
     /// The row: version byte and postcard.
     ///
     /// # Errors
     /// [`RecordError::Damaged`]: cannot happen for the records above.
     fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        postcard::to_extend(self, vec![VERSION]).map_err(|_| RecordError::Damaged)
+        postcard::to_extend(self, vec![Self::VERSION]).map_err(|_| RecordError::Damaged)
     }
 
     /// Reads a row.
@@ -133,15 +142,20 @@ pub trait Record: Serialize + DeserializeOwned {
     /// [`RecordError`]: of another version, or not a record.
     fn decode(row: &[u8]) -> Result<Self, RecordError> {
         match row.split_first() {
-            Some((&VERSION, rest)) => whole(rest),
-            Some((&other, _)) => Err(RecordError::Version(other)),
+            Some((&version, rest)) if version == Self::VERSION => whole(rest),
+            Some((&other, rest)) => Self::older(other, rest),
             None => Err(RecordError::Damaged),
         }
     }
 }
 
-impl Record for MessageRecord {}
-impl Record for RecipientRecord {}
+impl Record for MessageRecord {
+    const VERSION: u8 = 1;
+}
+
+impl Record for RecipientRecord {
+    const VERSION: u8 = 1;
+}
 
 /// Nothing may follow the record.
 fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
@@ -180,7 +194,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    use super::{LastAttempt, MessageRecord, RecipientRecord, Record, RecordError, VERSION};
+    use super::{LastAttempt, MessageRecord, RecipientRecord, Record, RecordError};
 
     fn message() -> MessageRecord {
         let envelope = Envelope {
@@ -220,15 +234,16 @@ mod tests {
         }
         row.push(0);
         assert_eq!(RecipientRecord::decode(&row), Err(RecordError::Damaged));
-        row[0] = VERSION + 1;
-        assert_eq!(RecipientRecord::decode(&row), Err(RecordError::Version(VERSION + 1)));
+        row[0] = RecipientRecord::VERSION + 1;
+        let unknown = RecordError::Version(RecipientRecord::VERSION + 1);
+        assert_eq!(RecipientRecord::decode(&row), Err(unknown));
         assert_eq!(RecipientRecord::decode(&[]), Err(RecordError::Damaged));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_an_answer(mut row in proptest::collection::vec(any::<u8>(), 1..200)) {
-            row[0] = VERSION;
+            row[0] = 1 + row[0] % MessageRecord::VERSION.max(RecipientRecord::VERSION);
             // What can be read can be written and read again.
             if let Ok(record) = MessageRecord::decode(&row) {
                 prop_assert_eq!(MessageRecord::decode(&record.encode().unwrap()), Ok(record));
