@@ -8,6 +8,7 @@ mod check;
 mod fill;
 mod keys;
 mod load;
+pub mod needs;
 mod reader;
 mod report;
 mod resolved;

@@ -64,7 +64,7 @@ impl Generation {
             let configuration = Push::Configuration { generation: self.number, last };
             push(control, &configuration, piece, None).await?;
         }
-        for name in plan.tables {
+        for name in plan.tables.concat() {
             if let Some(table) = self.snapshot.tables.get(name) {
                 let name = (*name).to_owned();
                 push(control, &Push::Table { name }, b"", Some(table.as_fd())).await?;

@@ -1,7 +1,7 @@
 //! The house on one page: which processes there are, as whom they run, whom they ask, and what
 //! they are given. What is not in this table a process does not get.
 
-use config::Role;
+use config::{Role, needs};
 use ipc::Arrow;
 use ipc::control::End;
 
@@ -17,7 +17,7 @@ pub(crate) struct Plan {
     pub(crate) asks: &'static [Arrow],
     pub(crate) answers: &'static [Arrow],
     /// Files of the table directory, given if they exist.
-    pub(crate) tables: &'static [&'static str],
+    pub(crate) tables: &'static [&'static [&'static str]],
     /// It gets the listeners of this role; submission also the socket `submit`.
     pub(crate) listens: Option<Role>,
     /// It owns something, so there is one of it at a time: another generation is offered to it. Any
@@ -44,16 +44,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_policy",
         asks: &[],
         answers: &[Arrow::MxToPolicyd, Arrow::SubmissionToPolicyd],
-        tables: &[
-            "access",
-            "aliases",
-            "local-host-names",
-            "mailertable",
-            "relay-domains",
-            "users",
-            "virtuser-domains",
-            "virtusertable",
-        ],
+        tables: &[needs::ROUTING, needs::POLICY],
         listens: None,
         lasts: true,
         drained: 1,
@@ -86,13 +77,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_qmgr",
         asks: &[Arrow::QmgrToRemote, Arrow::QmgrToLocal],
         answers: &[Arrow::MxToQmgr, Arrow::SubmissionToQmgr, Arrow::SupervisorToQmgr],
-        tables: &[
-            "aliases",
-            "local-host-names",
-            "mailertable",
-            "virtuser-domains",
-            "virtusertable",
-        ],
+        tables: &[needs::ROUTING],
         listens: None,
         lasts: true,
         drained: 1,

@@ -1,0 +1,8 @@
+//! Which tables decide about what: who decides is given these and no others.
+
+/// Where mail goes.
+pub const ROUTING: &[&str] =
+    &["aliases", "local-host-names", "mailertable", "virtuser-domains", "virtusertable"];
+
+/// Who may send what to whom, beside [`ROUTING`], which says who is there.
+pub const POLICY: &[&str] = &["access", "relay-domains", "users"];
