@@ -4,6 +4,7 @@
 //! **Invariant:** pure. No files, sockets, threads or clock.
 
 mod address;
+pub mod command;
 mod hop;
 mod message;
 mod printable;
