@@ -19,7 +19,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("net", &["envelope"]),
     ("routing", &["envelope", "tables"]),
     ("policy", &["envelope", "tables", "routing"]),
-    ("config", &["envelope", "tables"]),
+    ("config", &["envelope", "tables", "routing"]),
     ("daemon", &["envelope", "tables", "config", "ipc"]),
     ("ground", &["config", "daemon"]),
 ];

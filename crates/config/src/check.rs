@@ -7,7 +7,8 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 use tables::{
-    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, RelayDomains, Users, Virtusertable,
+    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, Reader, RelayDomains, Source, Users,
+    Virtusertable,
 };
 
 use crate::Config;
@@ -101,6 +102,19 @@ pub fn read_table<T>(
             let shown = path.display().to_string();
             understand(&shown, Cursor::new(content)).map(Some).map_err(fail)
         }
+    }
+}
+
+/// The tables of a configuration as they are on disk now; bad lines are told by [`check_tables`].
+#[derive(Debug)]
+pub struct OnDisk<'a>(pub &'a Config);
+
+impl Source for OnDisk<'_> {
+    type Error = Finding;
+
+    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> Result<T, Finding> {
+        let read = read_table(self.0, name, |file, mut content| read(file, &mut content))?;
+        Ok(read.map(|read| read.table).unwrap_or_default())
     }
 }
 

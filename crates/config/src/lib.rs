@@ -17,7 +17,7 @@ mod table;
 mod units;
 mod watch;
 
-pub use check::{Content, check_tables, read_table};
+pub use check::{Content, OnDisk, check_tables, read_table};
 pub use keys::{NOT_YET, SUPPORTED};
 pub use load::load;
 pub use report::{Finding, Report};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use envelope::NextHop;
 use ipnet::IpNet;
+use routing::Settings;
 use serde::{Deserialize, Serialize};
 
 /// Everything an administrator can say, with defaults filled in.
@@ -32,6 +33,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it says about routes.
+    #[must_use]
+    pub fn routing(&self) -> Settings {
+        Settings {
+            hostname: self.hostname.clone(),
+            addresses: self.addresses.clone(),
+            smarthost: self.relay.smarthost.clone(),
+            detail: self.local.detail.clone(),
+        }
+    }
+
     /// What of the file means something else than in `other`: keys and tables, `[limits]`.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use config::{Config, read_table};
+use config::{Config, OnDisk};
 use envelope::{Address, Detail, Enhanced, Status};
 use nix::unistd::User;
 use routing::{Member, Route, Routed, Router};
-use tables::{Aliases, Finding, LocalDomains, Mailertable, Names, Users, Virtusertable};
+use tables::{Finding, Reader, Source, Users};
 
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -55,20 +55,9 @@ impl Routes {
     pub(crate) fn read(site: &Site) -> Result<Self, Failure> {
         let config = config::load(site.root(), None);
         let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
-        let router = Router {
-            local: LocalDomains {
-                hostname: config.hostname.clone(),
-                names: table(&config, "local-host-names", Names::read)?,
-                addresses: config.addresses.clone(),
-                virtual_names: table(&config, "virtuser-domains", Names::read)?,
-            },
-            virtusertable: table(&config, "virtusertable", Virtusertable::read)?,
-            aliases: table(&config, "aliases", Aliases::read)?,
-            mailertable: table(&config, "mailertable", Mailertable::read)?,
-            smarthost: config.relay.smarthost.clone(),
-            detail: config.local.detail.clone(),
-        };
-        let users = config.rooted.then(|| table(&config, "users", Users::read)).transpose()?;
+        let router = Router::read(config.routing(), &OnDisk(&config));
+        let router = router.map_err(|finding| unreadable(&finding))?;
+        let users = config.rooted.then(|| users(&config)).transpose()?;
         Ok(Self { config, router, users })
     }
 
@@ -108,13 +97,16 @@ impl Routes {
     }
 }
 
-fn table<T: Default>(
+pub(crate) fn table<T: Default>(
     config: &Config,
     name: &str,
-    read: fn(&str, config::Content) -> std::io::Result<tables::Read<T>>,
+    read: Reader<T>,
 ) -> Result<T, Failure> {
-    let read = read_table(config, name, read).map_err(|finding| unreadable(&finding))?;
-    Ok(read.map(|read| read.table).unwrap_or_default())
+    OnDisk(config).table(name, read).map_err(|finding| unreadable(&finding))
+}
+
+pub(crate) fn users(config: &Config) -> Result<Users, Failure> {
+    table(config, "users", |file, source| Users::read(file, source))
 }
 
 /// A table that cannot be read.

@@ -5,12 +5,12 @@
 //! is under way keeps the one that it began with.
 
 use std::collections::HashMap;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use config::{Config, Table, TableReader};
+use config::{Config, Table};
 use ipc::control::Report;
+use tables::{Reader, Source};
 use tokio::sync::mpsc;
 
 use crate::Error;
@@ -32,18 +32,13 @@ pub struct Generations {
     pub(crate) answers: mpsc::Sender<Report>,
 }
 
-impl Generation {
-    /// Reads a table with `read`; a file that is not there is an empty table. Bad lines are logged.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn table<'a, T: Default>(
-        &'a self,
-        name: &str,
-        read: impl FnOnce(&str, TableReader<'a>) -> io::Result<tables::Read<T>>,
-    ) -> Result<T, Error> {
+/// Bad lines are logged.
+impl Source for Generation {
+    type Error = Error;
+
+    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> Result<T, Error> {
         let Some(table) = self.tables.get(name) else { return Ok(T::default()) };
-        let read = read(name, table.reader());
+        let read = read(name, &mut table.reader());
         let read = read.map_err(|error| format!("{name}: {error}"))?;
         for finding in read.findings {
             tracing::warn!("{finding}");

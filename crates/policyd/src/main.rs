@@ -14,9 +14,7 @@ use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{ClientName, Policy, Rule, Ruling, Sending, conclude};
 use routing::Router;
-use tables::{
-    Access, Aliases, LocalDomains, Mailertable, Names, RelayDomains, Users, Virtusertable,
-};
+use tables::{Access, RelayDomains, Source, Users};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -107,25 +105,13 @@ struct Desk {
 impl Desk {
     fn furnish(generation: &Generation, before: &ClientNames) -> Result<Self, daemon::Error> {
         let config = Arc::clone(&generation.config);
-        let users = generation.table("users", Users::read)?;
-        let router = Router {
-            local: LocalDomains {
-                hostname: config.hostname.clone(),
-                names: generation.table("local-host-names", Names::read)?,
-                addresses: config.addresses.clone(),
-                virtual_names: generation.table("virtuser-domains", Names::read)?,
-            },
-            virtusertable: generation.table("virtusertable", Virtusertable::read)?,
-            aliases: generation.table("aliases", Aliases::read)?,
-            mailertable: generation.table("mailertable", Mailertable::read)?,
-            smarthost: config.relay.smarthost.clone(),
-            detail: config.local.detail.clone(),
-        };
+        let users = generation.table("users", |file, source| Users::read(file, source))?;
         let policy = Policy {
-            router,
+            router: Router::read(config.routing(), generation)?,
             networks: config.relay.networks.clone(),
-            relay_domains: generation.table("relay-domains", RelayDomains::read)?,
-            access: generation.table("access", Access::read)?,
+            relay_domains: generation
+                .table("relay-domains", |file, source| RelayDomains::read(file, source))?,
+            access: generation.table("access", |file, source| Access::read(file, source))?,
             rules: config
                 .policy
                 .rules

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use config::Config;
 use daemon::{Error, Generation};
 use routing::Router;
-use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
 
 /// See the fields.
 #[derive(Debug)]
@@ -32,19 +31,7 @@ impl Rules {
     /// A table cannot be read.
     pub fn read(generation: &Generation) -> Result<Self, Error> {
         let config = Arc::clone(&generation.config);
-        let router = Router {
-            local: LocalDomains {
-                hostname: config.hostname.clone(),
-                names: generation.table("local-host-names", Names::read)?,
-                addresses: config.addresses.clone(),
-                virtual_names: generation.table("virtuser-domains", Names::read)?,
-            },
-            virtusertable: generation.table("virtusertable", Virtusertable::read)?,
-            aliases: generation.table("aliases", Aliases::read)?,
-            mailertable: generation.table("mailertable", Mailertable::read)?,
-            smarthost: config.relay.smarthost.clone(),
-            detail: config.local.detail.clone(),
-        };
+        let router = Router::read(config.routing(), generation)?;
         let bounds = Bounds {
             recipients: config.limits.recipients,
             message_size: config.limits.message_size,

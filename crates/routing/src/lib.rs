@@ -7,8 +7,10 @@
 mod admission;
 mod route;
 
+use std::net::IpAddr;
+
 use envelope::{Address, NextHop};
-use tables::{Aliases, LocalDomains, Mailertable, Step, Virtusertable};
+use tables::{Aliases, LocalDomains, Mailertable, Names, Source, Step, Virtusertable};
 
 pub use admission::Admission;
 pub use route::{Member, Route, Routed};
@@ -26,10 +28,43 @@ pub struct Router {
     pub detail: String,
 }
 
+/// What the configuration says about routes.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub hostname: String,
+    pub addresses: Vec<IpAddr>,
+    pub smarthost: Option<NextHop>,
+    pub detail: String,
+}
+
 /// Aliases and virtual users on the way to one recipient (sendmail's MaxAliasRecursion).
 pub const MAX_DEPTH: usize = 10;
 
 impl Router {
+    /// The router of a configuration and its tables.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub fn read<S: Source>(settings: Settings, tables: &S) -> Result<Self, S::Error> {
+        let Settings { hostname, addresses, smarthost, detail } = settings;
+        let names = |name| tables.table(name, |file, source| Names::read(file, source));
+        Ok(Self {
+            local: LocalDomains {
+                hostname,
+                names: names("local-host-names")?,
+                addresses,
+                virtual_names: names("virtuser-domains")?,
+            },
+            virtusertable: tables
+                .table("virtusertable", |file, source| Virtusertable::read(file, source))?,
+            aliases: tables.table("aliases", |file, source| Aliases::read(file, source))?,
+            mailertable: tables
+                .table("mailertable", |file, source| Mailertable::read(file, source))?,
+            smarthost,
+            detail,
+        })
+    }
+
     /// Where `address` goes now. `expanded_from` are the lists that it came from, outermost first.
     #[must_use]
     pub fn route(&self, address: &Address, expanded_from: &[Address]) -> Routed {

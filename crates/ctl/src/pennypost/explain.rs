@@ -6,19 +6,18 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use clap::Args;
-use config::{Config, Content, Resolver as Servers, read_table};
+use config::{Config, OnDisk, Resolver as Servers};
 use envelope::{Address, ReversePath};
 use net::{Families, Resolver};
 use nix::unistd::User;
 use policy::{Account, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude};
 use routing::Router;
 use serde_json::json;
-use tables::{
-    Access, Aliases, LocalDomains, Mailertable, Names, Read, RelayDomains, Users, Virtusertable,
-};
+use tables::{Access, RelayDomains, Users};
 
 use crate::control::wait;
 use crate::listing::json_line;
+use crate::routes::{table, unreadable, users};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
@@ -59,7 +58,7 @@ impl Explain {
         let config = config::load(site.root(), None)
             .map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
         let policy = policy(&config)?;
-        let users = table(&config, "users", Users::read)?;
+        let users = users(&config)?;
         let name = match self.client {
             Some(address) if policy.asks_for_names() => {
                 wait(name_of(&config, address.to_canonical()))?
@@ -138,23 +137,14 @@ fn explain(
 }
 
 fn policy(config: &Config) -> Result<Policy, Failure> {
+    let tables = OnDisk(config);
     Ok(Policy {
-        router: Router {
-            local: LocalDomains {
-                hostname: config.hostname.clone(),
-                names: table(config, "local-host-names", Names::read)?,
-                addresses: config.addresses.clone(),
-                virtual_names: table(config, "virtuser-domains", Names::read)?,
-            },
-            virtusertable: table(config, "virtusertable", Virtusertable::read)?,
-            aliases: table(config, "aliases", Aliases::read)?,
-            mailertable: table(config, "mailertable", Mailertable::read)?,
-            smarthost: config.relay.smarthost.clone(),
-            detail: config.local.detail.clone(),
-        },
+        router: Router::read(config.routing(), &tables).map_err(|it| unreadable(&it))?,
         networks: config.relay.networks.clone(),
-        relay_domains: table(config, "relay-domains", RelayDomains::read)?,
-        access: table(config, "access", Access::read)?,
+        relay_domains: table(config, "relay-domains", |file, source| {
+            RelayDomains::read(file, source)
+        })?,
+        access: table(config, "access", |file, source| Access::read(file, source))?,
         rules: config
             .policy
             .rules
@@ -164,17 +154,6 @@ fn policy(config: &Config) -> Result<Policy, Failure> {
             })
             .collect(),
     })
-}
-
-/// Bad lines are told by `pennypost check`.
-fn table<T: Default>(
-    config: &Config,
-    name: &str,
-    read: impl FnOnce(&str, Content) -> io::Result<Read<T>>,
-) -> Result<T, Failure> {
-    let read = read_table(config, name, read);
-    let read = read.map_err(|finding| Failure::new(Exit::Config, finding.to_string()))?;
-    Ok(read.map(|read| read.table).unwrap_or_default())
 }
 
 async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
