@@ -6,6 +6,7 @@
 mod address;
 pub mod command;
 mod hop;
+mod member;
 mod message;
 mod printable;
 mod queue_id;
@@ -13,6 +14,7 @@ mod status;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
 pub use hop::{Host, NextHop, Server};
+pub use member::{Member, Special};
 pub use message::{Body, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
 pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};
