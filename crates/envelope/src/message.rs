@@ -79,6 +79,18 @@ pub enum Return {
     Headers,
 }
 
+/// What becomes of a message, as far as one of its accepted recipients says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disposition {
+    Deliver,
+    /// It is held until somebody releases it, for this reason.
+    Quarantine(String),
+    /// Nobody gets it, neither this recipient nor the others; the client hears nothing of that.
+    Discard,
+    /// This recipient does not get it, the others do; the client hears nothing of that.
+    Omit,
+}
+
 /// Where a message came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
