@@ -1,5 +1,5 @@
 //! Message content: header fields, trace fields, what a submission lacks, recipients in a header,
-//! and delivery status notifications.
+//! addresses of a header rewritten, and delivery status notifications.
 //!
 //! Content is bytes with CRLF line ends, header first.
 //!
@@ -12,6 +12,7 @@ mod dsn;
 mod header;
 mod received;
 mod recipients;
+mod rewrite;
 
 pub use complete::{Completion, UNSENT_FIELDS, completion, message_id, separator, without_fields};
 pub use date::Date;
@@ -19,3 +20,4 @@ pub use dsn::{Action, Built, Kind, Original, RecipientReport, Report};
 pub use header::{Field, Fields, count, end_of_header, fields, first, has};
 pub use received::{Protocol, Received};
 pub use recipients::{MAX_RECIPIENTS, Recipients, RecipientsError, addresses, recipients};
+pub use rewrite::{Party, Unreadable, Written, rewrite_header, written_addresses};
