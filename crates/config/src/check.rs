@@ -1,14 +1,14 @@
 //! The table files beside the configuration.
 
 use std::fs::OpenOptions;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 use tables::{
-    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, Reader, RelayDomains, Source, Users,
-    Virtusertable,
+    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, Read, Reader, RelayDomains, Source,
+    Users, Virtusertable,
 };
 
 use crate::Config;
@@ -31,12 +31,14 @@ pub(crate) fn read_tables(config: &Config) -> (Vec<(&'static str, Content)>, Vec
         findings.push(grave(&config.paths.tables, "there is no such directory".to_owned()));
     }
     for name in tables::SUPPORTED {
-        match read_table(config, name, |file, content| Ok((check(name, file, &content)?, content)))
-        {
+        let check = |file: &str, content: Content| {
+            Ok(Read { findings: check(name, file, &content)?, table: content })
+        };
+        match read_table(config, name, check) {
             Ok(None) => {}
-            Ok(Some((found, content))) => {
-                findings.extend(found);
-                contents.push((name, content));
+            Ok(Some(read)) => {
+                findings.extend(read.findings);
+                contents.push((name, read.table));
             }
             Err(finding) => findings.push(finding),
         }
@@ -83,24 +85,27 @@ fn has_entries(text: &[u8]) -> bool {
     lines.any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
-/// Hands what is in a table file to `understand`, with the name for messages; `None`: there is no such
-/// file.
+/// Hands what is in a table to `understand`, with its name; `None`: there is no such file. Findings are
+/// told with the whole path.
 ///
 /// # Errors
 /// The file cannot be read; as a finding that keeps the system from starting.
 pub fn read_table<T>(
     config: &Config,
     name: &str,
-    understand: impl FnOnce(&str, Content) -> io::Result<T>,
-) -> Result<Option<T>, Finding> {
+    understand: impl FnOnce(&str, Content) -> io::Result<Read<T>>,
+) -> Result<Option<Read<T>>, Finding> {
     let path = config.paths.tables.join(name);
     let fail = |error: io::Error| grave(&path, format!("cannot be read: {error}"));
     match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(fail(error)),
         Ok(content) => {
-            let shown = path.display().to_string();
-            understand(&shown, Cursor::new(content)).map(Some).map_err(fail)
+            let mut read = understand(name, Cursor::new(content)).map_err(fail)?;
+            for finding in &mut read.findings {
+                finding.file = config.paths.tables.join(&finding.file).display().to_string();
+            }
+            Ok(Some(read))
         }
     }
 }

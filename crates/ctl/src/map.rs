@@ -3,7 +3,6 @@
 //! Pennypost reads the text, so the text is the truth: `editmap` changes it, and the database that
 //! `makemap` writes is there for Makefiles and scripts that look for it, and for `makemap -u`.
 
-mod cdb;
 mod edit;
 mod line;
 mod make;

@@ -43,7 +43,13 @@ impl Policy {
         let mut steps = Vec::new();
         let admission = self.router.admit(recipient, &mut steps);
         // That the domain is local has been said.
-        let is_domain = |step: &tables::Step| DOMAINS.contains(&step.file);
+        let said = trace.iter().find_map(|step| match step {
+            Step::Local(place) => place.clone(),
+            _ => None,
+        });
+        let is_domain = |step: &tables::Step| {
+            said.as_ref().is_some_and(|it| it.file == step.file && Some(it.line) == step.line)
+        };
         trace.extend(steps.into_iter().skip_while(is_domain).map(Step::Route));
         match admission {
             Admission::Accept => Ruling::Decided(Verdict::Accept),
@@ -52,6 +58,3 @@ impl Policy {
         }
     }
 }
-
-/// Tables that say which domains are local.
-const DOMAINS: [&str; 2] = ["local-host-names", "virtuser-domains"];

@@ -88,11 +88,10 @@ impl Policy {
     ) -> Ruling {
         let local = self.router.local.find(recipient);
         let admitted = match local {
-            Some(why) => {
+            Some(ref why) => {
                 trace.push(Step::Local(match why {
                     Because::Own => None,
-                    Because::Line(line) => Some(("local-host-names", line)),
-                    Because::Virtual(line) => Some(("virtuser-domains", line)),
+                    Because::Line(place) | Because::Virtual(place) => Some(place.clone()),
                 }));
                 Ok(())
             }

@@ -21,10 +21,12 @@ fn policy() -> Policy {
                 hostname: "mx.example.org".into(),
                 names,
                 addresses: own,
-                virtual_names: Names::read("t", "virt.test\n".as_bytes()).unwrap().table,
+                virtual_names: Names::read("virtuser-domains", "virt.test\n".as_bytes())
+                    .unwrap()
+                    .table,
             },
-            virtusertable: Virtusertable::read("t", VIRTUAL.as_bytes()).unwrap().table,
-            mailertable: Mailertable::read("t", MAILERS.as_bytes()).unwrap().table,
+            virtusertable: Virtusertable::read("virtusertable", VIRTUAL.as_bytes()).unwrap().table,
+            mailertable: Mailertable::read("mailertable", MAILERS.as_bytes()).unwrap().table,
             aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
             detail: "+".into(),
             ..Router::default()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use envelope::{Address, Enhanced, printable};
 use ipnet::IpNet;
-use tables::{Hit, Refusal};
+use tables::{Hit, Place, Refusal};
 
 use crate::Account;
 
@@ -74,7 +74,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The domain is local: by this line of a table, or by itself.
-    Local(Option<(&'static str, usize)>),
+    Local(Option<Place>),
     /// What the recipient stands for.
     Route(tables::Step),
     User(Account),
@@ -83,26 +83,26 @@ pub enum Step {
     /// The submission socket.
     Submission,
     /// The line of `relay-domains` that has the client or the recipient.
-    RelayDomain(usize),
+    RelayDomain(Place),
     MayNotRelay,
     /// The client might relay by its name, but the DNS does not answer.
     NameUnknown,
     /// Another host sends from `localhost`.
     Localhost,
     /// A line of `access`, and what it says.
-    Access(usize, String),
+    Access(Place, String),
 }
 
 impl Step {
     pub(crate) fn access(hit: &Hit) -> Self {
-        Self::Access(hit.line, hit.to_string())
+        Self::Access(hit.place.clone(), hit.to_string())
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local(Some((file, line))) => write!(f, "{file}:{line}: the domain is local"),
+            Self::Local(Some(place)) => write!(f, "{place}: the domain is local"),
             Self::Local(None) => f.write_str("the domain is this host's own name or address"),
             Self::Route(step) => step.fmt(f),
             Self::User(Account::Exists) => f.write_str("there is such a user"),
@@ -110,7 +110,7 @@ impl fmt::Display for Step {
             Self::User(Account::Unavailable) => f.write_str("users cannot be looked up now"),
             Self::Network(network) => write!(f, "relay.networks: {network} may relay"),
             Self::Submission => f.write_str("a user of this machine may relay"),
-            Self::RelayDomain(line) => write!(f, "relay-domains:{line}: mail is relayed"),
+            Self::RelayDomain(place) => write!(f, "{place}: mail is relayed"),
             Self::MayNotRelay => {
                 f.write_str("the domain is not local, and nothing relays for the client or to it")
             }
@@ -118,7 +118,7 @@ impl fmt::Display for Step {
                 f.write_str("the client might relay by its name, but the DNS does not tell it")
             }
             Self::Localhost => f.write_str("another host sends from the domain localhost"),
-            Self::Access(line, text) => write!(f, "access:{line}: {}", printable(text)),
+            Self::Access(place, text) => write!(f, "{place}: {}", printable(text)),
         }
     }
 }

@@ -16,9 +16,9 @@ use std::fmt;
 use std::io::{self, Read as Source};
 use std::net::IpAddr;
 
-use crate::Read;
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
+use crate::{Place, Read};
 
 use key::{Key, key};
 pub(crate) use network::{Group, groups};
@@ -47,8 +47,7 @@ pub enum Tag {
 /// The line that decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// From 1.
-    pub line: usize,
+    pub place: Place,
     /// As found, `from:example.org`.
     pub key: String,
     pub value: Value,
@@ -98,7 +97,7 @@ impl Access {
         };
         let key = format!("{}{key}", tag.map_or("", Tag::prefix));
         table
-            .insert(&key, value, line.number)
+            .insert(&key, value, line)
             .map_err(|first| Wrong::line(format!("{text} is defined in line {first} already")))?;
         self.asks_for_names |= is_host && matches!(tag, None | Some(Tag::Connect));
         Ok(())
@@ -173,7 +172,7 @@ fn find(table: &Index, tag: Tag, key: &str) -> Option<Hit> {
     };
     // It was understood when it was read.
     let value = understand(found.value, false).ok()?;
-    Some(Hit { line: found.line, key: key.to_owned(), value })
+    Some(Hit { place: found.place(), key: key.to_owned(), value })
 }
 
 #[cfg(test)]

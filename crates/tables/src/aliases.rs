@@ -4,9 +4,9 @@ use std::io::{self, Read as Source};
 
 use envelope::Address;
 
-use crate::Read;
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
+use crate::{Place, Read};
 
 /// Local names and what they stand for. Names are compared without case.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +17,7 @@ pub struct Aliases(Index);
 pub struct Alias {
     /// At least one.
     pub targets: Vec<Target>,
-    /// Where it stands in the file, from 1.
-    pub line: usize,
+    pub place: Place,
 }
 
 /// One thing that an alias stands for.
@@ -48,7 +47,7 @@ impl Aliases {
                 let text = format!("{name} stands for nothing; name a user or an address");
                 return Err(Wrong::line(text));
             }
-            aliases.insert(&name.to_lowercase(), text, line.number).map_err(|first| {
+            aliases.insert(&name.to_lowercase(), text, line).map_err(|first| {
                 Wrong::line(format!("{name} is defined in line {first} already"))
             })?;
             read.iter().find_map(unsupported).map_or(Ok(()), Err)
@@ -62,22 +61,22 @@ impl Aliases {
     pub fn get(&self, name: &str) -> Option<Alias> {
         let found = self.0.get(name).or_else(|| self.0.get(&name.to_lowercase()))?;
         let targets = targets(found.value).into_iter().filter_map(|text| target(text).ok());
-        Some(Alias { targets: targets.collect(), line: found.line })
+        Some(Alias { targets: targets.collect(), place: found.place() })
     }
 
     /// Names in lower case with the text of their targets and their lines, in the order of the file.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, usize)> {
-        self.0.entries().map(|(name, found)| (name, found.value, found.line))
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, Place)> {
+        self.0.entries().map(|(name, found)| (name, found.value, found.place()))
     }
 
     /// How many entries there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.len() == 0
     }
 }
@@ -174,7 +173,7 @@ mod tests {
         assert_eq!(read.findings, []);
         assert_eq!(read.table.get("POSTMASTER").unwrap().targets, [local("root")]);
         let root = read.table.get("root").unwrap();
-        assert_eq!(root.line, 2);
+        assert_eq!(root.place.line, 2);
         let bob = Target::Address("bob@example.org".parse().unwrap());
         assert_eq!(root.targets, [local("alice"), bob, Target::User("carol".to_owned())]);
         assert_eq!(read.table.get("a b").unwrap().targets, [local("x")]);

@@ -1,96 +1,121 @@
 //! The entries of a table in little memory: the text of all keys and values in one piece, and a hash
-//! table of where they begin.
+//! table of where they are.
 //!
 //! **Invariant:** an entry is never changed or removed: a table that changes is read anew.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::Place;
+use crate::lines::Line;
 
 /// Keys, each with its value and its line. The first entry of a key holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     text: String,
-    /// In the order of the file.
-    places: Vec<Place>,
-    /// Numbers of places.
-    by_key: HashTable<usize>,
-    hasher: RandomState,
+    slots: HashTable<Slot>,
+    /// The sources, in their order.
+    files: Vec<(usize, Arc<str>)>,
+    /// Not for eyes of others: the keys are the administrator's, so nobody can have them collide.
+    hasher: DefaultHashBuilder,
 }
 
-/// Where an entry is in the text: the value follows the key, and the next key follows the value.
+/// Where an entry is in the text: the value follows the key. A table has less than 4 GiB.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    key: usize,
-    value: usize,
-    line: usize,
+struct Slot {
+    key: u32,
+    value: u32,
+    end: u32,
+    line: u32,
+    /// Of `files`.
+    file: u32,
 }
 
 /// What a key stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     pub(crate) value: &'a str,
-    /// From 1.
-    pub(crate) line: usize,
+    /// The number of its source.
+    pub(crate) source: usize,
+    file: &'a Arc<str>,
+    line: u32,
+}
+
+impl Found<'_> {
+    pub(crate) fn place(&self) -> Place {
+        Place { file: Arc::clone(self.file), line: self.line as usize }
+    }
 }
 
 impl Index {
-    /// Adds an entry.
+    /// Adds an entry, unless an earlier source has the key.
     ///
     /// # Errors
-    /// The key is there already, in this line.
-    pub(crate) fn insert(&mut self, key: &str, value: &str, line: usize) -> Result<(), usize> {
+    /// This source has the key already, in this line.
+    pub(crate) fn insert(&mut self, key: &str, value: &str, line: &Line) -> Result<(), usize> {
         if let Some(found) = self.get(key) {
-            return Err(found.line);
+            return if found.source == line.source { Err(found.line as usize) } else { Ok(()) };
         }
-        let Self { text, places, by_key, hasher } = self;
-        let number = places.len();
+        if self.files.last().is_none_or(|(source, _)| *source != line.source) {
+            self.files.push((line.source, Arc::clone(&line.file)));
+        }
+        let Self { text, slots, files, hasher } = self;
         let begin = text.len();
         text.push_str(key);
-        places.push(Place { key: begin, value: text.len(), line });
+        let middle = text.len();
         text.push_str(value);
-        let hash_of = |number: &usize| hasher.hash_one(key_of(text, places, *number));
-        by_key.insert_unique(hash_of(&number), number, hash_of);
+        let slot = Slot {
+            key: number(begin),
+            value: number(middle),
+            end: number(text.len()),
+            line: number(line.number),
+            file: number(files.len() - 1),
+        };
+        let hash_of = |slot: &Slot| hasher.hash_one(key_of(text, slot));
+        slots.insert_unique(hash_of(&slot), slot, hash_of);
         Ok(())
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        if self.places.is_empty() {
+        if self.slots.is_empty() {
             return None;
         }
-        let is_it = |number: &usize| key_of(&self.text, &self.places, *number) == key;
-        let number = *self.by_key.find(self.hasher.hash_one(key), is_it)?;
-        let Place { value, line, .. } = *self.places.get(number)?;
-        let end = self.places.get(number + 1).map_or(self.text.len(), |next| next.key);
-        Some(Found { value: self.text.get(value..end)?, line })
+        let is_it = |slot: &Slot| key_of(&self.text, slot) == key;
+        self.found(self.slots.find(self.hasher.hash_one(key), is_it)?)
     }
 
-    /// The keys with their lines, in the order of the file.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, usize)> {
-        let numbered = self.places.iter().enumerate();
-        numbered.map(|(number, place)| (key_of(&self.text, &self.places, number), place.line))
+    fn found(&self, slot: &Slot) -> Option<Found<'_>> {
+        let (source, file) = self.files.get(slot.file as usize)?;
+        let value = self.text.get(slot.value as usize..slot.end as usize)?;
+        Some(Found { value, source: *source, file, line: slot.line })
     }
 
-    /// Everything, in the order of the file.
+    /// Everything, in the order of the sources.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
-        self.keys().filter_map(|(key, _)| Some((key, self.get(key)?)))
+        let mut slots: Vec<_> = self.slots.iter().collect();
+        slots.sort_unstable_by_key(|slot| (slot.key, slot.value));
+        slots.into_iter().filter_map(|slot| Some((key_of(&self.text, slot), self.found(slot)?)))
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.places.len()
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// The table as it stays, without room for more.
     pub(crate) fn finished(mut self) -> Self {
         self.text.shrink_to_fit();
-        self.places.shrink_to_fit();
         self
     }
 }
 
-fn key_of<'a>(text: &'a str, places: &[Place], number: usize) -> &'a str {
-    let key = places.get(number).and_then(|place| text.get(place.key..place.value));
-    key.unwrap_or_default()
+fn number(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+fn key_of<'a>(text: &'a str, slot: &Slot) -> &'a str {
+    text.get(slot.key as usize..slot.value as usize).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,18 +124,33 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Found, Index};
+    use super::*;
+    use crate::Kind;
+
+    fn line(source: usize, number: usize) -> Line {
+        let file = ["first", "second"][source].into();
+        Line { number, text: String::new(), kind: Kind::Text, file, source }
+    }
+
+    fn shown(found: Option<Found<'_>>) -> Option<String> {
+        found.map(|found| format!("{} {}", found.place(), found.value))
+    }
 
     #[test]
     fn the_first_entry_of_a_key_holds() {
         let mut index = Index::default();
-        assert_eq!(index.insert("a", "1", 1), Ok(()));
-        assert_eq!(index.insert("ab", "", 2), Ok(()));
-        assert_eq!(index.insert("a", "2", 3), Err(1));
-        assert_eq!(index.get("a"), Some(Found { value: "1", line: 1 }));
-        assert_eq!(index.get("ab"), Some(Found { value: "", line: 2 }));
-        assert_eq!((index.get("b"), index.get(""), index.len()), (None, None, 2));
-        assert_eq!(index.keys().collect::<Vec<_>>(), [("a", 1), ("ab", 2)]);
+        assert_eq!(index.insert("a", "1", &line(0, 1)), Ok(()));
+        assert_eq!(index.insert("ab", "", &line(0, 2)), Ok(()));
+        assert_eq!(index.insert("a", "2", &line(0, 3)), Err(1));
+        assert_eq!(index.insert("a", "3", &line(1, 1)), Ok(()));
+        assert_eq!(index.insert("c", "4", &line(1, 2)), Ok(()));
+        assert_eq!(index.insert("c", "5", &line(1, 3)), Err(2));
+        assert_eq!(shown(index.get("a")).as_deref(), Some("first:1 1"));
+        assert_eq!(shown(index.get("ab")).as_deref(), Some("first:2 "));
+        assert_eq!(shown(index.get("c")).as_deref(), Some("second:2 4"));
+        assert_eq!((shown(index.get("b")), shown(index.get("")), index.len()), (None, None, 3));
+        let keys: Vec<_> = index.entries().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["a", "ab", "c"]);
     }
 
     proptest! {
@@ -118,16 +158,16 @@ mod tests {
         fn it_is_a_map(entries in prop::collection::vec(("[a-c]{0,4}", "[a-c]{0,3}"), 0..200)) {
             let mut map = HashMap::new();
             let mut index = Index::default();
-            for (line, (key, value)) in entries.iter().enumerate() {
+            for (number, (key, value)) in entries.iter().enumerate() {
                 let fresh = !map.contains_key(key);
-                prop_assert_eq!(index.insert(key, value, line).is_ok(), fresh);
-                map.entry(key).or_insert(Found { value, line });
+                prop_assert_eq!(index.insert(key, value, &line(0, number)).is_ok(), fresh);
+                map.entry(key).or_insert(format!("first:{number} {value}"));
             }
             let index = index.finished();
             for (key, found) in map {
-                prop_assert_eq!(index.get(key), Some(found));
+                prop_assert_eq!(shown(index.get(key)), Some(found));
             }
-            prop_assert_eq!(index.get("d"), None);
+            prop_assert_eq!(shown(index.get("d")), None);
         }
     }
 }

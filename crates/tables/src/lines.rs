@@ -1,14 +1,27 @@
-//! The entries of a table file: comments and empty lines dropped, continuation lines joined.
+//! The entries of a table: comments and empty lines dropped, continuation lines joined.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
-use crate::{Finding, MAX_ENTRY, MAX_FILE, MAX_FINDINGS};
+use crate::kind::mark;
+use crate::{Finding, Kind, MAX_ENTRY, MAX_FILE, MAX_FINDINGS, Place};
 
 /// One entry and the line on which it begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) number: usize,
     pub(crate) text: String,
+    /// Of its source.
+    pub(crate) kind: Kind,
+    pub(crate) file: Arc<str>,
+    /// The number of its source.
+    pub(crate) source: usize,
+}
+
+impl Line {
+    pub(crate) fn place(&self) -> Place {
+        Place { file: Arc::clone(&self.file), line: self.number }
+    }
 }
 
 /// May an entry go on in the next line?
@@ -37,12 +50,14 @@ pub(crate) fn each(
         if let Err(Wrong { text, unsupported }) = check(&line).and_then(|()| take(&line))
             && findings.len() < MAX_FINDINGS
         {
-            findings.push(Finding { file: file.to_owned(), line: line.number, text, unsupported });
+            let file = line.file.to_string();
+            findings.push(Finding { file, line: line.number, text, unsupported });
         }
     };
     let mut open: Option<Line> = None;
     let mut reader = BufReader::new(source.take(MAX_FILE + 1));
     let (mut raw, mut read, mut number) = (Vec::new(), 0, 0);
+    let (mut kind, mut file, mut source) = (Kind::Text, Arc::<str>::from(file), 0);
     loop {
         raw.clear();
         let length = reader.read_until(b'\n', &mut raw)?;
@@ -54,15 +69,22 @@ pub(crate) fn each(
             finish(open.take());
             return Ok(findings);
         }
+        if let Some(marked) = mark(&raw) {
+            finish(open.take());
+            (kind, file) = marked;
+            (source, number) = (source + 1, 0);
+            continue;
+        }
         number += 1;
         let text = String::from_utf8_lossy(&raw);
         let text = text.trim_end();
-        let folded = continuation == Continuation::Folded;
+        let folded = continuation == Continuation::Folded && kind == Kind::Text;
         let goes_on = folded && (text.starts_with([' ', '\t']) || ends_open(open.as_ref()));
         if goes_on && let Some(line) = &mut open {
             join(line, text);
         } else if !text.trim_start().is_empty() && !text.trim_start().starts_with('#') {
-            finish(open.replace(Line { number, text: text.to_owned() }));
+            let (text, file) = (text.to_owned(), Arc::clone(&file));
+            finish(open.replace(Line { number, text, kind, file, source }));
         }
     }
 }

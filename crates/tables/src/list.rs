@@ -4,9 +4,9 @@ use std::io::{self, Read as Source};
 
 use envelope::{Address, domain_key};
 
-use crate::Read;
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
+use crate::{Place, Read};
 
 /// A set of domain names, compared without case and without a trailing dot.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ impl Names {
             // The rules for a domain are those of an address.
             Address::new("x", name).map_err(|_| Wrong::line(format!("{name} is not a domain")))?;
             // The same name once more says the same.
-            let _ = names.insert(&domain_key(name), "", line.number);
+            let _ = names.insert(&domain_key(name), "", line);
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
@@ -32,17 +32,17 @@ impl Names {
     }
 
     /// The names in lower case with their lines, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.0.keys()
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Place)> {
+        self.0.entries().map(|(name, found)| (name, found.place()))
     }
 
     /// The line that has `name`.
     #[must_use]
-    pub fn line(&self, name: &str) -> Option<usize> {
+    pub fn line(&self, name: &str) -> Option<Place> {
         if self.0.len() == 0 {
             return None;
         }
-        self.0.get(&domain_key(name)).map(|found| found.line)
+        self.0.get(&domain_key(name)).map(|found| found.place())
     }
 }
 
@@ -54,11 +54,12 @@ mod tests {
     fn names_ignore_case_and_the_last_dot() {
         let text = "# ours\nExample.org\n  b.test.\n[192.0.2.1]\nbad name\nbücher.example\n";
         let read = Names::read("local-host-names", text.as_bytes()).unwrap();
-        assert_eq!(read.table.line("example.ORG"), Some(2));
-        assert_eq!(read.table.line("b.test"), Some(3));
-        assert_eq!(read.table.line("[192.0.2.1]"), Some(4));
-        assert_eq!(read.table.line("xn--bcher-kva.example"), Some(6));
-        assert_eq!(read.table.line("other.test"), None);
+        let line = |name| read.table.line(name).map(|place| place.line);
+        assert_eq!(line("example.ORG"), Some(2));
+        assert_eq!(line("b.test"), Some(3));
+        assert_eq!(line("[192.0.2.1]"), Some(4));
+        assert_eq!(line("xn--bcher-kva.example"), Some(6));
+        assert_eq!(line("other.test"), None);
         assert_eq!(read.findings.len(), 1);
         assert_eq!(read.findings[0].to_string(), "local-host-names:5: bad name is not a domain");
     }

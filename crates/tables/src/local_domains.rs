@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use envelope::Address;
 
-use crate::Names;
+use crate::{Names, Place};
 
 /// The host's own name, `localhost`, the names in `local-host-names` and `virtuser-domains`, and its
 /// own addresses as literals.
@@ -20,14 +20,14 @@ pub struct LocalDomains {
 }
 
 /// Why a domain is local.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Because {
     /// It is the host's own name or address.
     Own,
     /// This line of `local-host-names` says so.
-    Line(usize),
+    Line(Place),
     /// This line of `virtuser-domains` says so: no user of this machine has mail there as such.
-    Virtual(usize),
+    Virtual(Place),
 }
 
 impl LocalDomains {
@@ -38,11 +38,11 @@ impl LocalDomains {
         if domain == self.hostname || domain == "localhost" {
             return Some(Because::Own);
         }
-        if let Some(line) = self.names.line(&domain) {
-            return Some(Because::Line(line));
+        if let Some(place) = self.names.line(&domain) {
+            return Some(Because::Line(place));
         }
-        if let Some(line) = self.virtual_names.line(&domain) {
-            return Some(Because::Virtual(line));
+        if let Some(place) = self.virtual_names.line(&domain) {
+            return Some(Because::Virtual(place));
         }
         let literal = literal(&domain)?;
         (literal.is_loopback() || self.addresses.contains(&literal)).then_some(Because::Own)
@@ -71,7 +71,9 @@ mod tests {
             hostname: "mx.example.org".into(),
             names,
             addresses,
-            virtual_names: Names::read("t", "example.org\nv.test\n".as_bytes()).unwrap().table,
+            virtual_names: Names::read("virtuser-domains", "example.org\nv.test\n".as_bytes())
+                .unwrap()
+                .table,
         };
         let find = |domain: &str| local.find(&Address::new("x", domain).unwrap());
         for own in
@@ -79,8 +81,9 @@ mod tests {
         {
             assert_eq!(find(own), Some(Because::Own), "{own}");
         }
-        assert_eq!(find("Example.ORG"), Some(Because::Line(1)));
-        assert_eq!(find("V.test."), Some(Because::Virtual(2)));
+        let place = |file: &str, line| Place { file: file.into(), line };
+        assert_eq!(find("Example.ORG"), Some(Because::Line(place("local-host-names", 1))));
+        assert_eq!(find("V.test."), Some(Because::Virtual(place("virtuser-domains", 2))));
         for other in ["a.example.org", "example.net", "[192.0.2.2]", "[IPv6:2001:db8::2]"] {
             assert_eq!(find(other), None, "{other}");
         }

@@ -8,7 +8,7 @@ use crate::aliases::local_name;
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 use crate::pattern::expand;
-use crate::{Read, Refusal};
+use crate::{Place, Read, Refusal};
 
 /// Domains (`example.org`), what is below domains (`.example.org`) and everything (`.`).
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,7 @@ pub struct Mailertable(Index);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub mailer: Mailer,
-    /// From 1.
-    pub line: usize,
+    pub place: Place,
 }
 
 /// The way.
@@ -57,7 +56,7 @@ impl Mailertable {
                 Err(fault) if fault.is_unsupported() => Some(fault),
                 Err(wrong) => return Err(wrong),
             };
-            index.insert(&domain, value, line.number).map_err(|first| {
+            index.insert(&domain, value, line).map_err(|first| {
                 Wrong::line(format!("{key} is defined in line {first} already"))
             })?;
             fault.map_or(Ok(()), Err)
@@ -78,7 +77,7 @@ impl Mailertable {
             let found = self.0.get(key)?;
             let value = expand(found.value, arguments);
             let mailer = mailer(&value).unwrap_or(Mailer::Unsupported(value));
-            Some(Entry { mailer, line: found.line })
+            Some(Entry { mailer, place: found.place() })
         };
         let below = |at: usize| {
             let (front, suffix) = domain.split_at_checked(at)?;

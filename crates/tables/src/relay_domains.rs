@@ -1,21 +1,22 @@
 //! `relay-domains`: for whom mail is passed on (sendmail's class R).
 
-use std::collections::HashMap;
 use std::io::{self, Read as Source};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use envelope::{Address, domain_key};
 use ipnet::IpNet;
 
-use crate::Read;
 use crate::access::{Group, groups};
+use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
+use crate::networks::Networks;
+use crate::{Kind, Place, Read};
 
 /// Domains with all that is below them, and networks.
 #[derive(Debug, Clone, Default)]
 pub struct RelayDomains {
-    names: HashMap<String, usize>,
-    networks: Vec<(IpNet, usize)>,
+    names: Index,
+    networks: Networks<()>,
 }
 
 impl RelayDomains {
@@ -28,39 +29,43 @@ impl RelayDomains {
         let take = |line: &Line| {
             let text = line.text.trim();
             match network(text)? {
-                Some(network) => table.networks.push((network, line.number)),
-                None => {
-                    table.names.entry(name(text)?).or_insert(line.number);
+                Some(network) => table.networks.insert((), network, "", line),
+                None if line.kind == Kind::Cidr => {
+                    return Err(Wrong::line(format!(
+                        "{text} is not a network: write 192.0.2.0/24"
+                    )));
                 }
+                // The same name once more says the same.
+                None => drop(table.names.insert(&name(text)?, "", line)),
             }
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table, findings })
+        let Self { names, networks } = table;
+        Ok(Read { table: Self { names: names.finished(), networks }, findings })
     }
 
     /// The line that has `domain` (see [`domain_key`]) or one above it.
     #[must_use]
-    pub fn domain(&self, domain: &str) -> Option<usize> {
-        if self.names.is_empty() {
+    pub fn domain(&self, domain: &str) -> Option<Place> {
+        if self.names.len() == 0 {
             return None;
         }
         let above = domain.match_indices('.').filter_map(|(at, _)| domain.get(at + 1..));
-        std::iter::once(domain).chain(above).find_map(|name| self.names.get(name).copied())
+        let mut names = std::iter::once(domain).chain(above);
+        names.find_map(|name| self.names.get(name)).map(|found| found.place())
     }
 
     /// The line that has the address of a client.
     #[must_use]
-    pub fn address(&self, address: IpAddr) -> Option<usize> {
-        let address = address.to_canonical();
-        let found = self.networks.iter().find(|(network, _)| network.contains(&address));
-        found.map(|(_, line)| *line)
+    pub fn address(&self, address: IpAddr) -> Option<Place> {
+        self.networks.find(&(), address).map(|found| found.place.clone())
     }
 
     /// Is there a line for which a client's name matters?
     #[must_use]
     pub fn asks_for_names(&self) -> bool {
-        !self.names.is_empty()
+        self.names.len() > 0
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
             ("mydomain.com", None),
             ("[128.32.1.1]", None),
         ] {
-            assert_eq!(table.domain(domain), line, "{domain}");
+            assert_eq!(table.domain(domain).map(|place| place.line), line, "{domain}");
         }
         for (address, line) in [
             ("128.32.0.1", Some(2)),
@@ -136,7 +141,8 @@ mod tests {
             ("192.0.2.1", Some(9)),
             ("192.0.2.2", None),
         ] {
-            assert_eq!(table.address(address.parse().unwrap()), line, "{address}");
+            let found = table.address(address.parse().unwrap());
+            assert_eq!(found.map(|place| place.line), line, "{address}");
         }
         assert!(table.asks_for_names() && !RelayDomains::default().asks_for_names());
     }
@@ -149,6 +155,6 @@ mod tests {
         let lines: Vec<_> = read.findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert!(read.findings.iter().all(|finding| !finding.unsupported));
-        assert_eq!(read.table.domain("ok.test"), Some(11));
+        assert_eq!(read.table.domain("ok.test").unwrap().line, 11);
     }
 }

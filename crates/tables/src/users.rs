@@ -27,7 +27,7 @@ impl Users {
                 return Err(Wrong::line("a user name is of a-z, 0-9, `.`, `_` and `-`"));
             }
             // One line for each device: the first makes the user.
-            let _ = users.insert(name, "", line.number);
+            let _ = users.insert(name, "", line);
             Ok(())
         };
         let findings = each(file, source, Continuation::None, take)?;
@@ -42,7 +42,7 @@ impl Users {
     /// All names, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.0.keys().map(|(name, _)| name).collect();
+        let mut names: Vec<_> = self.0.entries().map(|(name, _)| name).collect();
         names.sort_unstable();
         names
     }

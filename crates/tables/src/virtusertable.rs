@@ -9,7 +9,7 @@ use crate::aliases::{Target, local_name};
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 use crate::pattern::expand;
-use crate::{Read, Refusal};
+use crate::{Place, Read, Refusal};
 
 /// Addresses (`user@domain`, `user+detail@domain`), patterns for details (`user++@`, `user+*@`,
 /// `++@`, `+*@`) and whole domains (`@domain`), compared without case.
@@ -20,8 +20,7 @@ pub struct Virtusertable(Index);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Virtual {
     pub meaning: Meaning,
-    /// From 1.
-    pub line: usize,
+    pub place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +47,7 @@ impl Virtusertable {
             let value = value.trim();
             check(value)?;
             index
-                .insert(&self::key(key)?, value, line.number)
+                .insert(&self::key(key)?, value, line)
                 .map_err(|first| Wrong::line(format!("{key} is defined in line {first} already")))
         };
         let findings = each(file, source, Continuation::None, take)?;
@@ -68,7 +67,7 @@ impl Virtusertable {
             let key = format!("{}@{domain}", name.to_lowercase());
             let found = self.0.get(&key)?;
             let arguments: Vec<_> = [key.as_str()].iter().chain(arguments).copied().collect();
-            Some(Virtual { meaning: meaning(found.value, &arguments), line: found.line })
+            Some(Virtual { meaning: meaning(found.value, &arguments), place: found.place() })
         };
         let Some((user, detail)) = split(local, separator) else {
             return look_up(local, &[local]).or_else(|| look_up("", &[local]));
@@ -85,8 +84,8 @@ impl Virtusertable {
     }
 
     /// The domains of the entries, each with a line that has it.
-    pub fn domains(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.0.keys().filter_map(|(key, line)| Some((key.rsplit_once('@')?.1, line)))
+    pub fn domains(&self) -> impl Iterator<Item = (&str, Place)> {
+        self.0.entries().filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
     }
 }
 
@@ -181,8 +180,9 @@ mod tests {
         assert!(read.findings.iter().all(|finding| !finding.unsupported));
         let first = "virtusertable:2: INFO@A.test is defined in line 1 already";
         assert_eq!(read.findings[0].to_string(), first);
-        assert_eq!(read.table.find(&"info@a.test".parse().unwrap(), "+").unwrap().line, 1);
-        assert_eq!(read.table.domains().collect::<Vec<_>>(), [("a.test", 1)]);
+        assert_eq!(read.table.find(&"info@a.test".parse().unwrap(), "+").unwrap().place.line, 1);
+        let domains: Vec<_> = read.table.domains().map(|(name, at)| (name, at.line)).collect();
+        assert_eq!(domains, [("a.test", 1)]);
     }
 
     #[test]

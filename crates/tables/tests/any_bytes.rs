@@ -43,11 +43,11 @@ proptest! {
             prop_assert!((1..=last).contains(&finding.line));
         }
         if let Some(entry) = read.table.find("x.a.test") {
-            prop_assert!((1..=last).contains(&entry.line));
+            prop_assert!((1..=last).contains(&entry.place.line));
         }
         let read = Virtusertable::read("t", text.as_bytes()).unwrap();
         if let Some(entry) = read.table.find(&"a+b@a.test".parse().unwrap(), "+") {
-            prop_assert!((1..=last).contains(&entry.line));
+            prop_assert!((1..=last).contains(&entry.place.line));
         }
     }
 
@@ -81,6 +81,6 @@ proptest! {
         let alias = read.table.get(&name.to_uppercase()).unwrap();
         let expected: Vec<_> = targets.into_iter().map(Target::Local).collect();
         prop_assert_eq!(&alias.targets, &expected);
-        prop_assert_eq!(alias.line, 2);
+        prop_assert_eq!(alias.place.line, 2);
     }
 }

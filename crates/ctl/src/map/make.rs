@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use config::check_tables;
 use envelope::printable;
-use tables::MAX_FILE;
+use tables::{MAX_FILE, cdb};
 
 use super::line::{Grammar, Line};
-use super::{TYPES, cdb, check_type, write};
+use super::{TYPES, check_type, write};
 use crate::getopt::{self, Word};
 use crate::site::Site;
 use crate::{Exit, Failure, complain};

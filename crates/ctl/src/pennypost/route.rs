@@ -69,7 +69,7 @@ fn write_json(way: &Way, out: &mut impl Write) -> io::Result<()> {
         .routed
         .trace
         .iter()
-        .map(|step| json!({ "file": step.file, "line": step.line, "text": step.text }))
+        .map(|step| json!({ "file": *step.file, "line": step.line, "text": step.text }))
         .collect();
     let object = json!({
         "asked": way.asked.to_string(),

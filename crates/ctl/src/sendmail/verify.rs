@@ -76,7 +76,7 @@ fn name(address: &Address, routes: &Routes) -> String {
 
 /// What sendmail calls the way to another host: a smarthost has mail relayed.
 pub(super) fn mailer(routed: &Routed) -> &'static str {
-    let last = routed.trace.last().map(|step| step.file);
+    let last = routed.trace.last().map(|step| &*step.file);
     if last == Some("relay.smarthost") { "relay" } else { "esmtp" }
 }
 

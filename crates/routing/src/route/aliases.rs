@@ -1,7 +1,7 @@
 //! Names of this host: aliases, lists and their owners.
 
 use envelope::Address;
-use tables::{Alias, Target, split_detail};
+use tables::{Alias, Place, Step, Target, split_detail};
 
 use super::Route;
 use super::way::{Way, member, not_yet};
@@ -10,11 +10,10 @@ impl Way<'_> {
     pub(super) fn local_name(&mut self) -> Option<Route> {
         let local = self.address.local();
         match self.alias(local) {
-            Some((name, alias)) => self.apply(&name, &alias),
+            Some((name, Alias { targets, place })) => self.apply(&name, &targets, Some(&place)),
             // RFC 5321 §4.5.1: postmaster is always there.
             None if self.is_postmaster() => {
-                let targets = vec![Target::Local("root".to_owned())];
-                self.apply("postmaster", &Alias { targets, line: 0 })
+                self.apply("postmaster", &[Target::Local("root".to_owned())], None)
             }
             None => Some(self.user(local)),
         }
@@ -32,21 +31,25 @@ impl Way<'_> {
         whole.or_else(|| router.aliases.get(&user).map(|alias| (user, alias)))
     }
 
-    fn apply(&mut self, name: &str, alias: &Alias) -> Option<Route> {
+    /// `None`: it is so without a line.
+    fn apply(&mut self, name: &str, targets: &[Target], place: Option<&Place>) -> Option<Route> {
         self.is_alias = true;
-        let line = (alias.line > 0).then_some(alias.line);
-        let members = alias.targets.iter().map(|target| member(self.router, target));
+        let step = |text: String| match place {
+            Some(place) => Step::at(place, text),
+            None => Step::by("aliases", text),
+        };
+        let members = targets.iter().map(|target| member(self.router, target));
         let mut members = match members.collect::<Result<Vec<_>, _>>() {
             Ok(members) => members,
             Err(what) => {
-                self.note("aliases", line, format!("{name} is {what}"));
+                self.trace.push(step(format!("{name} is {what}")));
                 return Some(not_yet(what));
             }
         };
         let shown: Vec<_> = members.iter().map(|member| member.address.to_string()).collect();
-        self.note("aliases", line, format!("{name} is {}", shown.join(", ")));
+        self.trace.push(step(format!("{name} is {}", shown.join(", "))));
         let owner = self.owner(name);
-        match (alias.targets.as_slice(), members.pop()) {
+        match (targets, members.pop()) {
             ([Target::User(user)], Some(_)) if owner.is_none() => Some(self.user(user)),
             ([target], Some(member)) if owner.is_none() => {
                 self.go_on(member.address, matches!(target, Target::Local(_)));
@@ -65,7 +68,7 @@ impl Way<'_> {
         let name = name.to_lowercase();
         let name = if name.starts_with("owner-") { "owner" } else { &name };
         let owner = format!("owner-{name}");
-        let Alias { targets, line } = self.router.aliases.get(&owner)?;
+        let Alias { targets, place } = self.router.aliases.get(&owner)?;
         let itself = Target::Local(owner.clone());
         let address = match targets.as_slice() {
             [Target::Unsupported(_)] => member(self.router, &itself),
@@ -73,7 +76,7 @@ impl Way<'_> {
             _ => member(self.router, &itself),
         };
         let address = address.ok()?.address;
-        self.note("aliases", Some(line), format!("failures are told to {address}"));
+        self.note(&place, format!("failures are told to {address}"));
         Some(address)
     }
 }

@@ -1,7 +1,7 @@
 //! Mail that is not for this host: mailertable, relays, and the domain itself.
 
 use envelope::{Address, Detail, Enhanced, Host, NextHop, Server, Status};
-use tables::{Entry, Mailer, literal};
+use tables::{Entry, Mailer, Step, literal};
 
 use super::Route;
 use super::way::{Way, not_yet};
@@ -18,7 +18,7 @@ impl Way<'_> {
             return self.by_entry(entry);
         }
         if let Some(hop) = &self.router.smarthost {
-            self.note("relay.smarthost", None, hop.to_string());
+            self.trace.push(Step::by("relay.smarthost", hop.to_string()));
             return Some(Route::Remote(hop.clone()));
         }
         let server = |ip| Server { host: Host::Exact(ip), port: NextHop::SMTP };
@@ -33,9 +33,9 @@ impl Way<'_> {
         Some(hop.map_or_else(nowhere, Route::Remote))
     }
 
-    pub(super) fn by_entry(&mut self, Entry { mailer, line }: Entry) -> Option<Route> {
+    pub(super) fn by_entry(&mut self, Entry { mailer, place }: Entry) -> Option<Route> {
         let domain = self.address.domain_key();
-        self.note("mailertable", Some(line), format!("{domain} goes its own way"));
+        self.note(&place, format!("{domain} goes its own way"));
         let user = match mailer {
             Mailer::Remote(hop) => return Some(Route::Remote(hop)),
             Mailer::Redirected(hop, address) => {

@@ -22,10 +22,10 @@ impl Way<'_> {
         }
         let router = self.router;
         let found = router.virtusertable.find(&self.address, &router.detail);
-        let Some(Virtual { meaning, line }) = found else { return Stands::Here };
+        let Some(Virtual { meaning, place }) = found else { return Stands::Here };
         let mut note = |what: &str| {
             let text = format!("{} {what}", self.address);
-            self.trace.push(Step { file: "virtusertable", line: Some(line), text });
+            self.trace.push(Step::at(&place, text));
         };
         let target = match meaning {
             Meaning::Target(target) => target,

@@ -1,7 +1,7 @@
 //! One address on its way, step by step.
 
 use envelope::{Address, Detail, Enhanced, Status};
-use tables::{Because, Step, Target, split_detail};
+use tables::{Because, Place, Step, Target, split_detail};
 
 use super::virtual_users::Stands;
 use super::{Member, Route};
@@ -37,8 +37,8 @@ impl<'a> Way<'a> {
         let says = |what: &str| format!("{} is {what}", self.address.domain());
         match because {
             Because::Own => {}
-            Because::Line(line) => self.note("local-host-names", Some(line), says("local")),
-            Because::Virtual(line) => self.note("virtuser-domains", Some(line), says("virtual")),
+            Because::Line(ref place) => self.note(place, says("local")),
+            Because::Virtual(ref place) => self.note(place, says("virtual")),
         }
         // `alice: \alice, bob` and `alice: alice, bob` mean the user the second time.
         let itself = self.seen.last() == Some(&self.address);
@@ -70,8 +70,8 @@ impl<'a> Way<'a> {
         self.bare = bare;
     }
 
-    pub(super) fn note(&mut self, file: &'static str, line: Option<usize>, text: String) {
-        self.trace.push(Step { file, line, text });
+    pub(super) fn note(&mut self, place: &Place, text: String) {
+        self.trace.push(Step::at(place, text));
     }
 }
 

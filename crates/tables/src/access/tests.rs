@@ -8,7 +8,7 @@ fn table(text: &str) -> Access {
 
 /// What is found, `connect:10.1 REJECT`.
 fn shown(hit: Option<Hit>) -> Option<String> {
-    hit.map(|hit| format!("{} {hit}", hit.line))
+    hit.map(|hit| format!("{} {hit}", hit.place.line))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use config::{Config, check_tables, read_table};
 use envelope::Address;
-use tables::{Aliases, LocalDomains, Names, Users, Virtusertable};
+use tables::{Aliases, LocalDomains, Names, Place, Users, Virtusertable};
 
 use super::finding::Finding;
 
@@ -57,11 +57,11 @@ fn unasked(config: &Config) -> Vec<Finding> {
     let ours = |domain| Address::new("x", domain).is_ok_and(|it| local.find(&it).is_some());
     let mut told = HashSet::new();
     let unasked = table.domains().filter(|(domain, _)| !ours(domain) && told.insert(*domain));
-    let finding = |(domain, line)| {
+    let finding = |(domain, place): (&str, Place)| {
         let problem = format!("mail for {domain} does not come here: its lines have no effect");
         let remedy = "add it to local-host-names or virtuser-domains";
-        let file = config.paths.tables.join("virtusertable");
-        Finding::warning(problem, remedy).in_file(file.display()).at(Some(line), None)
+        let file = config.paths.tables.join(&*place.file);
+        Finding::warning(problem, remedy).in_file(file.display()).at(Some(place.line), None)
     };
     unasked.map(finding).collect()
 }

@@ -1,4 +1,5 @@
 //! The constant database of D. J. Bernstein (<https://cr.yp.to/cdb/cdb.txt>): written whole, read whole.
+//! `makemap` writes it, and so do tinycdb and Postfix.
 
 use std::io;
 
@@ -9,7 +10,7 @@ const HEADER: usize = 256 * 8;
 ///
 /// # Errors
 /// It would be larger than the 4 GiB that the format has.
-pub(super) fn encode(entries: &[(String, String)]) -> io::Result<Vec<u8>> {
+pub fn encode(entries: &[(String, String)]) -> io::Result<Vec<u8>> {
     let mut file = vec![0; HEADER];
     let mut buckets: Vec<Vec<(u32, u32)>> = vec![Vec::new(); 256];
     for (key, value) in entries {
@@ -53,18 +54,26 @@ fn table(bucket: &[(u32, u32)]) -> Vec<(u32, u32)> {
     slots
 }
 
-/// All entries of a file, in the order in which they were written; `None`: it is no such file.
-pub(super) fn decode(file: &[u8]) -> Option<Vec<(String, String)>> {
+/// All entries of a file, in the order in which they were written; `None`: it is no such file, or
+/// not of texts.
+#[must_use]
+pub fn decode(file: &[u8]) -> Option<Vec<(String, String)>> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    records(file)?.into_iter().map(|(key, value)| Some((text(key)?, text(value)?))).collect()
+}
+
+/// The same as bytes, without the NUL with which C ends a text (Postfix, and `makemap -N`).
+pub(crate) fn records(file: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     // The first hash table begins where the records end.
-    let end = word(file, 0)?;
+    let end = (0..HEADER).step_by(8).map(|at| word(file, at)).min()??;
     let mut records = file.get(HEADER..end)?;
     let mut entries = Vec::new();
     while !records.is_empty() {
         let (key, value) = (word(records, 0)?, word(records, 4)?);
         let (texts, rest) = records.get(8..)?.split_at_checked(key.checked_add(value)?)?;
         let (key, value) = texts.split_at_checked(key)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        entries.push((text(key)?, text(value)?));
+        let text = |bytes: &'_ [u8]| bytes.len() - usize::from(bytes.ends_with(b"\0"));
+        entries.push((key.get(..text(key))?, value.get(..text(value))?));
         records = rest;
     }
     Some(entries)
@@ -105,7 +114,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_found(
-            entries in prop::collection::btree_map("[a-z.@]{1,12}", ".{0,8}", 0..100)
+            entries in prop::collection::btree_map("[a-z.@]{1,12}", "[^\\x00]{0,8}", 0..100)
         ) {
             let entries: Vec<_> = entries.into_iter().collect();
             let file = encode(&entries).unwrap();
