@@ -1,5 +1,7 @@
 //! Real programs, as Debian packages them, against the real system.
 
 mod callers;
+mod layout;
 mod postfix;
 mod senders;
+mod unchanged;

@@ -1,30 +1,20 @@
 //! As on a real machine: started as root, each process with an account of its own, and users.
-//!
-//! The test runs itself again in a mount namespace with its own `/etc`, homes and spool.
-
-mod machine;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::Command;
 
-use support::{binary, is_alive, skipped};
-
-use machine::{
+use support::machine::{
     ALICE, BOB, CAROL, DAEMONS, MAIL, Machine, NOBODY, Process, as_user, program, set, until, write,
 };
+use support::{is_alive, skipped};
 
-const INSIDE: &str = "PENNYPOST_ACCOUNTS";
 const MAILDIR: &str = "maildir:{home}/Maildir";
 
 #[test]
 fn every_process_is_somebody_else_and_only_the_supervisor_is_root() {
-    let Some(mut machine) =
-        machine("every_process_is_somebody_else_and_only_the_supervisor_is_root")
-    else {
-        return;
-    };
+    let test = "accounts::every_process_is_somebody_else_and_only_the_supervisor_is_root";
+    let Some(mut machine) = Machine::of(test) else { return };
     machine.configure(MAILDIR);
     machine.start();
     the_processes_are_who_they_should_be(&machine);
@@ -36,28 +26,6 @@ fn every_process_is_somebody_else_and_only_the_supervisor_is_root() {
     commands_run_as_the_user(&mut machine);
     a_mailbox_is_the_users_and_of_the_group_mail(&mut machine);
     a_port_is_not_for_everybody();
-}
-
-/// In the namespace: the machine. Outside: runs `test` there, and returns nothing.
-fn machine(test: &str) -> Option<Machine> {
-    if std::env::var_os(INSIDE).is_some() {
-        let programs = std::env::var_os("PENNYPOST_BIN").unwrap();
-        let address = support::free_address();
-        return Some(Machine::furnish(Path::new(&programs), address));
-    }
-    let permitted =
-        Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "x", "/etc"]).output();
-    if !nix::unistd::geteuid().is_root() || !permitted.is_ok_and(|output| output.status.success()) {
-        skipped("only root can become others (needs unshare -m)");
-        return None;
-    }
-    let programs = binary("pennypost").parent().unwrap().to_owned();
-    let mut inside = Command::new("unshare");
-    inside.arg("-m").arg(std::env::current_exe().unwrap());
-    inside.args(["--exact", &format!("accounts::{test}"), "--nocapture"]);
-    let status = inside.env(INSIDE, "yes").env("PENNYPOST_BIN", programs).status().unwrap();
-    assert!(status.success());
-    None
 }
 
 fn the_processes_are_who_they_should_be(machine: &Machine) {

@@ -3,6 +3,7 @@
 mod accounts;
 mod commands;
 mod load;
+mod faults;
 mod local;
 mod policy;
 mod ports;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 mod client;
+pub mod machine;
 mod postfix;
 mod sink;
 mod system;

@@ -1,0 +1,172 @@
+//! Programs of a whole system, as Debian packages them, which call `/usr/sbin/sendmail` without
+//! anybody telling them so: only their own configuration is written here.
+//!
+//! As root in a mount namespace, where that path is ours.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use support::installed;
+use support::machine::{ALICE, Machine, as_user, mount, set, until, write};
+
+/// Their packages, and a program of each.
+const NEEDED: [(&str, &str); 8] = [
+    ("cron", "cron"),
+    ("atd", "at"),
+    ("sudo", "sudo"),
+    ("logwatch", "logwatch"),
+    ("mdadm", "mdadm"),
+    ("smartd", "smartmontools"),
+    ("mail", "bsd-mailx"),
+    // For there to be a /usr/sbin/sendmail.
+    ("postfix", "postfix"),
+];
+
+#[test]
+fn callers_of_a_whole_system() {
+    if !NEEDED.iter().all(|(program, package)| installed(program, package)) {
+        return;
+    }
+    let Some(mut machine) = Machine::of("unchanged::callers_of_a_whole_system") else { return };
+    furnish(&machine);
+    machine.start();
+    cron();
+    at();
+    sudo();
+    logwatch();
+    mdadm();
+    smartd();
+    machine.stop();
+}
+
+fn furnish(machine: &Machine) {
+    machine.configure("maildir:{home}/Maildir");
+    machine.keep(&["alternatives", "security", "login.defs", "smartmontools", "logwatch"]);
+    machine.install_sendmail();
+    write("/etc/mail/aliases", "root: alice\n");
+    let name = nix::unistd::gethostname().unwrap();
+    write("/etc/hosts", &format!("127.0.0.1 localhost {}\n", name.display()));
+    fs::create_dir("/etc/pam.d").unwrap();
+    let permit =
+        ["auth", "account", "session"].map(|kind| format!("{kind} required pam_permit.so\n"));
+    for service in ["cron", "atd", "sudo"] {
+        write(&format!("/etc/pam.d/{service}"), &permit.concat());
+    }
+    let passwords =
+        ["root", "daemon", "alice", "bob"].map(|user| format!("{user}:*:19000:0:99999:7:::\n"));
+    write("/etc/shadow", &passwords.concat());
+    for (file, line) in [("passwd", "daemon:x:1:1::/:/bin/sh\n"), ("group", "daemon:x:1:\n")] {
+        let text = fs::read_to_string(format!("/etc/{file}")).unwrap();
+        write(&format!("/etc/{file}"), &(text + line));
+    }
+}
+
+/// Alice's message with this subject, once it is there.
+fn arrives(subject: &str) -> String {
+    until(&format!("mail for alice: {subject}"), || {
+        let folder = fs::read_dir("/home/alice/Maildir/new").ok()?;
+        let mut mails = folder.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        mails.find(|mail| mail.contains(&format!("\nSubject: {subject}")))
+    })
+}
+
+/// A daemon that stays in the foreground; ended when dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `sendmail -i -FCronDaemon -B8BITMIME -oem root`
+fn cron() {
+    fs::create_dir_all("/var/spool/cron/crontabs").unwrap();
+    write("/etc/crontab", "@reboot root echo a line; echo .; echo the end\n");
+    let _cron = Daemon::start(Command::new("cron").arg("-f"));
+    let mail = arrives("Cron <root@");
+    assert!(mail.contains("\nFrom: root (Cron Daemon)\n"), "{mail}");
+    assert!(mail.ends_with("\n\na line\n.\nthe end\n"), "{mail}");
+}
+
+/// `sendmail -i alice`
+fn at() {
+    for folder in ["/var/spool/cron/atjobs", "/var/spool/cron/atspool"] {
+        fs::create_dir_all(folder).unwrap();
+        set(folder, 1, 1, 0o1770);
+    }
+    write("/var/spool/cron/atjobs/.SEQ", "");
+    set("/var/spool/cron/atjobs/.SEQ", 1, 1, 0o600);
+    write("/etc/at.deny", "");
+    let output =
+        as_user(ALICE, Command::new("at").env("USER", "alice").arg("now"), "echo from the job\n");
+    assert!(output.status.success(), "{output:?}");
+    let _atd = Daemon::start(Command::new("atd").arg("-f"));
+    let mail = arrives("Output from your job");
+    assert!(mail.contains("from the job\n"), "{mail}");
+}
+
+/// `sendmail -t`, called by a program that is root, for a user who may not do what he wants.
+fn sudo() {
+    write("/etc/sudoers", "Defaults !authenticate\nroot ALL=(ALL) ALL\n");
+    set("/etc/sudoers", 0, 0, 0o440);
+    let output = as_user(ALICE, Command::new("sudo").args(["-n", "id"]), "");
+    assert!(!output.status.success(), "{output:?}");
+    let mail = arrives("*** SECURITY information for ");
+    assert!(mail.contains("alice : user NOT in sudoers"), "{mail}");
+}
+
+/// `sendmail -t`
+fn logwatch() {
+    fs::create_dir_all("/var/cache/logwatch").unwrap();
+    mount(&["-t", "tmpfs", "pennypost-test", "/var/log"]);
+    write("/var/log/dpkg.log", "2026-11-20 10:00:00 install mutt:amd64 <none> 2.2.9-1\n");
+    let mut logwatch = Command::new("logwatch");
+    logwatch.args(["--output", "mail", "--mailto", "alice@local.test"]);
+    logwatch.args(["--service", "dpkg", "--range", "all"]);
+    let output = logwatch.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mail = arrives("Logwatch for ");
+    assert!(mail.contains("mutt:amd64"), "{mail}");
+}
+
+/// `sendmail -t`, for an array that is not there.
+fn mdadm() {
+    let mut mdadm = Command::new("mdadm");
+    mdadm.args(["--monitor", "--test", "--oneshot", "--mail=alice@local.test", "/dev/md99"]);
+    let output = mdadm.output().unwrap();
+    let mail = arrives("TestMessage event on /dev/md99");
+    assert!(mail.contains("automatically generated mail message from mdadm"), "{mail} {output:?}");
+}
+
+/// What smartd(8) runs when a disk is ill (smartd.conf(5), `-M exec`); it calls `mail`, and that
+/// `sendmail -i alice@local.test`.
+fn smartd() {
+    let runner = "/usr/share/smartmontools/smartd-runner";
+    assert!(Path::new(runner).exists());
+    let about = [
+        ("SMARTD_MAILER", "mail"),
+        ("SMARTD_SUBJECT", "SMART error (EmailTest) detected on host: mta"),
+        ("SMARTD_ADDRESS", "alice@local.test"),
+        ("SMARTD_MESSAGE", "TEST EMAIL from smartd"),
+        ("SMARTD_FAILTYPE", "EmailTest"),
+    ];
+    let message = "/run/smartd-message";
+    write(message, "This message was generated by the smartd daemon\n");
+    let mut command = Command::new(runner);
+    command.envs(about).arg0("smartd-runner");
+    command.args(["-s", about[1].1, about[2].1]).stdin(fs::File::open(message).unwrap());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mail = arrives("SMART error (EmailTest)");
+    assert!(mail.contains("generated by the smartd daemon\n"), "{mail}");
+}
