@@ -11,3 +11,10 @@ pub fn split_detail(local: &str, separator: &str) -> (String, Option<String>) {
         _ => (local, None),
     }
 }
+
+/// User and detail as they are written; the first character is the user's, whatever it is.
+pub(crate) fn split<'a>(local: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let first = local.chars().next()?.len_utf8();
+    let at = first + local.get(first..)?.find(separator).filter(|_| !separator.is_empty())?;
+    Some((local.get(..at)?, local.get(at + separator.len()..)?))
+}

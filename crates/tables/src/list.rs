@@ -44,6 +44,16 @@ impl Names {
         }
         self.0.get(&domain_key(name)).map(|found| found.place())
     }
+
+    /// The line that has `domain` (see [`domain_key`]) or one above it.
+    #[must_use]
+    pub fn covering(&self, domain: &str) -> Option<Place> {
+        if self.0.len() == 0 {
+            return None;
+        }
+        let above = domain.match_indices('.').filter_map(|(at, _)| domain.get(at + 1..));
+        std::iter::once(domain).chain(above).find_map(|name| Some(self.0.get(name)?.place()))
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +70,9 @@ mod tests {
         assert_eq!(line("[192.0.2.1]"), Some(4));
         assert_eq!(line("xn--bcher-kva.example"), Some(6));
         assert_eq!(line("other.test"), None);
+        let above = |name| read.table.covering(name).map(|place| place.line);
+        assert_eq!((above("example.org"), above("a.b.example.org")), (Some(2), Some(2)));
+        assert_eq!((above("xexample.org"), above("org"), above("")), (None, None, None));
         assert_eq!(read.findings.len(), 1);
         assert_eq!(read.findings[0].to_string(), "local-host-names:5: bad name is not a domain");
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read as Source};
 use envelope::{Address, Enhanced, domain_key};
 
 use crate::aliases::{Target, local_name};
+use crate::detail::split;
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
 use crate::pattern::expand;
@@ -87,13 +88,6 @@ impl Virtusertable {
     pub fn domains(&self) -> impl Iterator<Item = (&str, Place)> {
         self.0.entries().filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
     }
-}
-
-/// User and detail; the first character is the user's, whatever it is.
-fn split<'a>(local: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
-    let first = local.chars().next()?.len_utf8();
-    let at = first + local.get(first..)?.find(separator).filter(|_| !separator.is_empty())?;
-    Some((local.get(..at)?, local.get(at + separator.len()..)?))
 }
 
 /// A key as it is looked up.
