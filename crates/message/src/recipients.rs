@@ -108,6 +108,11 @@ struct Found {
 
 impl Found {
     fn add(&mut self, field: &str, value: &[u8], domain: &str) {
+        // The parser takes the colons of `x@[IPv6:2001:db8::1]` for those of a group.
+        if let Some(address) = std::str::from_utf8(value).ok().and_then(|it| it.trim().parse().ok())
+        {
+            return self.recipient(address);
+        }
         let parsed = HeaderForm::Addresses.parse(value);
         let value = parsed.value();
         for mailbox in value.as_address().into_iter().flat_map(|list| list.mailboxes()) {
@@ -222,7 +227,7 @@ mod tests {
                 "Cc: \"c\\u{1b}d\": '\\u{1b}' needs quotes or has no place in an address",
             ]
         );
-        for bad in ["To: a@", "To: a@b@c", "To: <@relay:user@x.test>", "To: x@[IPv6:::1]"] {
+        for bad in ["To: a@", "To: a@b@c", "To: <@relay:user@x.test>"] {
             let found = found(bad);
             assert!(found.addresses.is_empty(), "{bad}");
             assert!(matches!(*found.errors, [RecipientsError::Address { .. }]), "{bad}");
@@ -247,6 +252,9 @@ mod tests {
         assert_eq!(texts(&found), ["carol@x.test", "bob@here.test"]);
         assert_eq!(found.errors.len(), 1);
         assert!(found.errors[0].to_string().starts_with("\"a b c@\": "), "{}", found.errors[0]);
+        let literal = addresses(" x@[IPv6:2001:db8::1] ", "here.test");
+        assert_eq!(literal.errors, []);
+        assert_eq!(literal.addresses[0].to_string(), "x@[IPv6:2001:db8::1]");
         let forged = addresses("a\r\nBcc: b", "here.test");
         assert_eq!((forged.addresses.len(), forged.errors.len()), (0, 1));
     }
