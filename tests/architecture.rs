@@ -16,7 +16,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("message", &["envelope"]),
     ("tables", &["envelope"]),
     ("ipc", &["envelope"]),
-    ("net", &["envelope"]),
+    ("net", &["envelope", "smtp"]),
     ("routing", &["envelope", "tables"]),
     ("policy", &["envelope", "tables", "routing"]),
     ("config", &["envelope", "tables", "routing"]),

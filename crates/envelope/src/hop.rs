@@ -4,6 +4,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// What is spoken to a [`NextHop`].
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub enum Protocol {
+    #[default]
+    Smtp,
+    /// To a store of mailboxes (RFC 2033).
+    Lmtp,
+}
+
 /// The host of a [`NextHop`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Host {
@@ -12,6 +23,9 @@ pub enum Host {
     /// `[mx.example.net]` or `[192.0.2.1]`: the addresses of this very host. Without the brackets;
     /// an IPv6 literal without its `IPv6:` tag.
     Exact(String),
+    /// A Unix socket of this machine, by its absolute path as the administrator wrote it. LMTP only;
+    /// it has no port.
+    Socket(String),
 }
 
 /// One host, or the hosts of one domain. Names are lower case, without a trailing dot.
@@ -25,6 +39,7 @@ pub struct Server {
 /// connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NextHop {
+    pub protocol: Protocol,
     pub first: Server,
     /// Asked in this order when the ones before decide nothing; at most [`NextHop::MAX_OTHERS`].
     pub others: Vec<Server>,
@@ -33,6 +48,10 @@ pub struct NextHop {
 impl NextHop {
     /// The port of SMTP (RFC 5321 §4.5.4.2).
     pub const SMTP: u16 = 25;
+    /// The port of LMTP where none is named: the one for private mail systems (RFC 2033 §5 forbids 25).
+    pub const LMTP: u16 = 24;
+    /// Bytes of the path of a Unix socket (unix(7)).
+    pub const MAX_PATH: usize = 107;
     /// Servers beside the first.
     pub const MAX_OTHERS: usize = 9;
 
@@ -40,16 +59,30 @@ impl NextHop {
     /// write it, or several of them with `:` or `,` between. `None` if it is none of these.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (first, mut rest) = server(text)?;
+        let (first, mut rest) = server(text, Self::SMTP)?;
         let mut others = Vec::new();
         while let Some(more) =
             rest.strip_prefix([':', ',']).filter(|_| others.len() < Self::MAX_OTHERS)
         {
-            let (server, after) = server(more)?;
+            let (server, after) = server(more, Self::SMTP)?;
             others.push(server);
             rest = after;
         }
-        rest.is_empty().then_some(Self { first, others })
+        rest.is_empty().then_some(Self { protocol: Protocol::Smtp, first, others })
+    }
+
+    /// Reads `unix:/run/dovecot/lmtp`, `inet:host`, `inet:host:port` or `inet:[2001:db8::1]:port`, as
+    /// `local.mailbox` and mailertable write it behind `lmtp:`. `None` if it is none of these.
+    #[must_use]
+    pub fn lmtp(text: &str) -> Option<Self> {
+        let first = match text.split_once(':')? {
+            ("unix", path) => {
+                is_socket(path).then(|| Server { host: Host::Socket(path.to_owned()), port: 0 })?
+            }
+            ("inet", address) => lmtp_server(address)?,
+            _ => return None,
+        };
+        Some(Self { protocol: Protocol::Lmtp, first, others: Vec::new() })
     }
 
     /// All servers, in order.
@@ -60,12 +93,28 @@ impl NextHop {
 
 impl From<Server> for NextHop {
     fn from(first: Server) -> Self {
-        Self { first, others: Vec::new() }
+        Self { protocol: Protocol::Smtp, first, others: Vec::new() }
     }
 }
 
+fn is_socket(path: &str) -> bool {
+    path.starts_with('/') && path.len() <= NextHop::MAX_PATH && !path.contains(char::is_control)
+}
+
+/// One host, whose MX nobody asks for.
+fn lmtp_server(text: &str) -> Option<Server> {
+    let (server, rest) = server(text, NextHop::LMTP)?;
+    let host = match server.host {
+        Host::Domain(host) | Host::Exact(host) => Host::Exact(host),
+        Host::Socket(_) => return None,
+    };
+    // RFC 2033 §5: never on the port of SMTP.
+    let fits = rest.is_empty() && server.port != NextHop::SMTP;
+    fits.then_some(Server { host, port: server.port })
+}
+
 /// The server at the start of `text`, and what follows it. Digits behind a colon are its port.
-fn server(text: &str) -> Option<(Server, &str)> {
+fn server(text: &str, default_port: u16) -> Option<(Server, &str)> {
     let text = text.trim();
     let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
         let (host, rest) = inner.split_once(']')?;
@@ -85,7 +134,7 @@ fn server(text: &str) -> Option<(Server, &str)> {
     });
     match stated {
         Some((digits, rest)) => Some((Server { host, port: digits.parse().ok()? }, rest)),
-        None => Some((Server { host, port: NextHop::SMTP }, rest)),
+        None => Some((Server { host, port: default_port }, rest)),
     }
 }
 
@@ -110,9 +159,19 @@ fn is_host_name(host: &str) -> bool {
 }
 
 impl fmt::Display for NextHop {
-    /// As [`NextHop::parse`] reads it.
+    /// As [`NextHop::parse`] reads it; with `lmtp:` in front, as [`NextHop::lmtp`] does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.first.fmt(f)?;
+        let Server { host, port } = &self.first;
+        match (self.protocol, host) {
+            (Protocol::Smtp, _) => self.first.fmt(f)?,
+            (Protocol::Lmtp, Host::Socket(path)) => write!(f, "lmtp:unix:{path}")?,
+            (Protocol::Lmtp, Host::Domain(name) | Host::Exact(name)) if name.contains(':') => {
+                write!(f, "lmtp:inet:[{name}]:{port}")?;
+            }
+            (Protocol::Lmtp, Host::Domain(name) | Host::Exact(name)) => {
+                write!(f, "lmtp:inet:{name}:{port}")?;
+            }
+        }
         self.others.iter().try_for_each(|server| write!(f, ",{server}"))
     }
 }
@@ -122,6 +181,7 @@ impl fmt::Display for Server {
         match &self.host {
             Host::Domain(name) => write!(f, "{name}")?,
             Host::Exact(name) => write!(f, "[{name}]")?,
+            Host::Socket(path) => return f.write_str(path),
         }
         if self.port == NextHop::SMTP { Ok(()) } else { write!(f, ":{}", self.port) }
     }
@@ -147,6 +207,34 @@ mod tests {
         assert_eq!(NextHop::parse("Example.NET.").unwrap().to_string(), "example.net");
         let several = NextHop::parse("[a.test]:[b.test]:26 , c.test:27:d.test").unwrap();
         assert_eq!(several.to_string(), "[a.test],[b.test]:26,c.test:27,d.test");
+    }
+
+    #[test]
+    fn lmtp_is_by_socket_or_by_host() {
+        let lmtp = |text| NextHop::lmtp(text).map(|hop| hop.to_string());
+        for (text, shown) in [
+            ("unix:/run/dovecot/lmtp", "lmtp:unix:/run/dovecot/lmtp"),
+            ("inet:127.0.0.1:2003", "lmtp:inet:127.0.0.1:2003"),
+            ("inet:Mail.Example.net", "lmtp:inet:mail.example.net:24"),
+            ("inet:[IPv6:2001:DB8::1]:26", "lmtp:inet:[2001:db8::1]:26"),
+            ("inet:[2001:db8::1]", "lmtp:inet:[2001:db8::1]:24"),
+        ] {
+            assert_eq!(lmtp(text).as_deref(), Some(shown));
+        }
+        let long = format!("unix:/{}", "x".repeat(NextHop::MAX_PATH));
+        for text in [
+            "",
+            "unix:",
+            "unix:run/x",
+            "unix:/a\nb",
+            &long,
+            "inet:",
+            "inet:a:25",
+            "x:/a",
+            "inet:a:b",
+        ] {
+            assert_eq!(lmtp(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -132,6 +132,17 @@ impl Status {
     }
 }
 
+/// What a host says when it is asked whether it would take mail for a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// It would: 2xx.
+    Taken,
+    /// It never will: 5xx.
+    Refused(Detail),
+    /// Not now; or, without a `remote`, nobody said anything.
+    Unclear(Detail),
+}
+
 impl fmt::Display for Status {
     /// `5.1.1 (550 No such user)`, one line and safe to show.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

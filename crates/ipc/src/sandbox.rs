@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Sandbox {
     /// Below these it makes, reads, writes, renames and removes files.
     pub directories: Vec<PathBuf>,
+    /// Unix sockets that it calls, whether they are there or not.
+    pub sockets: Vec<PathBuf>,
     pub permits: BTreeSet<Permit>,
     /// Descriptors at a time (RLIMIT_NOFILE).
     pub descriptors: u64,
@@ -55,6 +57,7 @@ impl Sandbox {
     pub fn new() -> Self {
         Self {
             directories: Vec::new(),
+            sockets: Vec::new(),
             permits: BTreeSet::new(),
             descriptors: Self::DESCRIPTORS,
             memory: Self::MEMORY,
@@ -65,6 +68,13 @@ impl Sandbox {
     #[must_use]
     pub fn directory(mut self, path: &Path) -> Self {
         self.directories.push(path.to_owned());
+        self
+    }
+
+    /// Unix sockets of others.
+    #[must_use]
+    pub fn sockets(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.sockets.extend(paths);
         self
     }
 

@@ -1,24 +1,32 @@
-//! TCP connections to other mail systems.
+//! Connections to other mail systems.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::{Place, Stream};
 
 /// How long one address has to answer. RFC 1123 §5.3.2 names no time; a host that needs longer
 /// than five lost SYN packets is down.
 pub const CONNECT_TIME: Duration = Duration::from_secs(30);
 
-/// Connects within [`CONNECT_TIME`]. What is written goes out at once: we write whole groups of
-/// commands.
+/// Connects within `time`. What is written goes out at once: we write whole groups of commands.
 ///
 /// # Errors
 /// As the system calls; `TimedOut` when the time is over.
-pub async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_TIME, TcpStream::connect(address))
+pub async fn dial(place: &Place, time: Duration) -> io::Result<Stream> {
+    let connected = async {
+        match place {
+            Place::Address(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Place::Socket(path) => UnixStream::connect(path).await.map(Stream::Unix),
+        }
+    };
+    tokio::time::timeout(time, connected)
         .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

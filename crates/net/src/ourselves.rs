@@ -1,6 +1,7 @@
 //! Who we are, so that mail for others never comes back to us (RFC 5321 §5.1).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use envelope::NextHop;
 
@@ -13,9 +14,16 @@ pub struct Ourselves {
     pub addresses: Vec<IpAddr>,
     /// Where we take mail from other systems.
     pub listeners: Vec<SocketAddr>,
+    /// What `--root` said: the paths of Unix sockets lie below it.
+    pub root: PathBuf,
 }
 
 impl Ourselves {
+    /// Where the Unix socket of a next hop is.
+    pub(crate) fn socket(&self, path: &str) -> PathBuf {
+        Path::new("/").join(&self.root).join(path.strip_prefix('/').unwrap_or(path))
+    }
+
     /// Is a host of this name, asked at this port, this system? Port 25 counts always: a router
     /// in front of us may lead it to another one.
     pub(crate) fn are_called(&self, host: &str, port: u16) -> bool {
@@ -43,13 +51,16 @@ impl Ourselves {
 
 #[cfg(test)]
 mod tests {
-    use super::Ourselves;
+    use super::{Ourselves, Path};
 
     #[test]
     fn known_by_name_and_by_address() {
         let listeners = vec!["0.0.0.0:25".parse().unwrap(), "127.0.0.9:2525".parse().unwrap()];
         let addresses = vec!["192.0.2.9".parse().unwrap()];
-        let ourselves = Ourselves { hostname: "mx.test".to_owned(), addresses, listeners };
+        let hostname = "mx.test".to_owned();
+        let ourselves = Ourselves { hostname, addresses, listeners, root: "/r".into() };
+        assert_eq!(ourselves.socket("/run/lmtp"), Path::new("/r/run/lmtp"));
+        assert_eq!(Ourselves::default().socket("/run/lmtp"), Path::new("/run/lmtp"));
         assert!(ourselves.are_called("MX.test", 25));
         assert!(ourselves.are_called("mx.test", 2525));
         assert!(!ourselves.are_called("mx.test", 10025));

@@ -71,6 +71,12 @@ impl Resolver {
         Ok(Self { hickory, families })
     }
 
+    /// The same, with what it remembers, for hosts that can be reached otherwise.
+    #[must_use]
+    pub fn reaching(&self, families: Families) -> Self {
+        Self { hickory: self.hickory.clone(), families }
+    }
+
     /// The MX records of a domain, in no order.
     ///
     /// # Errors

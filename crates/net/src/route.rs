@@ -6,19 +6,33 @@ use std::net::{IpAddr, SocketAddr};
 
 use envelope::{Detail, Enhanced, Host, NextHop, Server, Status};
 
-use crate::{Exchange, Failure, Ourselves, Resolver};
+use crate::{Exchange, Failure, Ourselves, Place, Resolver};
 
 /// Hosts of one domain that are looked at; RFC 5321 §5.1 asks for two at least.
 pub const MAX_HOSTS: usize = 10;
 /// Addresses that one attempt tries.
 pub const MAX_ADDRESSES: usize = 10;
 
-/// One address to try.
+/// One place to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The name of the host, or its address where it has no name.
     pub host: String,
-    pub address: SocketAddr,
+    pub place: Place,
+}
+
+impl fmt::Display for Target {
+    /// `host [address]:port`, for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, place } = self;
+        match place {
+            Place::Address(at) if host.parse() == Ok(at.ip()) => {
+                write!(f, "[{}]:{}", at.ip(), at.port())
+            }
+            Place::Address(at) => write!(f, "{host} [{}]:{}", at.ip(), at.port()),
+            Place::Socket(path) => write!(f, "{host} [{}]", path.display()),
+        }
+    }
 }
 
 /// The addresses of a next hop, best first. Each server and each of its hosts is looked up when its
@@ -58,7 +72,7 @@ impl<'a> Route<'a> {
             given: 0,
             trouble: None,
         };
-        while route.hosts.is_empty() {
+        while route.hosts.is_empty() && route.ready.is_empty() {
             let Some(server) = route.servers.pop_front() else { return Err(route.trouble()) };
             route.turn_to(server).await;
         }
@@ -94,6 +108,10 @@ impl<'a> Route<'a> {
     /// Looks up the hosts of a server.
     async fn turn_to(&mut self, server: &Server) {
         self.port = server.port;
+        if let Host::Socket(path) = &server.host {
+            let place = Place::Socket(self.ourselves.socket(path));
+            return self.ready.push_back(Target { host: self.ourselves.hostname.clone(), place });
+        }
         match self.hosts_of(server).await {
             Ok(hosts) => self.hosts = hosts.into_iter().take(MAX_HOSTS).collect(),
             Err(status) => self.note(status),
@@ -102,7 +120,7 @@ impl<'a> Route<'a> {
 
     async fn hosts_of(&self, server: &Server) -> Result<Vec<String>, Status> {
         let domain = match &server.host {
-            Host::Exact(host) => return Ok(vec![host.clone()]),
+            Host::Exact(host) | Host::Socket(host) => return Ok(vec![host.clone()]),
             Host::Domain(domain) => domain,
         };
         match self.resolver.exchanges(domain).await {
@@ -131,7 +149,7 @@ impl<'a> Route<'a> {
             self.hosts.clear();
             return self.note(loops_back(self.hop));
         }
-        let target = |address| Target { host: host.clone(), address };
+        let target = |address| Target { host: host.clone(), place: Place::Address(address) };
         self.ready.extend(addresses.into_iter().map(target));
     }
 
@@ -189,7 +207,7 @@ fn unknown(hop: &NextHop, name: &str, failure: &Failure) -> Status {
     // RFC 5321 §5.1: MX records of which none can be used are an error too.
     let is_exchange = hop.servers().all(|server| match &server.host {
         Host::Domain(domain) => domain != name,
-        Host::Exact(_) => false,
+        Host::Exact(_) | Host::Socket(_) => false,
     });
     let enhanced = if is_exchange { Enhanced::UNROUTABLE } else { Enhanced::BAD_SYSTEM };
     Status::Failed(Detail::ours(enhanced, text))

@@ -44,6 +44,7 @@ fn route(families: Families, hop: &str) -> Vec<String> {
         hostname: "us.test".to_owned(),
         addresses: Vec::new(),
         listeners: vec!["127.0.0.1:25".parse().unwrap()],
+        root: "/r".into(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -54,7 +55,7 @@ fn route(families: Families, hop: &str) -> Vec<String> {
         };
         let mut all = Vec::new();
         while let Some(target) = route.next().await {
-            all.push(format!("{} {}", target.host, target.address));
+            all.push(format!("{} {}", target.host, target.place));
         }
         if all.is_empty() { vec![route.trouble().code()] } else { all }
     })

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use config::{Config, Families, Resolver as Servers, Role};
-use envelope::{Detail, Enhanced, Host, NextHop, Recipient, Status};
+use envelope::{Detail, Enhanced, Host, NextHop, Protocol, Recipient, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use net::{Ourselves, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::connection::{Connection, relay};
+use crate::connection::Connection;
 use crate::content::Content;
 use crate::kept::Kept;
 use crate::report;
@@ -54,6 +54,7 @@ impl Agent {
                 hostname: config.hostname.clone(),
                 addresses: config.addresses.clone(),
                 listeners,
+                root: config.paths.root.clone(),
             },
             resolver: Resolver::new(&servers, families)?,
             kept: Kept::new(config.remote.idle, config.remote.connections),
@@ -71,9 +72,15 @@ impl Agent {
             Err(fault) => Done::all(attempt.recipients.len(), &fault),
         };
         report::log(attempt, &done.relay, &done.answers);
-        let outcome = |Answer { status, host_notifies }| {
-            let relayed = host_notifies && matches!(status, Status::Delivered(_));
-            if relayed { Outcome::Relayed(status) } else { Outcome::Status(status) }
+        let outcome = |Answer { status, host_notifies }| match status {
+            Status::Delivered(_) if host_notifies => Outcome::Relayed(status),
+            // RFC 2033 §4.2: the store has it, and nobody behind it is relayed to.
+            Status::Delivered(detail) if is_store(attempt) => {
+                Outcome::Status(Status::Delivered(Detail { remote: None, ..detail }))
+            }
+            Status::Delivered(_) | Status::Deferred(_) | Status::Failed(_) => {
+                Outcome::Status(status)
+            }
         };
         let recipients = done.answers.into_iter().map(outcome).collect();
         Outcomes { recipients, unreachable: done.unreachable }
@@ -130,17 +137,18 @@ impl Agent {
         let mut last: Option<(Target, Detail)> = None;
         let mut connected = false;
         while let Some(target) = route.next().await {
-            let why = match net::dial(target.address).await {
+            let why = match net::dial(&target.place, net::CONNECT_TIME).await {
                 Ok(stream) => {
                     connected = true;
-                    let connection = Connection::new(stream, &self.ourselves.hostname, &target);
+                    let our_name = &self.ourselves.hostname;
+                    let connection = Connection::new(stream, hop.protocol, our_name, &target);
                     match self.transact(connection, hop, mail, content).await {
                         Ok(done) => return done,
                         Err(why) => why,
                     }
                 }
                 Err(error) => {
-                    let text = format!("connect to {}: {error}", relay(&target));
+                    let text = format!("connect to {target}: {error}");
                     Detail::ours(Enhanced::NO_ANSWER, text)
                 }
             };
@@ -148,7 +156,7 @@ impl Agent {
         }
         match last {
             Some((target, why)) => Done {
-                relay: relay(&target),
+                relay: target.to_string(),
                 unreachable: !connected,
                 ..Done::all(mail.recipients.len(), &Status::Deferred(why))
             },
@@ -173,6 +181,7 @@ impl Agent {
         match ended {
             Ended::Decided(answers) => Ok(Done { answers, relay, unreachable: false }),
             Ended::Undecided(why) => Err(why),
+            Ended::Heard(_) => Err(Detail::ours(Enhanced::SYSTEM, "an answer to no question")),
         }
     }
 }
@@ -198,6 +207,11 @@ impl Done {
         let status = Status::Deferred(Detail::ours(Enhanced::BAD_CONNECTION, why));
         Self::all(mail.recipients.len(), &status)
     }
+}
+
+/// Does the destination keep mailboxes?
+fn is_store(attempt: &Attempt) -> bool {
+    matches!(&attempt.destination, Destination::Remote(hop) if hop.protocol == Protocol::Lmtp)
 }
 
 /// Whose fault it is that the DNS knows no way: a next hop that is not the domain of the recipient

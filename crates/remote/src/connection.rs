@@ -1,20 +1,18 @@
-//! One TCP connection to one host, and its dialogue.
+//! One connection to one host, and its dialogue.
 
 use std::io;
 use std::time::Duration;
 
-use net::Target;
+use envelope::Protocol;
+use net::{Stream, Target, exchange};
 use smtp::client::{Ended, Mail, Phase, Session, Step, Stuffing};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
 use crate::content::{Content, PIECE};
 
 /// How long a block of content may take to go out (RFC 5321 §4.5.3.2.5).
 const BLOCK_TIME: Duration = Duration::from_mins(3);
-/// Bytes read at a time; the replies to a hundred recipients are a few of them.
-const ROOM: usize = 4096;
 
 /// How long a connection is used: then MX records and better hosts get their chance again.
 const LIFE: Duration = Duration::from_mins(5);
@@ -31,7 +29,7 @@ const fn patience(phase: Phase) -> Duration {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     session: Session,
     relay: String,
     made: Instant,
@@ -45,9 +43,9 @@ enum Unsent {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, our_name: &str, target: &Target) -> Self {
-        let session = Session::new(our_name, &target.host);
-        Self { stream, session, relay: relay(target), made: Instant::now() }
+    pub(crate) fn new(stream: Stream, protocol: Protocol, our_name: &str, target: &Target) -> Self {
+        let session = Session::new(our_name, &target.host).speaking(protocol);
+        Self { stream, session, relay: target.to_string(), made: Instant::now() }
     }
 
     /// `host [address]:port`, for the log.
@@ -73,22 +71,14 @@ impl Connection {
     async fn run(&mut self, content: &Content) -> Option<Ended> {
         loop {
             match self.session.step() {
-                Step::Reply(phase) => self.exchange(phase).await,
+                Step::Reply(phase) => {
+                    exchange(&mut self.stream, &mut self.session, patience(phase)).await;
+                }
                 Step::Content => self.send(content).await,
                 Step::Ready => return None,
                 Step::Ended(ended) => return Some(ended),
                 Step::Closed => self.session.lost("the connection was closed before"),
             }
-        }
-    }
-
-    async fn exchange(&mut self, phase: Phase) {
-        let Self { stream, session, .. } = self;
-        let outgoing = session.outgoing();
-        match timeout(patience(phase), write_and_read(stream, session, &outgoing)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => session.lost(&format!("connection lost ({error})")),
-            Err(_) => session.lost("no reply in time"),
         }
     }
 
@@ -142,53 +132,6 @@ impl Connection {
         if !farewell.is_empty() {
             // If it cannot be sent now, the host notices soon enough.
             let _ = self.stream.try_write(&farewell);
-        }
-    }
-}
-
-pub(crate) fn relay(target: &Target) -> String {
-    let Target { host, address } = target;
-    match address.ip() {
-        ip if host.parse() == Ok(ip) => format!("[{ip}]:{}", address.port()),
-        ip => format!("{host} [{ip}]:{}", address.port()),
-    }
-}
-
-/// Writes all of `outgoing` and reads at least once. What the host says while we write is taken in
-/// at once: were both sides to write only, neither would get on (RFC 2920 §3.1).
-async fn write_and_read(
-    stream: &mut TcpStream,
-    session: &mut Session,
-    mut outgoing: &[u8],
-) -> io::Result<()> {
-    let (mut reader, mut writer) = stream.split();
-    let mut room = [0; ROOM];
-    let mut has_read = false;
-    while !outgoing.is_empty() {
-        let read = tokio::select! {
-            biased;
-            written = writer.write(outgoing) => {
-                outgoing = outgoing.get(written?..).unwrap_or_default();
-                continue;
-            }
-            read = reader.read(&mut room) => read?,
-        };
-        take(session, &room, read)?;
-        has_read = true;
-    }
-    if !has_read {
-        let read = reader.read(&mut room).await?;
-        take(session, &room, read)?;
-    }
-    Ok(())
-}
-
-fn take(session: &mut Session, room: &[u8], read: usize) -> io::Result<()> {
-    match room.get(..read) {
-        None | Some([]) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the host")),
-        Some(bytes) => {
-            session.receive(bytes);
-            Ok(())
         }
     }
 }

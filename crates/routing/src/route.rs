@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use envelope::{Address, Host, NextHop, Status};
+use envelope::{Address, Host, NextHop, Protocol, Status};
 use tables::{Refusal, Step};
 
 use crate::Router;
@@ -55,12 +55,13 @@ pub struct Routed {
 }
 
 impl fmt::Display for Route {
-    /// `mx example.net`, `host [mx.example.net]`, `local alice`, `list of 3`, or the status.
+    /// `mx example.net`, `host [mx.example.net]`, `lmtp:unix:/path`, `local alice`, `list of 3`, or the status.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remote(hop) => match &hop.first.host {
                 Host::Domain(_) => write!(f, "mx {hop}"),
-                Host::Exact(_) => write!(f, "host {hop}"),
+                Host::Exact(_) if hop.protocol == Protocol::Smtp => write!(f, "host {hop}"),
+                Host::Exact(_) | Host::Socket(_) => write!(f, "{hop}"),
             },
             Self::Local { user, .. } => write!(f, "local {user}"),
             Self::List { members, .. } => write!(f, "list of {}", members.len()),

@@ -4,12 +4,15 @@
 //! read to [`Session::receive`], until the session is [`Step::Ready`] for a transaction or the
 //! transaction has [`Step::Ended`].
 //!
+//! With LMTP (RFC 2033) each recipient that was taken has a reply of its own to the final dot.
+//!
 //! **Invariant:** any doubt defers. A recipient is delivered by nothing but a 2xx to the final
 //! dot, and failed by nothing but a 5xx to a command of its transaction, or because the host
 //! announces that it cannot take such a message.
 
 mod mail;
 mod offers;
+mod probe;
 mod reply;
 mod stuffing;
 mod transaction;
@@ -20,8 +23,9 @@ pub use transaction::Answer;
 
 use std::fmt;
 
-use envelope::{Detail, Enhanced};
+use envelope::{Address, Detail, Enhanced, Heard, Protocol};
 use offers::Offers;
+use probe::Probe;
 use reply::{Class, Malformed, Replies, Reply};
 use transaction::{Progress, Transaction};
 
@@ -30,6 +34,7 @@ const QUIT: &[u8] = b"QUIT\r\n";
 /// One connection to one host.
 #[derive(Debug)]
 pub struct Session {
+    protocol: Protocol,
     our_name: String,
     host: String,
     outgoing: Vec<u8>,
@@ -47,6 +52,7 @@ enum State {
     Helo,
     Ready,
     Transaction(Transaction),
+    Probe(Probe),
     Closed,
 }
 
@@ -59,7 +65,7 @@ pub enum Step {
     Content,
     /// The host has greeted us and nothing is under way.
     Ready,
-    /// The greeting or the transaction is over. Said once.
+    /// The greeting, the transaction or the question is over. Said once.
     Ended(Ended),
     /// The connection is of no more use.
     Closed,
@@ -87,13 +93,16 @@ pub enum Ended {
     Undecided(Detail),
     /// One answer for each recipient of [`Mail`], in order.
     Decided(Vec<Answer>),
+    /// What came of [`Session::ask_about`].
+    Heard(Heard),
 }
 
 impl Session {
-    /// A connection that was just made. `our_name` goes into EHLO, `host` into every [`Detail`].
+    /// A connection that was just made. `our_name` goes into EHLO or LHLO, `host` into every [`Detail`].
     #[must_use]
     pub fn new(our_name: &str, host: &str) -> Self {
         Self {
+            protocol: Protocol::Smtp,
             our_name: our_name.to_owned(),
             host: host.to_owned(),
             outgoing: Vec::new(),
@@ -102,6 +111,13 @@ impl Session {
             state: State::Greeting,
             end: None,
         }
+    }
+
+    /// In this protocol; SMTP where nothing is said.
+    #[must_use]
+    pub const fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// What is to be done now.
@@ -115,6 +131,8 @@ impl Session {
         match self.state {
             State::Ready => Step::Ready,
             State::Transaction(_) => Step::Content,
+            // Never: it always waits for a reply.
+            State::Probe(_) => Step::Closed,
             State::Greeting | State::Ehlo | State::Helo | State::Closed => Step::Closed,
         }
     }
@@ -125,6 +143,7 @@ impl Session {
             State::Greeting => Some(Phase::Greeting),
             State::Ehlo | State::Helo => Some(Phase::Hello),
             State::Transaction(transaction) => transaction.awaited(),
+            State::Probe(probe) => Some(probe.awaited()),
             State::Ready | State::Closed => None,
         }
     }
@@ -154,8 +173,19 @@ impl Session {
         if !self.is_ready() {
             return self.lost("the connection is out of step");
         }
-        let (transaction, progress) = Transaction::begin(mail, &self.offers);
+        let (transaction, progress) = Transaction::begin(mail, &self.offers, self.protocol);
         self.state = State::Transaction(transaction);
+        self.follow(progress);
+    }
+
+    /// Asks whether the host would take mail for this recipient, on a session that
+    /// [`Session::is_ready`]; on any other that ends undecided.
+    pub fn ask_about(&mut self, recipient: &Address) {
+        if !self.is_ready() {
+            return self.lost("the connection is out of step");
+        }
+        let (probe, progress) = Probe::begin(recipient, &self.offers);
+        self.state = State::Probe(probe);
         self.follow(progress);
     }
 
@@ -211,6 +241,7 @@ impl Session {
         self.outgoing.clear();
         let end = match std::mem::replace(&mut self.state, State::Closed) {
             State::Transaction(transaction) => transaction.abandon(why),
+            State::Probe(probe) => probe.abandon(why),
             State::Greeting | State::Ehlo | State::Helo | State::Ready | State::Closed => {
                 Ended::Undecided(why)
             }
@@ -225,16 +256,24 @@ impl Session {
         }
         let positive = reply.class() == Class::Positive;
         match &mut self.state {
-            State::Greeting if positive => self.hello("EHLO", State::Ehlo),
+            State::Greeting if positive => self.hello(self.greeting(), State::Ehlo),
             State::Ehlo if positive => {
                 self.offers = Offers::read(&reply.text);
                 self.state = State::Ready;
             }
             State::Helo if positive => self.state = State::Ready,
             // RFC 5321 §3.2: a host that does not know EHLO may know HELO.
-            State::Ehlo if reply.class() == Class::Permanent => self.hello("HELO", State::Helo),
+            State::Ehlo
+                if reply.class() == Class::Permanent && self.protocol == Protocol::Smtp =>
+            {
+                self.hello("HELO", State::Helo);
+            }
             State::Transaction(transaction) => {
                 let progress = transaction.take(reply, &self.host);
+                self.follow(progress);
+            }
+            State::Probe(probe) => {
+                let progress = probe.take(reply, &self.host);
                 self.follow(progress);
             }
             // RFC 5321 §3.1: to a host that does not want us, there is only QUIT left to say.
@@ -243,6 +282,13 @@ impl Session {
                 self.outgoing.extend_from_slice(QUIT);
             }
             State::Ready | State::Closed => {}
+        }
+    }
+
+    const fn greeting(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
         }
     }
 
@@ -268,9 +314,11 @@ impl Session {
 
     fn over(&mut self, open: bool) {
         let next = if open { State::Ready } else { State::Closed };
-        if let State::Transaction(transaction) = std::mem::replace(&mut self.state, next) {
-            self.end = Some(Ended::Decided(transaction.answers()));
-        }
+        self.end = match std::mem::replace(&mut self.state, next) {
+            State::Transaction(transaction) => Some(Ended::Decided(transaction.answers())),
+            State::Probe(probe) => Some(probe.answer()),
+            State::Greeting | State::Ehlo | State::Helo | State::Ready | State::Closed => None,
+        };
         if !open {
             self.outgoing.extend_from_slice(QUIT);
         }

@@ -5,6 +5,8 @@
 //! from a@here.test size=10 8bit utf8 ret=hdrs envid=x     the message
 //! to b@there.test notify=success orcpt=rfc822;c@d => delivered 2.0.0 by-host
 //! content Subject: x                                      one line of content each
+//! lmtp                                                    instead of SMTP
+//! asks                                                    about the recipient, without a message
 //! times 2                                                 as many transactions
 //! then ready                                              or: closed
 //!
@@ -14,14 +16,17 @@
 //! ```
 //!
 //! An outcome is `delivered`, `deferred` or `failed` with its code, `by-host` if the host tells of
-//! success, or `undecided` with the code of the deferral.
+//! success, or `undecided` with the code of the deferral. Of a question it is `taken`, `refused` or
+//! `unclear`.
 
 #![cfg(test)]
 
 use std::collections::VecDeque;
 use std::path::Path;
 
-use envelope::{Body, Notify, OriginalRecipient, Recipient, Return, ReversePath, Status};
+use envelope::{
+    Body, Heard, Notify, OriginalRecipient, Protocol, Recipient, Return, ReversePath, Status,
+};
 use smtp::client::{Answer, Ended, Mail, Session, Step, Stuffing};
 
 #[derive(Debug, Default)]
@@ -30,6 +35,8 @@ struct Script {
     recipients: Vec<Recipient>,
     outcomes: Vec<String>,
     content: String,
+    protocol: Protocol,
+    asks: bool,
     times: usize,
     then: String,
     turns: VecDeque<Turn>,
@@ -57,7 +64,7 @@ fn dialogues() {
 }
 
 fn play(mut script: Script) {
-    let mut session = Session::new("here.test", "there.test");
+    let mut session = Session::new("here.test", "there.test").speaking(script.protocol);
     let mut left = script.times;
     loop {
         match session.step() {
@@ -78,6 +85,10 @@ fn play(mut script: Script) {
             }
             Step::Ready => {
                 left -= 1;
+                if script.asks {
+                    session.ask_about(&script.recipients[0].address);
+                    continue;
+                }
                 session.begin(&script.mail(&script.reverse_path()));
             }
             Step::Ended(ended) => {
@@ -101,6 +112,13 @@ fn outcomes(ended: &Ended, recipients: usize) -> Vec<String> {
             let code = Status::Deferred(detail.clone()).code();
             vec![format!("undecided {code}"); recipients]
         }
+        Ended::Heard(Heard::Taken) => vec!["taken".to_owned()],
+        Ended::Heard(Heard::Refused(detail)) => {
+            vec![format!("refused {}", Status::Failed(detail.clone()).code())]
+        }
+        Ended::Heard(Heard::Unclear(detail)) => {
+            vec![format!("unclear {}", Status::Deferred(detail.clone()).code())]
+        }
     }
 }
 
@@ -123,6 +141,8 @@ impl Script {
                 "from" => script.from = rest.split(' ').map(str::to_owned).collect(),
                 "to" => script.read_recipient(rest),
                 "content" => script.content += &format!("{rest}\r\n"),
+                "lmtp" => script.protocol = Protocol::Lmtp,
+                "asks" => script.asks = true,
                 "times" => script.times = rest.parse().unwrap(),
                 "then" => script.then = rest.to_owned(),
                 "c:" => script.turns.push_back(Turn::Client(rest.to_owned())),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as Source};
 
-use envelope::{Address, Host, NextHop, domain_key};
+use envelope::{Address, Host, NextHop, Server, domain_key};
 
 use crate::aliases::local_name;
 use crate::index::Index;
@@ -24,7 +24,8 @@ pub struct Entry {
 /// The way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mailer {
-    /// `esmtp:host`, `smtp:`, `relay:`, or only a host; several hosts are tried in order.
+    /// `esmtp:host`, `smtp:`, `relay:`, or only a host; several hosts are tried in order. Or
+    /// `lmtp:unix:path`, `lmtp:inet:host:port`.
     Remote(NextHop),
     /// `esmtp:user@host`: all of it is for this address.
     Redirected(NextHop, Address),
@@ -51,6 +52,11 @@ impl Mailertable {
                 .split_once(char::is_whitespace)
                 .ok_or_else(|| Wrong::line("an entry is `domain  mailer:host`"))?;
             let (domain, value) = (domain(key)?, value.trim());
+            // Whoever calls out must be able to say beforehand which sockets that are.
+            let leads_to_socket = || mailer(value).is_ok_and(|mailer| mailer.socket().is_some());
+            if value.contains('%') && leads_to_socket() {
+                return Err(Wrong::line("the path of a socket is the same for all domains"));
+            }
             let fault = match mailer(&expand(value, samples(&domain))) {
                 Ok(_) => None,
                 Err(fault) if fault.is_unsupported() => Some(fault),
@@ -63,6 +69,13 @@ impl Mailertable {
         };
         let findings = each(file, source, Continuation::None, take)?;
         Ok(Read { table: Self(index.finished()), findings })
+    }
+
+    /// The Unix sockets that mail goes to.
+    pub fn sockets(&self) -> impl Iterator<Item = String> {
+        let values = self.0.entries().map(|(_, found)| found.value);
+        let is_lmtp = |value: &&str| matches!(value.split_once(':'), Some((name, _)) if name.eq_ignore_ascii_case("lmtp"));
+        values.filter(is_lmtp).filter_map(|value| mailer(value).ok()?.socket().cloned())
     }
 
     /// The most specific entry for `domain` (lower case, no trailing dot): the domain itself, then
@@ -86,6 +99,15 @@ impl Mailertable {
         };
         let dots = || domain.match_indices('.').find_map(|(at, _)| below(at));
         look_up(domain, &[domain]).or_else(dots).or_else(|| look_up(".", &[".", domain]))
+    }
+}
+
+impl Mailer {
+    /// The path of the Unix socket that it leads to.
+    const fn socket(&self) -> Option<&String> {
+        let Self::Remote(hop) = self else { return None };
+        let Server { host: Host::Socket(path), .. } = &hop.first else { return None };
+        Some(path)
     }
 }
 
@@ -117,6 +139,7 @@ fn mailer(value: &str) -> Result<Mailer, Wrong> {
     };
     match name.to_ascii_lowercase().as_str() {
         "smtp" | "esmtp" | "smtp8" | "dsmtp" | "relay" => remote(rest),
+        "lmtp" => lmtp(rest),
         "local" => local(rest.trim()),
         "error" => Ok(Mailer::Refused(Refusal::read(rest))),
         "discard" => Ok(Mailer::Discard),
@@ -139,11 +162,16 @@ fn remote(text: &str) -> Result<Mailer, Wrong> {
         Host::Domain(name) => name.clone(),
         Host::Exact(host) if host.contains(':') => format!("[IPv6:{host}]"),
         Host::Exact(host) if host.parse::<std::net::Ipv4Addr>().is_ok() => format!("[{host}]"),
-        Host::Exact(host) => host.clone(),
+        Host::Exact(host) | Host::Socket(host) => host.clone(),
     };
     let address = format!("{user}@{domain}").parse();
     let address = address.map_err(|error| Wrong::line(format!("{user}@{domain}: {error}")))?;
     Ok(Mailer::Redirected(hop, address))
+}
+
+fn lmtp(text: &str) -> Result<Mailer, Wrong> {
+    let wrong = || Wrong::line("LMTP is `lmtp:unix:/path` or `lmtp:inet:host:port`, never port 25");
+    NextHop::lmtp(text).map(Mailer::Remote).ok_or_else(wrong)
 }
 
 /// `user`, or `user@host`, whose host says nothing (CanonLocal in proto.m4).
@@ -162,7 +190,8 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_told() {
         let text = "a procmail:/etc/x\nb relay:a..b\nc uucp-new:h\nd\ne relay:a b\nf..g h.test\n\
-                    a smtp:x\nh esmtp:\n";
+                    a smtp:x\nh esmtp:\ni LMTP:unix:run\nj lmtp:inet:k:25\nl lmtp:unix:/run/%0/l\n\
+                    m lmtp:unix:/run/m\nn lmtp:inet:[::1]:24\n";
         let read = Mailertable::read("mailertable", text.as_bytes()).unwrap();
         let found: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
         let expected = [
@@ -174,11 +203,15 @@ mod tests {
             (6, false),
             (7, false),
             (8, false),
+            (9, false),
+            (10, false),
+            (11, false),
         ];
         assert_eq!(found, expected);
         assert_eq!(read.findings[6].to_string(), "mailertable:7: a is defined in line 1 already");
         let unsupported = Mailer::Unsupported("procmail:/etc/x".to_owned());
         assert_eq!(read.table.find("a").unwrap().mailer, unsupported);
         assert_eq!(read.table.find("e"), None);
+        assert_eq!(read.table.sockets().collect::<Vec<_>>(), ["/run/m"]);
     }
 }

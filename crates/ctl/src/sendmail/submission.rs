@@ -59,6 +59,8 @@ pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8])
     let _ = stream.write_all(&session.farewell());
     match end {
         Ended::Undecided(why) => Posted::NoAnswer(why),
+        // Nothing was asked but this.
+        Ended::Heard(_) => Posted::NoAnswer(Detail::ours(Enhanced::PROTOCOL, "out of step")),
         Ended::Decided(answers) => {
             Posted::Answered(answers.into_iter().map(|answer| answer.status).collect())
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use envelope::{Address, Host, NextHop, Server, printable};
+use envelope::{Address, Host, NextHop, Protocol, Server, printable};
 use routing::{Route, Routed};
 
 use super::options::{Options, usage};
@@ -76,6 +76,9 @@ fn name(address: &Address, routes: &Routes) -> String {
 
 /// What sendmail calls the way to another host: a smarthost has mail relayed.
 pub(super) fn mailer(routed: &Routed) -> &'static str {
+    if matches!(&routed.route, Route::Remote(hop) if hop.protocol == Protocol::Lmtp) {
+        return "lmtp";
+    }
     let last = routed.trace.last().map(|step| &*step.file);
     if last == Some("relay.smarthost") { "relay" } else { "esmtp" }
 }
@@ -90,6 +93,7 @@ fn server(server: &Server) -> String {
     let host = match &server.host {
         Host::Domain(domain) => format!("{domain}."),
         Host::Exact(host) => format!("[{host}]"),
+        Host::Socket(path) => return path.clone(),
     };
     if server.port == NextHop::SMTP { host } else { format!("{host}:{}", server.port) }
 }

@@ -31,6 +31,11 @@ pub(super) fn program(sandbox: &Sandbox) -> Result<BpfProgram, Error> {
     if !sandbox.directories.is_empty() {
         always.push(FILES);
     }
+    if !sandbox.sockets.is_empty() {
+        always.push(&[libc::SYS_connect]);
+        // Streams: a datagram could be sent to any socket with a path.
+        sometimes.push((libc::SYS_socket, vec![when(&[is(0, libc::AF_UNIX)?, stream()?])?]));
+    }
     for permit in &sandbox.permits {
         match permit {
             Permit::Accept => always.push(ACCEPT),

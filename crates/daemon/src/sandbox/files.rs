@@ -53,10 +53,20 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<Option<u32>, Error> {
             rules = allow(rules, place, ask)?;
         }
     }
+    for socket in &sandbox.sockets {
+        rules = allow(rules, above(socket), AccessFs::ResolveUnix.into())?;
+    }
     match rules.restrict_self()?.landlock {
         LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => Ok(None),
         LandlockStatus::Available { effective_abi, .. } => Ok(Some(effective_abi as u32)),
     }
+}
+
+/// The directory above the one that a socket is in: who listens there makes its directory anew when it
+/// starts, and it may not be there yet.
+fn above(socket: &Path) -> &Path {
+    let above = socket.ancestors().skip(2).find(|place| place.is_dir());
+    above.unwrap_or(Path::new("/"))
 }
 
 /// The first version of Landlock lets nobody rename from one directory to another, as into a

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::thread;
 
 use ipc::sandbox::Permit;
@@ -60,6 +61,32 @@ fn landlock_alone_keeps_files_away() {
     let (confined, free) = with_and_without(Sandbox::new().directory(own.path()), attempt);
     assert_eq!(confined, (None, Some(libc::EACCES), Some(libc::EACCES)));
     assert_eq!(free, (None, None, None));
+}
+
+/// Only the newest kernels have Landlock look at the paths of Unix sockets; on all others the declaration
+/// must not be in the way.
+#[test]
+fn a_declared_socket_is_within_reach_even_before_it_is_there() {
+    let own = tempfile::tempdir().unwrap();
+    let socket = own.path().join("store/lmtp");
+    let sandbox = Sandbox::new().sockets([socket.clone()]);
+    if !has_landlock() {
+        return;
+    }
+    let ((entered, has_entered), (made, is_made)) = (channel(), channel());
+    let path = socket.clone();
+    let confined = thread::spawn(move || {
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        files::restrict(&sandbox).unwrap().expect("Landlock is there");
+        entered.send(()).unwrap();
+        is_made.recv().unwrap();
+        errno(UnixStream::connect(&path))
+    });
+    has_entered.recv().unwrap();
+    std::fs::create_dir(socket.parent().unwrap()).unwrap();
+    let _listener = UnixListener::bind(&socket).unwrap();
+    made.send(()).unwrap();
+    assert_eq!(confined.join().unwrap(), None);
 }
 
 /// As on a kernel that was built without it: the other walls stand all the same.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use envelope::{Detail, Enhanced, Recipient, Status};
+use envelope::{Detail, Enhanced, Protocol, Recipient, Status};
 
 use super::mail::rcpt;
 use super::reply::{Class, Malformed, Reply};
@@ -19,6 +19,7 @@ pub struct Answer {
 
 #[derive(Debug)]
 pub(super) struct Transaction {
+    protocol: Protocol,
     recipients: Vec<Place>,
     turn: Turn,
     /// Commands that wait for the reply to the one before; none with PIPELINING.
@@ -50,6 +51,7 @@ enum Turn {
     Data,
     /// Nobody's: the content is being sent.
     Content,
+    /// With LMTP, of the first recipient that is [`PlaceState::Accepted`]; else of all of them.
     FinalDot,
     /// Of the dot that ends a DATA which nobody is to get.
     EmptyDot,
@@ -70,7 +72,11 @@ pub(super) enum Progress {
 
 impl Transaction {
     /// The transaction, and its first commands: with PIPELINING (RFC 2920 §3.1) all of them.
-    pub(super) fn begin(mail: &Mail<'_>, offers: &Offers) -> (Self, Progress) {
+    pub(super) fn begin(
+        mail: &Mail<'_>,
+        offers: &Offers,
+        protocol: Protocol,
+    ) -> (Self, Progress) {
         let recipients: Vec<_> = mail.recipients.iter().map(|r| place(r, mail, offers)).collect();
         let asked =
             || mail.recipients.iter().zip(&recipients).filter(|(_, place)| place.is_asked());
@@ -80,7 +86,7 @@ impl Transaction {
         unsent.extend(asked().map(|(recipient, _)| rcpt(recipient, offers)));
         unsent.push_back("DATA\r\n".to_owned());
         let clean = unsent.iter().all(|command| is_one_line(command));
-        let mut transaction = Self { recipients, turn: Turn::Mail, unsent };
+        let mut transaction = Self { protocol, recipients, turn: Turn::Mail, unsent };
         if !clean {
             transaction.settle(&Status::fault("the envelope holds a control character"));
         }
@@ -111,10 +117,13 @@ impl Transaction {
             Turn::Mail => self.take_mail(reply, host),
             Turn::Rcpt => self.take_rcpt(reply, host),
             Turn::Data => self.take_data(reply, host),
-            Turn::FinalDot => {
-                self.settle(&reply.status(host));
-                Progress::Over { open: reply.class() == Class::Positive }
-            }
+            Turn::FinalDot => match self.protocol {
+                Protocol::Smtp => {
+                    self.settle(&reply.status(host));
+                    Progress::Over { open: reply.class() == Class::Positive }
+                }
+                Protocol::Lmtp => self.take_one(reply, host),
+            },
             Turn::EmptyDot => Progress::Over { open: false },
             Turn::Content => Progress::Misbehaved(Malformed::Unasked),
         }
@@ -157,7 +166,11 @@ impl Transaction {
                 self.turn = Turn::Content;
                 Progress::Content
             }
-            // RFC 2920 §3.1: the host wants content that nobody is to get.
+            // RFC 2920 §3.1: the host wants content that nobody is to get; with LMTP it must not
+            // (RFC 2033 §4.2), and no reply would follow.
+            (Class::Intermediate, false) if self.protocol == Protocol::Lmtp => {
+                Progress::Misbehaved(Malformed::Unfitting)
+            }
             (Class::Intermediate, false) => {
                 self.turn = Turn::EmptyDot;
                 Progress::Ask(b".\r\n".to_vec())
@@ -168,6 +181,17 @@ impl Transaction {
                 Progress::Over { open: false }
             }
         }
+    }
+
+    /// RFC 2033 §4.2: a reply for each recipient that was accepted, in the order of RCPT.
+    fn take_one(&mut self, reply: &Reply, host: &str) -> Progress {
+        if let Some(place) = self.recipients.iter_mut().find(|place| place.is_accepted()) {
+            place.state = PlaceState::Settled(reply.status(host));
+        }
+        if self.recipients.iter().any(Place::is_accepted) {
+            return Progress::Waits;
+        }
+        Progress::Over { open: true }
     }
 
     fn next(&mut self) -> Progress {
@@ -247,7 +271,7 @@ fn impossible(recipient: &Recipient, mail: &Mail<'_>, offers: &Offers) -> Option
 }
 
 /// Whoever forged the envelope must not be able to say other commands in our name.
-fn is_one_line(command: &str) -> bool {
+pub(super) fn is_one_line(command: &str) -> bool {
     command.strip_suffix("\r\n").is_some_and(|text| !text.contains(char::is_control))
 }
 

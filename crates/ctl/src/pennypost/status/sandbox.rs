@@ -173,7 +173,7 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
         facts.push(Fact::only("sandbox", "not entered".to_owned()));
         return facts;
     };
-    let Sandbox { directories, permits, descriptors, memory } = &confinement.sandbox;
+    let Sandbox { directories, sockets, permits, descriptors, memory } = &confinement.sandbox;
     let (uid, gid, groups) = match (process.identity, own) {
         (Some((uid, gid)), _) => (id(Some(uid)), id(Some(gid)), list("")),
         (None, Some(own)) => (id(own.uid), id(own.gid), list(&own.groups)),
@@ -182,8 +182,9 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
     let landlock = confinement
         .landlock
         .map_or_else(|| "this kernel has none".to_owned(), |version| format!("version {version}"));
-    let directories: Vec<_> =
-        directories.iter().map(|path| format!("below {}", path.display())).collect();
+    let below = directories.iter().map(|path| format!("below {}", path.display()));
+    let sockets = sockets.iter().map(|path| format!("the socket {}", path.display()));
+    let files: Vec<_> = below.chain(sockets).collect();
     let permits: Vec<_> = permits.iter().copied().map(permit).collect();
     let limits = &kernel.limits;
     // Some run the supervisor itself under filters (containers, systemd).
@@ -207,7 +208,7 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
         at_most("descriptors", limits.descriptors, *descriptors),
         Fact::new("open", open(kernel), String::new(), true),
         Fact::said("landlock", landlock),
-        Fact::said("files", list(&directories.join(", "))),
+        Fact::said("files", list(&files.join(", "))),
         Fact::said("may", list(&permits.join(", "))),
     ]
 }

@@ -81,6 +81,7 @@ fn server(server: &Server) -> String {
     let host = match &server.host {
         Host::Domain(domain) => domain_tokens(domain),
         Host::Exact(host) => tokens(&format!("[{host}]")),
+        Host::Socket(path) => return path.clone(),
     };
     if server.port == NextHop::SMTP { host } else { format!("{host} : {}", server.port) }
 }
