@@ -5,6 +5,7 @@
 //! tables; whether a recipient is known is asked of the same tables in the same order.
 
 mod admission;
+mod border;
 mod route;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use envelope::{Address, NextHop};
 use tables::{Aliases, LocalDomains, Mailertable, Names, Source, Step, Virtusertable};
 
 pub use admission::Admission;
+pub use border::{Border, Masquerade, Part, Taker};
 pub use route::{Member, Route, Routed};
 
 /// Everything that decides about routes.

@@ -38,7 +38,8 @@ impl Genericstable {
             let (Some(key), Some(value), None) = (words.next(), words.next(), words.next()) else {
                 return Err(Wrong::line("an entry is `user  user@domain`"));
             };
-            if parts(value, &["x"; 2]).is_none() {
+            // `%0` is the key, an address within an address.
+            if value.contains("%0") || parts(value, &["x"; 2]).is_none() {
                 return Err(Wrong::line(format!("{value} is not an address or a name")));
             }
             index
@@ -115,10 +116,10 @@ mod tests {
     #[test]
     fn bad_lines_are_told_and_skipped() {
         let text = "joe joe.smith@a.test\nJOE x\none\na b c\n@ x@a.test\nx@-a.test b\nann x@-\nbob <b@a.test>\n\
-                    b..c@a.test x\n@d.test %1@a.test\nlast %1\n";
+                    b..c@a.test x\nz %0\n@d.test %1@a.test\nlast %1\n";
         let read = Genericstable::read("genericstable", text.as_bytes()).unwrap();
         let lines: Vec<_> = read.findings.iter().map(|finding| finding.line).collect();
-        assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8, 10]);
         assert!(read.findings.iter().all(|finding| !finding.unsupported));
         let first = "genericstable:2: JOE is defined in line 1 already";
         assert_eq!(read.findings[0].to_string(), first);
