@@ -8,7 +8,8 @@ use std::time::Duration;
 use envelope::QueueId;
 use ipc::Connection;
 use ipc::admin::{
-    Action, Answer, Command, Filter, Hello, Message, QueueReply, QueueRequest, Welcome,
+    Action, Answer, Command, Filter, Forget, Hello, Host, Message, News, QueueReply, QueueRequest,
+    Statistics, Welcome,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
@@ -84,7 +85,12 @@ impl Control {
             | QueueReply::Message(_)
             | QueueReply::Damaged
             | QueueReply::Count { .. }
-            | QueueReply::Changed { .. }) => Ok(reply),
+            | QueueReply::Changed { .. }
+            | QueueReply::Hosts { .. }
+            | QueueReply::Forgotten(_)
+            | QueueReply::Statistics(_)
+            | QueueReply::Watching
+            | QueueReply::News { .. }) => Ok(reply),
         }
     }
 
@@ -95,6 +101,57 @@ impl Control {
             return Err(misunderstood());
         };
         Ok(Count { messages, held, damaged })
+    }
+
+    /// All that is known of next hops, by name. Administrators only.
+    pub(crate) async fn hosts(&mut self) -> Result<Vec<Host>, Failure> {
+        let mut all: Vec<Host> = Vec::new();
+        loop {
+            let after = all.last().map(|host| host.name.clone());
+            let request = QueueRequest::Hosts { after: after.clone() };
+            let QueueReply::Hosts { hosts, next } = self.queue(&request).await? else {
+                return Err(misunderstood());
+            };
+            all.extend(hosts);
+            if next.is_none() {
+                return Ok(all);
+            }
+            if next <= after {
+                return Err(misunderstood());
+            }
+        }
+    }
+
+    /// Says how many were forgotten. Administrators only.
+    pub(crate) async fn forget(&mut self, forget: Forget) -> Result<u64, Failure> {
+        let QueueReply::Forgotten(count) = self.queue(&QueueRequest::Forget(forget)).await? else {
+            return Err(misunderstood());
+        };
+        Ok(count)
+    }
+
+    /// Administrators only.
+    pub(crate) async fn statistics(&mut self, reset: bool) -> Result<Statistics, Failure> {
+        let reply = self.queue(&QueueRequest::Statistics { reset }).await?;
+        let QueueReply::Statistics(statistics) = reply else { return Err(misunderstood()) };
+        Ok(*statistics)
+    }
+
+    /// From now on [`Control::news`] has what comes of attempts.
+    pub(crate) async fn watch(&mut self) -> Result<(), Failure> {
+        match self.queue(&QueueRequest::Watch).await? {
+            QueueReply::Watching => Ok(()),
+            _ => Err(misunderstood()),
+        }
+    }
+
+    /// What came of attempts, and whether some is missing; nothing after a while in which there was
+    /// none.
+    pub(crate) async fn news(&mut self) -> Result<(Vec<News>, bool), Failure> {
+        let QueueReply::News { news, missed } = self.queue(&QueueRequest::News).await? else {
+            return Err(misunderstood());
+        };
+        Ok((news, missed))
     }
 
     /// Shows every message that the filter lets through to `each`, a page at a time.
@@ -120,14 +177,15 @@ impl Control {
     /// Does it, a page at a time, and shows the ids to `each`.
     pub(crate) async fn change(
         &mut self,
-        action: Action,
+        action: &Action,
         filter: &Filter,
         dry_run: bool,
         mut each: impl FnMut(QueueId) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut after = None;
         loop {
-            let request = QueueRequest::Change { action, filter: filter.clone(), after, dry_run };
+            let (action, filter) = (action.clone(), filter.clone());
+            let request = QueueRequest::Change { action, filter, after, dry_run };
             let QueueReply::Changed { ids, next } = self.queue(&request).await? else {
                 return Err(misunderstood());
             };

@@ -11,12 +11,14 @@ mod control;
 mod exit;
 mod getopt;
 mod listing;
+pub mod mailstats;
 pub mod map;
 pub mod pennypost;
 pub mod praliases;
 mod routes;
 pub mod sendmail;
 mod site;
+pub mod smrsh;
 
 pub use exit::{Exit, Failure, complain, finish};
 

@@ -1,10 +1,12 @@
 //! How queued messages are shown: as sendmail, as Postfix, as JSON, and as `pennypost` does.
 
+mod hosts;
 mod json;
 mod postfix;
 mod sendmail;
 mod table;
 
+pub(crate) use hosts::{host_json, host_table, hoststat};
 pub(crate) use json::postqueue;
 pub(crate) use json::{line as json_line, shown as json_message};
 pub(crate) use postfix::Postfix;

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod duration;
 mod explain;
+mod host;
 mod queue;
 mod reload;
 mod route;
@@ -55,6 +56,7 @@ enum Command {
     Explain(explain::Explain),
     Queue(Box<queue::Queue>),
     Route(route::RouteArgs),
+    Host(host::HostArgs),
     Demo(demo::Demo),
 }
 
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Explain(explain) => explain.run(&site),
         Command::Queue(queue) => queue.run(&site),
         Command::Route(route) => route.run(&site),
+        Command::Host(host) => host.run(&site),
         Command::Demo(demo) => demo.run(),
     }
 }

@@ -5,6 +5,7 @@ mod bridge;
 mod dead_letter;
 mod drop;
 mod help;
+mod hosts;
 mod identity;
 mod letter;
 mod listing;
@@ -56,6 +57,8 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
         Mode::Aliases => aliases::run(&site),
         Mode::Verify => verify::run(options, &site),
         Mode::Test => test_mode::run(&site),
+        Mode::Hosts => hosts::show(options, &site),
+        Mode::PurgeHosts => hosts::purge(&site),
         Mode::Help => {
             io::stdout().write_all(help::of(program).as_bytes())?;
             Ok(Exit::Ok)

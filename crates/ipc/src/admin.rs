@@ -4,6 +4,8 @@
 //! [`Hello::Queue`] the supervisor hands the very connection to `qmgr`, with a [`Visitor`];
 //! administrators see everything, others their own mail.
 
+use std::time::Duration;
+
 use envelope::{Address, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
@@ -144,10 +146,25 @@ pub enum QueueRequest {
         after: Option<QueueId>,
         dry_run: bool,
     },
+    /// What is known of next hops after this name, at most [`HOSTS`]. Administrators only.
+    Hosts {
+        after: Option<String>,
+    },
+    /// Administrators only.
+    Forget(Forget),
+    /// What was counted; `reset`: from now on anew. Administrators only.
+    Statistics {
+        reset: bool,
+    },
+    /// From now on what comes of attempts is kept for [`QueueRequest::News`].
+    Watch,
+    /// What has come of attempts since [`QueueRequest::Watch`] or the last such question. Waits for
+    /// some as long as [`NEWS`].
+    News,
 }
 
 /// What to do with queued messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Try now.
     Retry,
@@ -156,6 +173,11 @@ pub enum Action {
     Release,
     /// Forget; nobody is told.
     Delete,
+    /// Give up and tell the reverse-path; not what is being delivered just now.
+    Bounce,
+    /// Deliver to this address instead, of the recipients that the filter names; not what is being
+    /// delivered just now.
+    Redirect(Address),
 }
 
 /// Which messages: all that is given must fit. Texts are compared without case.
@@ -211,9 +233,99 @@ pub enum QueueReply {
         ids: Vec<QueueId>,
         next: Option<QueueId>,
     },
+    /// `next`: ask again after this one; `None`: that was all.
+    Hosts {
+        hosts: Vec<Host>,
+        next: Option<String>,
+    },
+    /// So many next hops.
+    Forgotten(u64),
+    Statistics(Box<Statistics>),
+    Watching,
+    /// `missed`: there was more than could be kept.
+    News {
+        news: Vec<News>,
+        missed: bool,
+    },
     NotAllowed,
     /// `qmgr` cannot answer now, and why.
     Fault(String),
+}
+
+/// Next hops in one page.
+pub const HOSTS: usize = 250;
+
+/// One next hop, as it was found at the last attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// `example.net`, `[192.0.2.1]:2525`
+    pub name: String,
+    /// When that was, seconds since 1970.
+    pub last: i64,
+    pub status: Status,
+    /// Messages that are being delivered there, or have their place in the line.
+    pub active: u64,
+    /// Not to be tried before, seconds since 1970.
+    pub alone_until: Option<i64>,
+}
+
+/// Which next hops to forget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Forget {
+    /// This one, as [`Host::name`] has it.
+    Name(String),
+    /// All that are older than `queue.host_status`.
+    Expired,
+}
+
+/// `mailstats`: what was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Seconds since 1970.
+    pub since: i64,
+    /// By the number that sendmail gives the mailer.
+    pub mailers: [Traffic; MAILERS],
+    /// Connections from clients.
+    pub connections_from: u64,
+    /// Attempts that were answered by a next hop.
+    pub connections_to: u64,
+    /// What was refused to clients.
+    pub refused: u64,
+}
+
+/// Mailers that are counted: `prog`, `*file*`, `*include*`, `local`, `smtp`, `esmtp`.
+pub const MAILERS: usize = 6;
+
+/// What went through one mailer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub messages_from: u64,
+    /// Of 1,000 bytes, each message rounded up, as in sendmail.
+    pub kilobytes_from: u64,
+    /// Recipients.
+    pub messages_to: u64,
+    pub kilobytes_to: u64,
+    pub rejected: u64,
+    pub discarded: u64,
+    pub quarantined: u64,
+}
+
+/// How long [`QueueRequest::News`] is answered at the latest.
+pub const NEWS: Duration = Duration::from_secs(10);
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// At one recipient.
+    Recipient {
+        id: QueueId,
+        address: Address,
+        status: Status,
+        /// When it is tried again, seconds since 1970; `None`: it is done with.
+        again: Option<i64>,
+    },
+    /// Nothing more is under way for the message.
+    Rest(QueueId),
 }
 
 /// One queued message.

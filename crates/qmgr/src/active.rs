@@ -296,7 +296,7 @@ impl Active {
             return;
         }
         self.saved = now;
-        if let Err(error) = self.shared.save_clock().await {
+        if let Err(error) = self.shared.save().await {
             tracing::warn!("the time cannot be saved: {error}");
         }
     }

@@ -5,6 +5,7 @@
 //! deliver is delivered.
 
 pub mod authority;
+mod change;
 mod filter;
 mod view;
 
@@ -14,14 +15,18 @@ use std::time::Duration;
 
 use daemon::{Drain, Places};
 use envelope::QueueId;
-use ipc::admin::{Action, Filter, Message, PAGE, QueueReply, QueueRequest, Visitor, Welcome};
+use ipc::admin::{
+    Action, Filter, Forget, Host, Message, PAGE, QueueReply, QueueRequest, Visitor, Welcome,
+};
 use ipc::{Connection, Error, Frame, Incoming};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::hops::Known;
+use crate::news::Watch;
 use crate::record::Queued;
 use crate::shared::{Shared, Wake, rethrow};
-use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError, Update};
+use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError};
 use authority::Authority;
 
 /// Administrators at a time; further ones are sent away.
@@ -30,6 +35,8 @@ const CONNECTIONS: usize = 64;
 const ARRIVALS: usize = 16;
 /// Of one user.
 const OF_USER: usize = 8;
+/// Messages that are changed in one transaction: what is told of them is in memory meanwhile.
+const AT_ONCE: usize = 100;
 /// Silence after which a connection is closed; as long may a reply wait to be read.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -85,7 +92,7 @@ async fn visit(
     };
     let Visitor { name, admin } = visitor;
     let authority = if admin { Authority::All } else { Authority::Own(uid) };
-    let desk = Desk { shared, authority, name };
+    let mut desk = Desk { shared, authority, name, watch: None };
     connection.send_within(&Welcome::Yes { admin }, IDLE).await?;
     loop {
         let request = connection.receive_within(IDLE).await?.head;
@@ -101,6 +108,8 @@ struct Desk {
     authority: Authority,
     /// Of the user who is served.
     name: String,
+    /// Since the user asked to be told.
+    watch: Option<Watch>,
 }
 
 /// Queued messages that a filter lets through.
@@ -112,21 +121,31 @@ struct Selected {
 }
 
 impl Desk {
-    async fn answer(&self, request: QueueRequest) -> Result<QueueReply, StoreError> {
+    async fn answer(&mut self, request: QueueRequest) -> Result<QueueReply, StoreError> {
+        if self.authority != Authority::All && authority::is_of_administrators(&request) {
+            return Ok(QueueReply::NotAllowed);
+        }
         match request {
             QueueRequest::List { filter, after } => {
                 Ok(self.list(self.select(&filter, after).await?))
             }
             QueueRequest::Show(id) => self.show(id).await,
-            QueueRequest::Count if self.authority == Authority::All => {
+            QueueRequest::Count => {
                 let Counts { messages, held, damaged } = self.shared.store.counts().await?;
                 Ok(QueueReply::Count { messages, held, damaged })
             }
-            QueueRequest::Count => Ok(QueueReply::NotAllowed),
             QueueRequest::Change { action, filter, after, dry_run } => {
                 let selected = self.select(&filter, after).await?;
-                self.change(action, selected, dry_run).await
+                self.change(&action, &filter, selected, dry_run).await
             }
+            QueueRequest::Hosts { after } => Ok(self.hosts(after.as_deref())),
+            QueueRequest::Forget(forget) => Ok(self.forget(&forget)),
+            QueueRequest::Statistics { reset } => self.statistics(reset).await,
+            QueueRequest::Watch => {
+                self.watch = Some(self.shared.reporter.watch());
+                Ok(QueueReply::Watching)
+            }
+            QueueRequest::News => Ok(self.news().await),
         }
     }
 
@@ -203,62 +222,119 @@ impl Desk {
 
     async fn change(
         &self,
-        action: Action,
+        action: &Action,
+        filter: &Filter,
         Selected { mut messages, damaged, next }: Selected,
         dry_run: bool,
     ) -> Result<QueueReply, StoreError> {
-        messages.retain(|message| match action {
-            Action::Retry | Action::Hold => !message.record.held,
-            Action::Release => message.record.held,
-            Action::Delete => true,
-        });
-        let mut ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-        if action == Action::Delete {
-            ids.extend(damaged);
+        messages.retain(|message| change::applies(action, filter, message));
+        if dry_run {
+            let mut ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+            ids.extend(damaged.iter().filter(|_| *action == Action::Delete));
+            return Ok(QueueReply::Changed { ids, next });
         }
-        if let Some(&first) = ids.first()
-            && !dry_run
-        {
-            let now = self.shared.clock.now();
-            let change = |&id| Change { id, fate: fate(action, now), enqueue: Vec::new() };
-            self.shared.store.change(ids.iter().map(change).collect()).await?;
-            self.follow_up(action, &ids, Due { at: now, id: first }).await;
-            for id in &ids {
-                tracing::info!("{id}: {} by {}", what(action), self.name);
-            }
+        let mut changed = Vec::new();
+        for some in messages.chunks(AT_ONCE) {
+            changed.extend(self.change_some(action, filter, some).await?);
         }
-        Ok(QueueReply::Changed { ids, next })
+        if *action == Action::Delete && !damaged.is_empty() {
+            let retired = |&id| Change { id, fate: Fate::Retired, enqueue: Vec::new() };
+            self.shared.store.change(damaged.iter().map(retired).collect()).await?;
+            changed.extend(damaged);
+        }
+        for id in &changed {
+            tracing::info!("{id}: {} by {}", change::what(action), self.name);
+        }
+        Ok(QueueReply::Changed { ids: changed, next })
+    }
+
+    /// Changes these in one transaction; says which.
+    async fn change_some(
+        &self,
+        action: &Action,
+        filter: &Filter,
+        messages: &[Queued],
+    ) -> Result<Vec<QueueId>, StoreError> {
+        // As long as they are ours no round of attempts begins.
+        let takes =
+            |message: &&Queued| !change::needs_rest(action) || self.shared.begin(message.id);
+        let messages: Vec<_> = messages.iter().filter(takes).collect();
+        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        let Some(&first) = ids.first() else { return Ok(ids) };
+        let from = Due { at: self.shared.clock.now(), id: first };
+        let mut changes = Vec::with_capacity(messages.len());
+        for message in messages {
+            changes.push(change::change(&self.shared, action, filter, message).await);
+        }
+        let done = self.shared.store.change(changes).await;
+        if change::needs_rest(action) {
+            ids.iter().for_each(|id| self.shared.end(*id));
+        } else {
+            done.clone()?;
+        }
+        self.follow_up(action, &ids, from).await;
+        done.map(|()| ids)
     }
 
     /// What was made due is to be looked at, and its next hops are to be tried; of what was taken
     /// away no further attempt is to be begun.
-    async fn follow_up(&self, action: Action, ids: &[QueueId], from: Due) {
+    async fn follow_up(&self, action: &Action, ids: &[QueueId], from: Due) {
         match action {
             Action::Retry | Action::Release => {
                 self.shared.hops.revive();
                 self.shared.wake(Wake::Due(from)).await;
             }
             Action::Hold | Action::Delete => self.shared.recall(ids),
+            // Bounces, and what has another way now. While they were ours they were passed over.
+            Action::Bounce | Action::Redirect(_) => {
+                self.shared.wake(Wake::Due(Due { at: 0, ..from })).await;
+            }
         }
     }
-}
 
-const fn what(action: Action) -> &'static str {
-    match action {
-        Action::Retry => "to be tried now",
-        Action::Hold => "held",
-        Action::Release => "released",
-        Action::Delete => "deleted",
+    /// What is known of next hops.
+    fn hosts(&self, after: Option<&str>) -> QueueReply {
+        let clock = &self.shared.clock;
+        let (known, is_all) = self.shared.hops.known(after, clock.now());
+        let host = |Known { name, last, active, alone_until }: Known| Host {
+            name,
+            last: clock.wall_seconds(last.at),
+            status: last.status,
+            active: active as u64,
+            alone_until: alone_until.map(|until| clock.wall_seconds(until)),
+        };
+        let hosts: Vec<_> = known.into_iter().map(host).collect();
+        let next = hosts.last().filter(|_| !is_all).map(|host| host.name.clone());
+        QueueReply::Hosts { hosts, next }
     }
-}
 
-fn fate(action: Action, now: u64) -> Fate {
-    match action {
-        Action::Retry => Fate::Stays(Update { due: Some(now), ..Update::default() }),
-        Action::Hold => Fate::Stays(Update { held: Some(true), ..Update::default() }),
-        Action::Release => {
-            Fate::Stays(Update { held: Some(false), due: Some(now), ..Update::default() })
+    fn forget(&self, forget: &Forget) -> QueueReply {
+        let now = self.shared.clock.now();
+        let old = self.shared.rules().config.queue.host_status.as_millis();
+        let forgotten = self.shared.hops.forget(|next_hop, last| match forget {
+            Forget::Name(name) => next_hop.to_string().eq_ignore_ascii_case(name),
+            Forget::Expired => u128::from(now.saturating_sub(last.at)) > old,
+        });
+        tracing::info!("{forgotten} next hops forgotten by {}", self.name);
+        QueueReply::Forgotten(forgotten as u64)
+    }
+
+    async fn statistics(&self, reset: bool) -> Result<QueueReply, StoreError> {
+        let Shared { counters, clock, .. } = &*self.shared;
+        if !reset {
+            return Ok(QueueReply::Statistics(Box::new(counters.now())));
         }
-        Action::Delete => Fate::Retired,
+        let statistics = counters.reset(clock.wall_seconds(clock.now()));
+        self.shared.save().await?;
+        tracing::info!("statistics begun anew by {}", self.name);
+        Ok(QueueReply::Statistics(Box::new(statistics)))
+    }
+
+    async fn news(&mut self) -> QueueReply {
+        let Some(watch) = &mut self.watch else {
+            return QueueReply::Fault("nothing is watched".to_owned());
+        };
+        let (news, missed) = watch.news(self.authority).await;
+        QueueReply::News { news, missed }
     }
 }

@@ -7,16 +7,21 @@
 //!
 //! **Invariant:** every slot and claim is given back by `Drop`, whatever becomes of its task.
 
+mod contacts;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::{Queue, Remote};
-use envelope::{Detail, QueueId};
+use envelope::{Detail, NextHop, QueueId, Status};
+use ipc::admin::HOSTS;
 use ipc::delivery::Destination;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::record::Millis;
 use crate::schedule;
+pub use contacts::Contact;
+use contacts::Contacts;
 
 /// Messages of one destination that are active, under way or waiting for a slot.
 pub const SHARE: usize = 500;
@@ -43,6 +48,7 @@ struct State {
     retry: Queue,
     remote: Remote,
     hops: HashMap<Destination, Hop>,
+    contacts: Contacts,
 }
 
 #[derive(Debug)]
@@ -66,6 +72,16 @@ struct Dead {
 pub struct Alone {
     pub until: Millis,
     pub detail: Detail,
+}
+
+/// What is known of a next hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub name: String,
+    pub last: Contact,
+    /// Messages that have a place there.
+    pub active: usize,
+    pub alone_until: Option<Millis>,
 }
 
 /// What a message that wants to go to a destination gets.
@@ -119,8 +135,12 @@ impl Hops {
         remote: &Remote,
         called_back: mpsc::UnboundedSender<QueueId>,
     ) -> Arc<Self> {
-        let state =
-            State { retry: retry.clone(), remote: remote.clone(), hops: HashMap::default() };
+        let state = State {
+            retry: retry.clone(),
+            remote: remote.clone(),
+            hops: HashMap::default(),
+            contacts: Contacts::default(),
+        };
         Arc::new(Self {
             remote: Arc::new(Semaphore::new(remote.connections)),
             local: Arc::new(Semaphore::new(LOCAL)),
@@ -133,7 +153,7 @@ impl Hops {
     /// too much of it now, nothing new begins until enough of it has ended.
     pub fn follow(&self, retry: &Queue, remote: &Remote) {
         let mut state = self.lock();
-        let State { retry: old_retry, remote: old, hops } = &mut *state;
+        let State { retry: old_retry, remote: old, hops, contacts: _ } = &mut *state;
         resize(&self.remote, old.connections, remote.connections);
         for (_, hop) in hops.iter().filter(|(key, _)| matches!(key, Destination::Remote(_))) {
             resize(&hop.slots, old.concurrency, remote.concurrency);
@@ -186,6 +206,37 @@ impl Hops {
         }
     }
 
+    /// What is known of next hops after this name, and whether that is all.
+    pub fn known(&self, after: Option<&str>, now: Millis) -> (Vec<Known>, bool) {
+        let state = self.lock();
+        let page = state.contacts.page(after, HOSTS + 1);
+        let is_all = page.len() <= HOSTS;
+        let known = page.into_iter().take(HOSTS).map(|(name, next_hop, contact)| {
+            let hop = state.hops.get(&Destination::Remote(next_hop.clone()));
+            let alone = hop.and_then(|hop| hop.alone(now));
+            Known {
+                name,
+                last: contact.clone(),
+                active: hop.map_or(0, |hop| hop.claims),
+                alone_until: alone.map(|alone| alone.until),
+            }
+        });
+        (known.collect(), is_all)
+    }
+
+    /// Forgets next hops, and says how many. They are tried again as if nothing had happened.
+    pub fn forget(&self, these: impl Fn(&NextHop, &Contact) -> bool) -> usize {
+        let mut state = self.lock();
+        let State { hops, contacts, .. } = &mut *state;
+        let forgotten = contacts.forget(these);
+        for next_hop in &forgotten {
+            if let Some(hop) = hops.get_mut(&Destination::Remote(next_hop.clone())) {
+                hop.dead = None;
+            }
+        }
+        forgotten.len()
+    }
+
     /// Calls back what was parked with destinations that have become idle: the called ones may
     /// have been deleted meanwhile, and then no claim of theirs calls the next.
     pub fn call_back(&self) {
@@ -209,6 +260,15 @@ impl Hops {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, key: &Destination, status: Status, now: Millis) {
+        match key {
+            Destination::Remote(next_hop) => self.contacts.note(next_hop, now, status),
+            Destination::Local { .. } => {}
+        }
     }
 }
 
@@ -259,9 +319,11 @@ impl Claim {
         }
     }
 
-    /// The destination answered: it is alive.
-    pub fn reached(&self) {
-        if let Some(hop) = self.hops.lock().hops.get_mut(&self.key) {
+    /// The destination answered so: it is alive.
+    pub fn reached(&self, status: Status, now: Millis) {
+        let mut state = self.hops.lock();
+        state.note(&self.key, status, now);
+        if let Some(hop) = state.hops.get_mut(&self.key) {
             hop.dead = None;
         }
     }
@@ -270,6 +332,7 @@ impl Claim {
     /// Attempts that were under way together count once.
     pub fn unreachable(&self, detail: Detail, now: Millis) -> Alone {
         let mut state = self.hops.lock();
+        state.note(&self.key, Status::Deferred(detail.clone()), now);
         let State { retry, hops, .. } = &mut *state;
         let hop = hops.get_mut(&self.key);
         let known = hop.as_ref().and_then(|hop| hop.alone(now));
@@ -326,7 +389,9 @@ fn resize(semaphore: &Arc<Semaphore>, old: usize, new: usize) {
 fn key(destination: &Destination) -> Destination {
     match destination {
         Destination::Remote(next_hop) => Destination::Remote(next_hop.clone()),
-        Destination::Local { user, .. } => Destination::Local { user: user.clone(), detail: None },
+        Destination::Local { user, .. } => {
+            Destination::Local { user: user.clone(), detail: None }
+        }
     }
 }
 
@@ -336,7 +401,7 @@ mod tests {
     use std::time::Duration;
 
     use config::{Families, Queue, Remote, Resolver};
-    use envelope::{Detail, Enhanced, NextHop, QueueId};
+    use envelope::{Detail, Enhanced, NextHop, QueueId, Status};
     use ipc::delivery::Destination;
     use tokio::sync::mpsc;
 
@@ -373,6 +438,10 @@ mod tests {
             Entrance::Claim(claim) => claim,
             other @ (Entrance::Full | Entrance::Alone(_)) => panic!("{other:?}"),
         }
+    }
+
+    fn delivered() -> Status {
+        Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "ok"))
     }
 
     fn run(test: impl Future<Output = ()>) {
@@ -465,9 +534,29 @@ mod tests {
             assert!(matches!(hops.claim(&to("a"), first - 1), Entrance::Alone(_)));
             let second = claims[0].unreachable(detail(), first).until;
             assert!((120_000..=136_000).contains(&(second - first)));
-            claims[0].reached();
+            claims[0].reached(delivered(), first);
             assert!(matches!(is_its_turn(&claims[2], first).await, Some(Turn::Go(_))));
         });
+    }
+
+    #[test]
+    fn what_was_found_is_known_until_it_is_to_be_forgotten() {
+        let (hops, _ids) = hops();
+        let (good, bad) = (claim(&hops, "good"), claim(&hops, "bad"));
+        good.reached(delivered(), 10);
+        let until = bad.unreachable(Detail::ours(Enhanced::NO_ANSWER, "no route"), 20).until;
+        drop(good);
+        let (known, is_all) = hops.known(None, 30);
+        let seen: Vec<_> = known
+            .iter()
+            .map(|it| (it.name.as_str(), it.last.at, it.active, it.alone_until))
+            .collect();
+        assert_eq!(seen, [("bad", 20, 1, Some(until)), ("good", 10, 0, None)]);
+        assert!(is_all);
+        assert_eq!(hops.known(Some("bad"), 30).0.len(), 1);
+        assert_eq!(hops.forget(|_, last| last.at == 20), 1);
+        assert!(matches!(hops.claim(&to("bad"), 30), Entrance::Claim(_)), "tried again");
+        assert_eq!(hops.known(None, 30).0.len(), 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envelope::{Address, QueueId};
+use ipc::admin::News;
 use ipc::delivery::Destination;
 use tokio::task::{JoinError, JoinSet};
 
@@ -80,6 +81,7 @@ type Attempts = JoinSet<Vec<Back>>;
 pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
     let mut round = Round::new(shared, arrived);
     let id = round.message.id;
+    let origin = round.message.record.origin.clone();
     let next = match round.run().await {
         Ok(()) => round.next(),
         Err(error) => {
@@ -89,6 +91,7 @@ pub async fn run(shared: Arc<Shared>, arrived: Arrived) -> Report {
             Next::Unstored
         }
     };
+    round.shared.reporter.tell(&origin, || News::Rest(id));
     Report { id, next }
 }
 
@@ -188,11 +191,17 @@ impl Round {
         if let Some(content) = &self.content {
             return content.bytes.clone();
         }
-        match self.shared.store.content(self.message.id).await {
-            Ok(Some(Content::Inline(content))) => content,
-            Ok(Some(Content::File(file))) => read_beginning(&file),
-            Ok(None) | Err(_) => Bytes::new(),
-        }
+        beginning(&self.shared, self.message.id).await
+    }
+}
+
+/// As much of the content of a message as is returned in a bounce; what cannot be read is not
+/// returned.
+pub async fn beginning(shared: &Shared, id: QueueId) -> Bytes {
+    match shared.store.content(id).await {
+        Ok(Some(Content::Inline(content))) => content,
+        Ok(Some(Content::File(file))) => read_beginning(&file),
+        Ok(None) | Err(_) => Bytes::new(),
     }
 }
 

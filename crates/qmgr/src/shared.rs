@@ -13,9 +13,11 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::clock::{Saved, Timepiece};
 use crate::hops::Hops;
+use crate::news::Reporter;
 use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
 use crate::rules::Rules;
 use crate::spool::SpoolFile;
+use crate::statistics::Counters;
 use crate::store::{Counts, Due, Meta, NewMessage, Opened, Options, Store, StoreError};
 
 /// Bytes of content in memory for messages in rounds, and for those on their way to one; what is
@@ -28,6 +30,8 @@ pub struct Shared {
     pub store: Store,
     pub clock: Timepiece,
     pub hops: Arc<Hops>,
+    pub counters: Counters,
+    pub reporter: Reporter,
     pub remote: Client,
     pub local: Client,
     /// Those of the newest generation.
@@ -107,8 +111,12 @@ impl Shared {
         let saved = saved(&store).await?;
         // Messages that are gone by now had ids, too.
         let last_id = QueueId::next(last_id, saved.last_seen.saturating_mul(1000));
+        let clock = Timepiece::start(saved);
+        let counters = Counters::read(&store, clock.wall_seconds(clock.now())).await?;
         Ok(Self {
-            clock: Timepiece::start(saved),
+            clock,
+            counters,
+            reporter: Reporter::default(),
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
             local: house.asks(Arrow::QmgrToLocal)?,
@@ -156,7 +164,7 @@ impl Shared {
     /// # Errors
     /// [`StoreError`]: the time is not saved.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let saved = self.save_clock().await;
+        let saved = self.save().await;
         self.store.close().await;
         saved
     }
@@ -169,14 +177,16 @@ impl Shared {
         *last
     }
 
-    /// Keeps the time over a restart.
+    /// Keeps the time, and what was counted, over a restart.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn save_clock(&self) -> Result<(), StoreError> {
+    pub async fn save(&self) -> Result<(), StoreError> {
         let Saved { correction, last_seen } = self.clock.saved();
-        self.store.set_meta(Meta::ClockCorrection, correction.cast_unsigned()).await?;
-        self.store.set_meta(Meta::LastSeen, last_seen).await
+        let mut values = self.counters.saved();
+        values.push((Meta::ClockCorrection, correction.cast_unsigned()));
+        values.push((Meta::LastSeen, last_seen));
+        self.store.set_meta(values).await
     }
 
     /// Tells [`crate::active`], which ends only with the process: then all is still in the store.

@@ -188,6 +188,15 @@ pub enum Meta {
     LastSeen,
     /// Queue time minus the clock, in milliseconds (two's complement).
     ClockCorrection,
+    /// Since when there are counters, in seconds since 1970.
+    CountedSince,
+    /// One of [`Meta::COUNTERS`].
+    Counter(u8),
+}
+
+impl Meta {
+    /// Counters that can be kept.
+    pub const COUNTERS: u8 = 48;
 }
 
 /// Why the queue did not do it.
@@ -371,12 +380,12 @@ impl Store {
         self.ask(|answer| Request::Read(Read::Meta(key, answer))).await
     }
 
-    /// Makes a number durable.
+    /// Makes numbers durable.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn set_meta(&self, key: Meta, value: u64) -> Result<(), StoreError> {
-        self.ask(|answer| Request::SetMeta(key, value, answer)).await
+    pub async fn set_meta(&self, values: Vec<(Meta, u64)>) -> Result<(), StoreError> {
+        self.ask(|answer| Request::SetMeta(values, answer)).await
     }
 
     /// Finishes what waits, and closes the database. Later requests are answered

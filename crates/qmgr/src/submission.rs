@@ -9,14 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use daemon::Drain;
 use envelope::{Envelope, Origin, QueueId};
+use ipc::admin::News;
 use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::record::MessageRecord;
 use crate::round;
 use crate::shared::{Arrived, Shared, Wake, rethrow};
+use crate::statistics::Mailer;
 use crate::store::{NewMessage, StoreError};
 
 /// Connections of one role: each session has one at most.
@@ -182,6 +185,8 @@ impl Submitter {
 
     async fn submit(&mut self, new: NewMessage, arrived: Arrived) -> Result<(), Error> {
         let row = arrived.row();
+        let MessageRecord { origin, size, held, .. } = arrived.message.record.clone();
+        let is_put_off = arrived.is_put_off();
         let wake = if arrived.is_put_off() {
             Wake::Due(row)
         } else {
@@ -191,6 +196,10 @@ impl Submitter {
         if let Err(error) = self.shared.store.submit(new).await {
             self.shared.end(row.id);
             return self.refuse(&error).await;
+        }
+        self.shared.counters.arrived(Mailer::of_origin(&origin), size, held);
+        if is_put_off || held {
+            self.shared.reporter.tell(&origin, || News::Rest(row.id));
         }
         let told = self.connection.send(&Reply::Queued(row.id), b"", None).await;
         self.shared.wake(wake).await;

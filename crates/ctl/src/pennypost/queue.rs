@@ -1,9 +1,11 @@
 //! `pennypost queue`: lists, shows and changes what is queued.
 
+mod top;
+
 use std::io::{self, BufWriter, Write};
 
 use clap::{Args, Subcommand};
-use envelope::{QueueId, printable};
+use envelope::{Address, QueueId, printable};
 use ipc::admin::{Action, Filter, Hello, Message, QueueReply, QueueRequest};
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -41,6 +43,7 @@ enum Command {
     List(List),
     Show(Show),
     Count(Count),
+    Top(top::Top),
     /// Try messages now, whenever their next attempt is due
     #[command(
         after_help = "Examples:\n  pennypost queue retry --all\n  pennypost queue retry --domain example.org"
@@ -61,6 +64,28 @@ enum Command {
         after_help = "Examples:\n  pennypost queue delete --older 3d --from '<>' --dry-run\n  pennypost queue delete 0BCDFGHJKLM"
     )]
     Delete(Change),
+    /// Give messages up, and tell their senders so; what is being delivered just now stays
+    #[command(
+        after_help = "Examples:\n  pennypost queue bounce --domain example.org --older 1d\n  pennypost queue bounce 0BCDFGHJKLM"
+    )]
+    Bounce(Change),
+    Redirect(Redirect),
+}
+
+/// Deliver messages to another address
+///
+/// With --to or --domain only the recipients that fit are replaced. What is being delivered just now
+/// stays.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pennypost queue redirect --to bob@ --into carol@example.org\n  pennypost queue redirect 0BCDFGHJKLM --into postmaster@example.org --dry-run"
+)]
+struct Redirect {
+    #[command(flatten)]
+    change: Change,
+    /// Where they go now
+    #[arg(long, value_name = "ADDRESS")]
+    into: Address,
 }
 
 /// Which messages: all that is given must fit.
@@ -146,10 +171,15 @@ impl Queue {
                 Command::List(list) => list.run(&mut queue, &mut out).await,
                 Command::Show(show) => show.run(&mut queue, &mut out).await,
                 Command::Count(count) => count.run(&mut queue, &mut out).await,
+                Command::Top(top) => top.run(&mut queue, &mut out).await,
                 Command::Retry(change) => change.run(&mut queue, Action::Retry, &mut out).await,
                 Command::Hold(change) => change.run(&mut queue, Action::Hold, &mut out).await,
                 Command::Release(change) => change.run(&mut queue, Action::Release, &mut out).await,
                 Command::Delete(change) => change.run(&mut queue, Action::Delete, &mut out).await,
+                Command::Bounce(change) => change.run(&mut queue, Action::Bounce, &mut out).await,
+                Command::Redirect(Redirect { change, into }) => {
+                    change.run(&mut queue, Action::Redirect(into), &mut out).await
+                }
             }
         })?;
         out.flush()?;
@@ -164,8 +194,12 @@ impl Command {
             Self::Retry(change)
             | Self::Hold(change)
             | Self::Release(change)
-            | Self::Delete(change) => change.which.filter_of_change().map(|_| ()),
-            Self::List(_) | Self::Show(_) | Self::Count(_) => Ok(()),
+            | Self::Delete(change)
+            | Self::Bounce(change)
+            | Self::Redirect(Redirect { change, .. }) => {
+                change.which.filter_of_change().map(|_| ())
+            }
+            Self::List(_) | Self::Show(_) | Self::Count(_) | Self::Top(_) => Ok(()),
         }
     }
 }
@@ -243,6 +277,11 @@ impl Show {
             QueueReply::Messages { .. }
             | QueueReply::Count { .. }
             | QueueReply::Changed { .. }
+            | QueueReply::Hosts { .. }
+            | QueueReply::Forgotten(_)
+            | QueueReply::Statistics(_)
+            | QueueReply::Watching
+            | QueueReply::News { .. }
             | QueueReply::NotAllowed
             | QueueReply::Fault(_) => return Err(misunderstood()),
         };
@@ -286,10 +325,10 @@ impl Change {
     ) -> Result<(), Failure> {
         let filter = self.which.filter_of_change()?;
         let mut count = 0_u64;
-        let changed = queue.change(action, &filter, self.dry_run, |id| {
+        let changed = queue.change(&action, &filter, self.dry_run, |id| {
             count += 1;
             if self.json {
-                let object = json!({ "id": id.to_string(), "action": name(action), "dry_run": self.dry_run });
+                let object = json!({ "id": id.to_string(), "action": name(&action), "dry_run": self.dry_run });
                 json_line(&object, out)?;
             } else if self.dry_run {
                 writeln!(out, "{id}")?;
@@ -301,16 +340,18 @@ impl Change {
             return Ok(());
         }
         let would = if self.dry_run { "nothing is changed; to " } else { "" };
-        Ok(writeln!(out, "{would}{}: {}", name(action), messages(count))?)
+        Ok(writeln!(out, "{would}{}: {}", name(&action), messages(count))?)
     }
 }
 
-const fn name(action: Action) -> &'static str {
+const fn name(action: &Action) -> &'static str {
     match action {
         Action::Retry => "retry",
         Action::Hold => "hold",
         Action::Release => "release",
         Action::Delete => "delete",
+        Action::Bounce => "bounce",
+        Action::Redirect(_) => "redirect",
     }
 }
 

@@ -18,9 +18,9 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     wait(async {
         let mut queue = Control::open(site, Hello::Queue).await?;
         match options.mode {
-            Mode::Retry => change(&mut queue, options, Action::Retry, &mut out).await?,
-            Mode::Hold => change(&mut queue, options, Action::Hold, &mut out).await?,
-            Mode::Release => change(&mut queue, options, Action::Release, &mut out).await?,
+            Mode::Retry => change(&mut queue, options, &Action::Retry, &mut out).await?,
+            Mode::Hold => change(&mut queue, options, &Action::Hold, &mut out).await?,
+            Mode::Release => change(&mut queue, options, &Action::Release, &mut out).await?,
             Mode::Count => writeln!(out, "{}", count(&mut queue, options).await?)?,
             Mode::List
             | Mode::Deliver
@@ -28,6 +28,8 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
             | Mode::Aliases
             | Mode::Verify
             | Mode::Test
+            | Mode::Hosts
+            | Mode::PurgeHosts
             | Mode::Help
             | Mode::Version
             | Mode::Nothing(_)
@@ -96,7 +98,7 @@ async fn each(
 async fn change(
     queue: &mut Control,
     options: &Options,
-    action: Action,
+    action: &Action,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     for filter in &options.selection.filters() {

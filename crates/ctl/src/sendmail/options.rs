@@ -74,6 +74,10 @@ pub(super) enum Mode {
     Verify,
     /// `-bt`
     Test,
+    /// `-bh`
+    Hosts,
+    /// `-bH`
+    PurgeHosts,
     /// Nothing, and why: a daemon that retries by itself needs no queue runner.
     Nothing(&'static str),
     /// Part of sendmail, and not of this release: what, and what to use.

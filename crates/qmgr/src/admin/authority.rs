@@ -1,6 +1,7 @@
 //! Who may see and change which queued mail.
 
 use envelope::Origin;
+use ipc::admin::QueueRequest;
 
 /// What the user at the other end of an administrator's connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,5 +21,22 @@ impl Authority {
             (Self::Own(own), Origin::User { uid, .. }) => own == *uid,
             (Self::Own(_), Origin::Client { .. } | Origin::Ourselves) => false,
         }
+    }
+}
+
+/// Is this for administrators only? Everything else is answered of the user's own mail. Whom this
+/// machine talks to and how much is nobody else's business: it tells of others' mail.
+#[must_use]
+pub const fn is_of_administrators(request: &QueueRequest) -> bool {
+    match request {
+        QueueRequest::Count
+        | QueueRequest::Hosts { .. }
+        | QueueRequest::Forget(_)
+        | QueueRequest::Statistics { .. } => true,
+        QueueRequest::List { .. }
+        | QueueRequest::Show(_)
+        | QueueRequest::Change { .. }
+        | QueueRequest::Watch
+        | QueueRequest::News => false,
     }
 }

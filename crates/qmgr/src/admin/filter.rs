@@ -1,5 +1,6 @@
 //! Which messages an administrator means.
 
+use envelope::Address;
 use ipc::admin::{Exception, Filter};
 
 use crate::record::{Millis, Queued};
@@ -13,15 +14,15 @@ pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
         && filter.older.is_none_or(|seconds| age >= seconds)
         && filter.from.as_deref().is_none_or(|from| comes_from(message, from))
         && (filter.to.is_none() && filter.domain.is_none()
-            || recipients.any(|recipient| {
-                let address = &recipient.address;
-                filter.to.as_deref().is_none_or(|part| contains(&address.to_string(), part))
-                    && filter
-                        .domain
-                        .as_deref()
-                        .is_none_or(|domain| address.domain_key() == envelope::domain_key(domain))
-            }))
+            || recipients.any(|recipient| names(filter, &recipient.address)))
         && !is_excepted(&filter.except, message)
+}
+
+/// Does the filter name this recipient, or none?
+pub(super) fn names(filter: &Filter, address: &Address) -> bool {
+    let is_of = |domain: &str| address.domain_key() == envelope::domain_key(domain);
+    filter.to.as_deref().is_none_or(|part| contains(&address.to_string(), part))
+        && filter.domain.as_deref().is_none_or(is_of)
 }
 
 fn is_excepted(except: &Exception, message: &Queued) -> bool {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envelope::{Detail, Enhanced};
+use envelope::{Detail, Enhanced, Status};
 use ipc::Error;
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 
@@ -62,7 +62,7 @@ pub(super) async fn make(
     };
     match asked {
         Ok(outcomes) if outcomes.recipients.len() == request.recipients.len() => {
-            note_reachable(&shared, &claim, &outcomes);
+            note(&shared, &claim, &request, &outcomes);
             outcomes.recipients.into_iter().map(Ending::Answered).collect()
         }
         Ok(_) => all(Ending::Fault("the agent answered for other recipients".to_owned())),
@@ -101,16 +101,26 @@ async fn ask(
     Ok(agent.call(request, content, file.as_ref(), time).await?.head)
 }
 
-/// Remembers whether the destination is alive.
-fn note_reachable(shared: &Shared, claim: &Claim, outcomes: &Outcomes) {
-    if !outcomes.unreachable {
-        return claim.reached();
+/// Remembers what the destination answered, and whether it is alive.
+fn note(shared: &Shared, claim: &Claim, request: &Attempt, outcomes: &Outcomes) {
+    let now = shared.clock.now();
+    let statuses = || outcomes.recipients.iter().filter_map(status);
+    if outcomes.unreachable {
+        let detail = statuses().next().map_or_else(
+            || Detail::ours(Enhanced::NO_ANSWER, "no host could be reached"),
+            |status| status.detail().clone(),
+        );
+        claim.unreachable(detail, now);
+        return;
     }
-    let detail = outcomes.recipients.first().map_or_else(
-        || Detail::ours(Enhanced::NO_ANSWER, "no host could be reached"),
-        |outcome| match outcome {
-            Outcome::Status(status) | Outcome::Relayed(status) => status.detail().clone(),
-        },
-    );
-    claim.unreachable(detail, shared.clock.now());
+    if let Some(last) = statuses().last() {
+        claim.reached(last.clone(), now);
+    }
+    shared.counters.attempted(&request.destination, request.size, statuses());
+}
+
+const fn status(outcome: &Outcome) -> Option<&Status> {
+    match outcome {
+        Outcome::Status(status) | Outcome::Relayed(status) => Some(status),
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use envelope::{Address, Enhanced};
+use ipc::admin::News;
 use message::Action;
 
 use super::{Back, Round};
@@ -11,6 +12,7 @@ use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
 use crate::record::{LastAttempt, Millis, RecipientRecord};
 use crate::shared::{Arrived, Course, Wake};
+use crate::statistics::Mailer;
 use crate::store::{self, Change, NewMessage, StoreError, Update};
 
 /// What is to be changed together.
@@ -58,6 +60,12 @@ impl Round {
             shared.begin(arrived.message.id);
         }
         let changed = shared.store.outcome(Change { id: message.id, fate, enqueue }).await;
+        if changed.is_ok() {
+            for arrived in &born {
+                let size = arrived.message.record.size;
+                shared.counters.arrived(Mailer::Local, size, false);
+            }
+        }
         // Of a message that was deleted meanwhile nothing is told; the store knows.
         let recalled = shared.course(message.id) == Some(Course::Recalled);
         for arrived in born {
@@ -101,6 +109,7 @@ impl Round {
             let ours = !matches!(ending, Ending::Answered(_));
             let fate = self.circumstances(recipient, now).fate(ending);
             self.log(&address, &fate, ours);
+            self.tell(&address, &fate);
             let (status, action) = match fate {
                 Fate::Over { status, tell } => {
                     batch.over.insert(number);
@@ -147,6 +156,21 @@ impl Round {
             warned: self.message.record.warned,
             random: fastrand::u8(..),
         }
+    }
+
+    /// Those who watch hear of it as it comes.
+    fn tell(&self, address: &Address, fate: &Fate) {
+        let (status, again) = match fate {
+            Fate::Over { status, .. } => (status, None),
+            Fate::Again { status, due, .. } => (status, Some(self.shared.clock.wall_seconds(*due))),
+        };
+        let news = || News::Recipient {
+            id: self.message.id,
+            address: address.clone(),
+            status: status.clone(),
+            again,
+        };
+        self.shared.reporter.tell(&self.message.record.origin, news);
     }
 
     /// Agents log what they did; what was decided here is logged here, in the same form.

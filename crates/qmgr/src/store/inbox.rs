@@ -46,7 +46,7 @@ pub(super) struct Slots {
 pub(super) struct Batch {
     pub(super) submits: Vec<(Box<Rows>, Answer<()>)>,
     pub(super) changes: Vec<Changes>,
-    pub(super) meta: Vec<(Meta, u64, Answer<()>)>,
+    pub(super) meta: Vec<(Vec<(Meta, u64)>, Answer<()>)>,
     pub(super) reads: Vec<Read>,
     pub(super) close: Option<Answer<()>>,
     /// There is more than reads and outcomes.
@@ -122,7 +122,7 @@ impl Batch {
         match request {
             Request::Submit(rows, answer) => self.submits.push((rows, answer)),
             Request::Change(changes, answer) => self.changes.push((changes, answer)),
-            Request::SetMeta(key, value, answer) => self.meta.push((key, value, answer)),
+            Request::SetMeta(values, answer) => self.meta.push((values, answer)),
             Request::Read(read) => self.reads.push(read),
             Request::Close(answer) => self.close = Some(answer),
         }
@@ -168,7 +168,7 @@ mod tests {
         let (slots, mut inbox) = Inbox::new().unwrap();
         for _ in 0..WAITING {
             let (answer, _) = tokio::sync::oneshot::channel();
-            slots.requests.try_send(Request::SetMeta(Meta::LastSeen, 0, answer)).unwrap();
+            slots.requests.try_send(Request::SetMeta(vec![(Meta::LastSeen, 0)], answer)).unwrap();
         }
         let outcome = EncodedChange::set_aside(QueueId::new(1).unwrap());
         slots.outcomes.try_send((vec![outcome], None)).unwrap();

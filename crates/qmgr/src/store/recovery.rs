@@ -68,7 +68,7 @@ impl<M: Medium> Writer<M> {
             self.kept.files.extend(rows.file);
             self.post.answer(answer, Err(error.clone()));
         }
-        for (_, _, answer) in meta {
+        for (_, answer) in meta {
             self.post.answer(answer, Err(error.clone()));
         }
         self.post.send();

@@ -14,7 +14,7 @@ use crate::spool::SpoolFile;
 pub(super) enum Request {
     Submit(Box<Rows>, Answer<()>),
     Change(Vec<EncodedChange>, Option<Answer<()>>),
-    SetMeta(Meta, u64, Answer<()>),
+    SetMeta(Vec<(Meta, u64)>, Answer<()>),
     Read(Read),
     Close(Answer<()>),
 }
@@ -43,7 +43,7 @@ impl Request {
     /// Answers with an error.
     pub(super) fn refuse(self, error: &StoreError, post: &mut Post) {
         match self {
-            Self::Submit(_, answer) | Self::SetMeta(_, _, answer) | Self::Close(answer) => {
+            Self::Submit(_, answer) | Self::SetMeta(_, answer) | Self::Close(answer) => {
                 post.answer(answer, Err(error.clone()));
             }
             Self::Change(_, answer) => {

@@ -97,6 +97,8 @@ impl Meta {
         match self {
             Self::LastSeen => 0,
             Self::ClockCorrection => 1,
+            Self::CountedSince => 2,
+            Self::Counter(counter) => u8::MAX - Self::COUNTERS + counter,
         }
     }
 }

@@ -195,7 +195,7 @@ fn numbers_outlive_a_restart() {
         let place = tempfile::tempdir().unwrap();
         let (store, _) = open(place.path()).await;
         assert_eq!(store.meta(Meta::LastSeen).await, Ok(None));
-        store.set_meta(Meta::LastSeen, 17).await.unwrap();
+        store.set_meta(vec![(Meta::LastSeen, 17), (Meta::Counter(0), 5)]).await.unwrap();
         store.close().await;
         let (store, _) = open(place.path()).await;
         assert_eq!(store.meta(Meta::LastSeen).await, Ok(Some(17)));

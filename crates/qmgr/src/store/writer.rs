@@ -193,7 +193,7 @@ impl<M: Medium> Writer<M> {
             changes.into_iter().for_each(EncodedChange::keep_files);
             answer.into_iter().for_each(|answer| self.post.answer(answer, Ok(())));
         }
-        for (_, _, answer) in meta {
+        for (_, answer) in meta {
             self.post.answer(answer, Ok(()));
         }
         self.post.send();
@@ -251,7 +251,7 @@ fn write(database: &Database, batch: &Batch) -> Result<Effects, redb::Error> {
         for change in batch.changes.iter().flat_map(|(changes, _)| changes) {
             tables.change(change, &mut effects)?;
         }
-        for (key, value, _) in &batch.meta {
+        for (key, value) in batch.meta.iter().flat_map(|(values, _)| values) {
             tables.meta.insert(key.key(), value)?;
         }
         effects.empty = !batch.changes.is_empty() && tables.is_empty()?;

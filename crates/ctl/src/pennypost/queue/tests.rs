@@ -35,7 +35,18 @@ fn list_is_what_is_meant_without_a_word() {
 #[test]
 fn a_change_of_everything_is_said() {
     let refused = |line: &str| parse(line).command.unwrap().refuse_everything();
-    for line in ["delete", "retry", "hold --dry-run", "release --json", "delete --all --held"] {
+    let redirect = parse("redirect --into bob@x.test --to alice@").command.unwrap();
+    assert_eq!(redirect.refuse_everything(), Ok(()));
+    assert!(Line::try_parse_from(["queue", "redirect", "--all", "--into", "nobody"]).is_err());
+    for line in [
+        "bounce",
+        "redirect --into bob@x.test",
+        "delete",
+        "retry",
+        "hold --dry-run",
+        "release --json",
+        "delete --all --held",
+    ] {
         assert_eq!(refused(line).unwrap_err().exit, Exit::Usage, "{line}");
     }
     for line in ["delete --all", "retry --held", "hold 0BCDFGHJKLM", "release --from x"] {

@@ -41,6 +41,8 @@ pub(super) fn mode(name: &str) -> Mode {
         "i" => return Mode::Aliases,
         "v" => return Mode::Verify,
         "t" => return Mode::Test,
+        "h" => return Mode::Hosts,
+        "H" => return Mode::PurgeHosts,
         "V" => return Mode::Version,
         "pc" | "P" => return Mode::Count,
         _ if name.starts_with('p') => return Mode::List,

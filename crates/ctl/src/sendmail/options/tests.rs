@@ -147,7 +147,7 @@ fn names_and_modes() {
         assert_eq!(sendmail(line).mode, mode, "{line}");
     }
     assert!(matches!(sendmail("-q30m").mode, Mode::Nothing(_)));
-    for line in ["-bd", "-bD -q30m", "-q30m -bd", "-bh", "-bH", "-ba", "-bC", "-Mrm 1", "-qGx"] {
+    for line in ["-bd", "-bD -q30m", "-q30m -bd", "-ba", "-bC", "-Mrm 1", "-qGx"] {
         assert!(matches!(sendmail(line).mode, Mode::NotYet(_)), "{line}");
     }
 }
