@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use tables::{
     Access, Aliases, Finding, MAX_FILE, Mailertable, Names, Read, Reader, RelayDomains, Source,
-    Users, Virtusertable,
+    Users, Virtusertable, add_source,
 };
 
-use crate::Config;
+use crate::{Config, TableSource};
 
 /// What is in a table file.
 pub type Content = Cursor<Vec<u8>>;
@@ -95,19 +95,29 @@ pub fn read_table<T>(
     name: &str,
     understand: impl FnOnce(&str, Content) -> io::Result<Read<T>>,
 ) -> Result<Option<Read<T>>, Finding> {
-    let path = config.paths.tables.join(name);
-    let fail = |error: io::Error| grave(&path, format!("cannot be read: {error}"));
-    match read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fail(error)),
-        Ok(content) => {
-            let mut read = understand(name, Cursor::new(content)).map_err(fail)?;
-            for finding in &mut read.findings {
-                finding.file = config.paths.tables.join(&finding.file).display().to_string();
-            }
-            Ok(Some(read))
+    let Some(content) = content(config, name)? else { return Ok(None) };
+    let fail = |error| grave(&config.paths.tables.join(name), format!("cannot be read: {error}"));
+    let mut read = understand(name, Cursor::new(content)).map_err(fail)?;
+    for finding in &mut read.findings {
+        finding.file = config.paths.of_source(name, &finding.file).display().to_string();
+    }
+    Ok(Some(read))
+}
+
+/// All sources of a table; one that the administrator names is there.
+fn content(config: &Config, name: &str) -> Result<Option<Vec<u8>>, Finding> {
+    let named = config.paths.sources.contains_key(name);
+    let mut content = Vec::new();
+    for TableSource { kind, name: source, path } in config.paths.of_table(name) {
+        let fail = |why: String| grave(&path, format!("cannot be read: {why}"));
+        match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(None),
+            Err(error) => return Err(fail(error.to_string())),
+            Ok(text) => add_source(&mut content, name, kind, &source, &text)
+                .map_err(|why| fail(why.to_owned()))?,
         }
     }
+    Ok(Some(content))
 }
 
 /// The tables of a configuration as they are on disk now; bad lines are told by [`check_tables`].

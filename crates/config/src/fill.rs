@@ -12,6 +12,7 @@ use envelope::NextHop;
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
+use crate::sources::sources;
 use crate::{
     Config, Families, Limits, LogTarget, Paths, Policy, Queue, Relay, Remote, Resolver, Rule,
 };
@@ -101,10 +102,13 @@ fn paths(section: &mut Section<'_, '_>, root: &Path, file: &Path) -> Paths {
         let absolute = |path: &str| path.starts_with('/').then(|| below(root, path));
         reader.parsed(value, absolute, "this path is not absolute", "begin it with /")
     });
+    let place = |path: &str| below(root, path);
+    let sources = sources(section.reader, section.table, &tables, place);
     Paths {
         root: root.to_owned(),
         file: file.to_owned(),
         tables,
+        sources,
         queue: below(root, "var/spool/pennypost/queue"),
         drop: below(root, "var/spool/pennypost/drop"),
         run: below(root, "run/pennypost"),

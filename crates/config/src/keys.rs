@@ -1,4 +1,5 @@
-//! The keys of `pennypost.toml`, by path. A `[[table]]` is named like a `[table]`.
+//! The keys of `pennypost.toml`, by path. A `[[table]]` is named like a `[table]`. In `[tables]` the name of
+//! each table is a key, too.
 
 /// Keys that work. docs/configuration.md describes each of them.
 pub const SUPPORTED: [&str; 34] = [
@@ -39,21 +40,7 @@ pub const SUPPORTED: [&str; 34] = [
 ];
 
 /// Keys and tables whose names are fixed, and which this version cannot do yet.
-pub const NOT_YET: [&str; 37] = [
-    "tables.access",
-    "tables.aliases",
-    "tables.authinfo",
-    "tables.domaintable",
-    "tables.generics-domains",
-    "tables.genericstable",
-    "tables.local-host-names",
-    "tables.mailertable",
-    "tables.masquerade-domains",
-    "tables.relay-domains",
-    "tables.trusted-users",
-    "tables.users",
-    "tables.virtuser-domains",
-    "tables.virtusertable",
+pub const NOT_YET: [&str; 23] = [
     "listener.proxy_protocol",
     "listener.milters",
     "tls",

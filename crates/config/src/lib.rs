@@ -13,6 +13,7 @@ mod reader;
 mod report;
 mod resolved;
 mod snapshot;
+mod sources;
 mod table;
 mod units;
 mod watch;
@@ -26,5 +27,6 @@ pub use resolved::{
     Remote, Resolver, Role, Rule,
 };
 pub use snapshot::Snapshot;
+pub use sources::{Sources, TableSource};
 pub use table::{Reader as TableReader, Table};
 pub use watch::Watch;

@@ -10,6 +10,8 @@ use ipnet::IpNet;
 use routing::Settings;
 use serde::{Deserialize, Serialize};
 
+use crate::Sources;
+
 /// Everything an administrator can say, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -65,7 +67,7 @@ impl Config {
         } = self;
         let parts = [
             ("hostname", *hostname != other.hostname),
-            ("tables.directory", *paths != other.paths),
+            ("[tables]", *paths != other.paths),
             ("[[listener]]", *listeners != other.listeners),
             ("[relay]", *relay != other.relay),
             ("[local]", *local != other.local),
@@ -91,6 +93,8 @@ pub struct Paths {
     pub file: PathBuf,
     /// `/etc/mail`: the table files.
     pub tables: PathBuf,
+    /// Of tables that are read from elsewhere, or from several files.
+    pub sources: Sources,
     /// `/var/spool/pennypost/queue`: redb file, reserve and `content/`; `qmgr` alone.
     pub queue: PathBuf,
     /// `/var/spool/pennypost/drop`: mode 3733.

@@ -87,6 +87,21 @@ fn the_examples_are_read_and_say_something() {
 }
 
 #[test]
+fn the_types_of_tables_are_documented() {
+    let text = documentation();
+    let (_, rows) = text.split_once("| table | types |\n|---|---|\n").unwrap();
+    let rows: Vec<_> = rows.lines().take_while(|line| line.starts_with("| ")).collect();
+    let types = |table: &str| {
+        let row = rows.iter().find(|row| row.split(" | ").next().unwrap().contains(&format!("`{table}`")));
+        quoted(row.or(rows.last()).unwrap().rsplit(" | ").next().unwrap()).collect::<Vec<_>>()
+    };
+    for table in tables::SUPPORTED {
+        let kinds: Vec<_> = tables::Kind::of_table(table).iter().map(ToString::to_string).collect();
+        assert_eq!(types(table), kinds, "{table}");
+    }
+}
+
+#[test]
 fn the_installed_file_has_the_defaults() {
     let installed = load(None, Some(&repository("etc/mail/pennypost.toml"))).unwrap();
     let hostname = |row: &[String]| (row[1] == "`hostname`").then(|| "\"mail.example.org\"".into());

@@ -7,10 +7,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cdb;
 
 /// How a source is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// As sendmail has it.
     Text,
@@ -44,7 +46,7 @@ impl Kind {
             "access" => &[Self::Text, Self::Cidr, Self::Regex, Self::Cdb],
             "relay-domains" => &[Self::Text, Self::Cidr],
             "virtusertable" | "mailertable" => &[Self::Text, Self::Regex, Self::Cdb],
-            "aliases" | "domaintable" | "genericstable" => &[Self::Text, Self::Cdb],
+            "aliases" | "authinfo" | "domaintable" | "genericstable" => &[Self::Text, Self::Cdb],
             // Lists of names, and what is for the eyes of few.
             _ => &[Self::Text],
         }
