@@ -1,12 +1,15 @@
 //! Where mail goes by the files as they are on disk, with the engine of `qmgr`, whether it runs or not.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
 
-use config::{Config, OnDisk};
-use envelope::{Address, Detail, Enhanced, Status};
+use config::{CatchAll, Config, OnDisk};
+use envelope::{Address, Detail, Enhanced, Member, ReversePath, Special, Status};
+use ipc::mailbox::{MAX_LIST, MAX_MEMBERS};
 use nix::unistd::User;
-use routing::{Member, Route, Routed, Router};
-use tables::{Finding, Reader, Source, Users};
+use routing::{MAX_DEPTH, Route, Routed, Router};
+use tables::{Finding, Reader, Source, Step, Users, members};
 
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -42,6 +45,7 @@ impl Way {
             Route::Over(Status::Delivered(_))
             | Route::Remote(_)
             | Route::Local { .. }
+            | Route::Special(_)
             | Route::List { .. } => None,
         }
     }
@@ -61,22 +65,47 @@ impl Routes {
         Ok(Self { config, router, users })
     }
 
-    /// The way of `address`, and of each address that lists on it stand for.
-    pub(crate) fn ways(&self, address: &Address) -> Vec<Way> {
-        let mut walk = Walk { routes: self, seen: HashSet::new(), ways: Vec::new() };
+    /// The way of `address` in mail from `reverse_path`, and of each address that lists on it stand for.
+    pub(crate) fn ways(&self, address: &Address, reverse_path: &ReversePath) -> Vec<Way> {
+        let (seen, ways) = (HashSet::new(), Vec::new());
+        let mut walk = Walk { routes: self, reverse_path, seen, ways };
         walk.go(address, &[], 0);
         walk.ways
     }
 
-    /// A local user who does not exist is the end of the way.
-    fn route(&self, address: &Address, expanded_from: &[Address]) -> Routed {
-        let mut routed = self.router.route(address, expanded_from);
+    /// A local user who does not exist is the end of the way, unless somebody gets all such mail.
+    fn route(
+        &self,
+        address: &Address,
+        reverse_path: &ReversePath,
+        expanded_from: &[Address],
+    ) -> Routed {
+        let mut routed = self.router.route(address, reverse_path, expanded_from);
         if let Route::Local { user, .. } = &routed.route
             && let Some(status) = self.missing(user)
         {
-            routed.route = Route::Over(status);
+            let caught = self.caught(&routed.address).filter(|_| status.class() == 5);
+            if let Some(route) = caught {
+                let text = format!("{user} is no user");
+                routed.trace.push(Step::by("local.catch_all", text));
+                routed.route = route;
+            } else {
+                routed.route = Route::Over(status);
+            }
         }
         routed
+    }
+
+    /// Where mail for unknown users goes.
+    fn caught(&self, address: &Address) -> Option<Route> {
+        match self.config.local.catch_all.as_ref()? {
+            CatchAll::Host(host) => Some(Route::Remote(host.clone())),
+            CatchAll::To(name) => {
+                let to = name.parse().or_else(|_| Address::new(name, &self.config.hostname));
+                let to = to.ok().filter(|to| to != address)?;
+                Some(Route::List { members: vec![Member::Address(to)], owner: None })
+            }
+        }
     }
 
     fn missing(&self, user: &str) -> Option<Status> {
@@ -117,35 +146,71 @@ pub(crate) fn unreadable(finding: &Finding) -> Failure {
 /// Goes from list to list, into each address once.
 struct Walk<'a> {
     routes: &'a Routes,
-    seen: HashSet<Address>,
+    reverse_path: &'a ReversePath,
+    seen: HashSet<Member>,
     ways: Vec<Way>,
 }
 
 impl Walk<'_> {
     fn go(&mut self, asked: &Address, expanded_from: &[Address], depth: usize) {
-        let routed = self.routes.route(asked, expanded_from);
+        let routed = self.routes.route(asked, self.reverse_path, expanded_from);
         let members = match &routed.route {
             Route::List { members, owner: _ } => members.clone(),
+            Route::Special(special) => self.named_by(special),
             Route::Remote(_) | Route::Local { .. } | Route::Refused(_) | Route::Over(_) => {
                 Vec::new()
             }
         };
-        let list = routed.address.clone();
+        let mut from = expanded_from.to_vec();
+        from.push(asked.clone());
+        if routed.address != *asked {
+            from.push(routed.address.clone());
+        }
         self.ways.push(Way { depth, asked: asked.clone(), routed });
-        for Member { address, verbatim } in members {
-            if self.ways.len() >= MAX_WAYS || !self.seen.insert(address.clone()) {
+        self.each(members, &from, depth + 1);
+    }
+
+    /// The members of a list, to which these addresses led.
+    fn each(&mut self, members: Vec<Member>, from: &[Address], depth: usize) {
+        for member in members {
+            if self.ways.len() >= MAX_WAYS || !self.seen.insert(member.clone()) {
                 continue;
             }
-            let mut from = expanded_from.to_vec();
-            from.push(asked.clone());
-            if list != *asked {
-                from.push(list.clone());
+            match member {
+                Member::Address(address) => self.go(&address, from, depth),
+                Member::Mailbox(address) => {
+                    let mut from = from.to_vec();
+                    from.push(address.clone());
+                    self.go(&address, &from, depth);
+                }
+                Member::Special(special) => self.end(special, from, depth),
             }
-            if verbatim && from.last() != Some(&address) {
-                from.push(address.clone());
-            }
-            self.go(&address, &from, depth + 1);
         }
+    }
+
+    /// What has no address goes by that of the list.
+    fn end(&mut self, special: Special, from: &[Address], depth: usize) {
+        let Some(list) = from.last() else { return };
+        let members = if depth > MAX_DEPTH { Vec::new() } else { self.named_by(&special) };
+        let route = Route::Special(special);
+        let routed = Routed { route, address: list.clone(), trace: Vec::new() };
+        self.ways.push(Way { depth, asked: list.clone(), routed });
+        self.each(members, from, depth + 1);
+    }
+
+    /// Whom a list names, as far as the caller may read it; `deliver` has the last word.
+    fn named_by(&self, special: &Special) -> Vec<Member> {
+        let Special::Include(path) = special else { return Vec::new() };
+        let Config { paths, hostname, .. } = &self.routes.config;
+        let Ok(file) = File::open(paths.root.join(path.trim_start_matches('/'))) else {
+            return Vec::new();
+        };
+        let mut text = String::new();
+        if file.take(MAX_LIST).read_to_string(&mut text).is_err() {
+            return Vec::new();
+        }
+        let targets = members(&text).filter_map(|(_, target)| target.ok());
+        targets.filter_map(|target| target.member(hostname).ok()).take(MAX_MEMBERS).collect()
     }
 }
 
@@ -173,7 +238,7 @@ pub(crate) mod tests {
         let root = tempfile::tempdir().unwrap();
         let routes = Routes::read(&site(root.path(), &[("aliases", aliases)])).unwrap();
         let shown = |way: &Way| (way.depth, way.asked.to_string(), way.routed.route.to_string());
-        routes.ways(&address.parse().unwrap()).iter().map(shown).collect()
+        routes.ways(&address.parse().unwrap(), &ReversePath(None)).iter().map(shown).collect()
     }
 
     fn way(depth: usize, asked: &str, route: &str) -> (usize, String, String) {

@@ -1,4 +1,5 @@
-//! Who of this machine's users has a mailbox, and with whose rights it is written.
+//! Who of this machine's users has a mailbox, and with whose rights it is written; and who runs what
+//! has no user of its own.
 //!
 //! **Invariant:** never with root's.
 //! All of it may ask the name service, and so may take a while.
@@ -6,6 +7,7 @@
 use std::path::PathBuf;
 
 use config::{Config, Mailbox, Table};
+use ipc::run_as::Who;
 use nix::errno::Errno;
 use nix::unistd::{Group, User};
 use tables::Users;
@@ -17,42 +19,55 @@ pub struct Identity {
     pub gid: u32,
 }
 
-/// The owner of a mailbox.
+/// Who a process is started for.
 #[derive(Debug)]
 pub struct Owner {
     pub home: PathBuf,
-    /// Who writes to the mailbox; `None`: the caller, under `--root`.
+    /// As in passwd; `None`: whatever it is, it will do.
+    pub shell: Option<PathBuf>,
+    /// Whose rights it has; `None`: the caller's, under `--root`.
     pub writer: Option<Identity>,
 }
 
 impl Owner {
-    /// The owner of the mailbox `name`, if there is one. Under `--root` the users are those of the
-    /// table `users`, each with a home there.
+    /// Who that is, if there is such a user. Under `--root` the users are those of the table `users`,
+    /// each with a home there.
     ///
     /// # Errors
     /// It cannot be said now, and why.
-    pub fn find(
-        config: &Config,
-        users: Option<&Table>,
-        name: &str,
-    ) -> Result<Option<Self>, String> {
+    pub fn find(config: &Config, users: Option<&Table>, who: &Who) -> Result<Option<Self>, String> {
+        let (Who::Mailbox(name) | Who::User(name)) = who else {
+            return Self::default(config).map(Some);
+        };
         if config.rooted {
             let users = users.map(|users| Users::read("users", users.reader())).transpose();
             let users = users.map_err(|error| format!("users: {error}"))?;
             let known = users.is_some_and(|users| users.table.contains(name));
             let home = config.paths.root.join("home").join(name);
-            return Ok(known.then_some(Self { home, writer: None }));
+            return Ok(known.then_some(Self { home, shell: None, writer: None }));
         }
         let Some(user) = find_user(name, config)? else { return Ok(None) };
         let writer = if user.uid.is_root() { default_user(config)? } else { user.clone() };
-        let group = match &config.local.mailbox {
+        let group = match (who, &config.local.mailbox) {
             // The directory of the mailboxes is this group's.
-            Mailbox::Mbox(_) => Group::from_name("mail").map_err(|why| format!("mail: {why}"))?,
-            Mailbox::Maildir(_) | Mailbox::Command(_) => None,
+            (Who::Mailbox(_), Mailbox::Mbox(_)) => {
+                Group::from_name("mail").map_err(|why| format!("mail: {why}"))?
+            }
+            (Who::Mailbox(_) | Who::User(_) | Who::Default, _) => None,
         };
         let gid = group.map_or(writer.gid, |group| group.gid).as_raw();
         let writer = Some(Identity { uid: writer.uid.as_raw(), gid });
-        Ok(Some(Self { home: user.dir, writer }))
+        Ok(Some(Self { home: user.dir, shell: Some(user.shell), writer }))
+    }
+
+    /// Who runs what has no user of its own.
+    fn default(config: &Config) -> Result<Self, String> {
+        if config.rooted {
+            return Ok(Self { home: config.paths.root.clone(), shell: None, writer: None });
+        }
+        let user = default_user(config)?;
+        let writer = Some(Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+        Ok(Self { home: user.dir, shell: None, writer })
     }
 }
 

@@ -4,7 +4,7 @@
 //! expanded; no answer means deferred.
 
 pub use envelope::Recipient;
-use envelope::{Body, NextHop, QueueId, Return, ReversePath, Status};
+use envelope::{Body, Member, NextHop, QueueId, Return, ReversePath, Special, Status};
 use serde::{Deserialize, Serialize};
 
 /// One attempt: one message, one destination, at most [`MAX_RECIPIENTS`]. The content is the body
@@ -37,6 +37,14 @@ pub enum Destination {
     Local {
         user: String,
         detail: Option<String>,
+        /// Into the mailbox, whatever the user's `.forward` says.
+        verbatim: bool,
+    },
+    /// A program, a file or a list.
+    Special {
+        what: Special,
+        /// Whose `.forward` named it; `None`: `local.default_user` runs, writes and reads it.
+        user: Option<String>,
     },
 }
 
@@ -55,4 +63,7 @@ pub enum Outcome {
     /// Delivered to a next hop that offers DSN and was given NOTIFY: it tells the reverse-path
     /// of success, we do not (RFC 3461 §5.2.2).
     Relayed(Status),
+    /// These take its place (`local` only). What is special among them belongs to the user, or to the
+    /// one of the destination.
+    Expanded(Vec<Member>),
 }

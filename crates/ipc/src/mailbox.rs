@@ -1,11 +1,11 @@
-//! `local` has a user's `deliver` process store messages.
+//! `local` has a user's `deliver` process store messages, or say where they go instead.
 //!
 //! Requests are sent without waiting for the answers to those before them, so that what waits
 //! together is stored together and shares the syncs of the disk.
 
 use std::path::PathBuf;
 
-use envelope::{Address, QueueId, ReversePath, Status};
+use envelope::{Address, Member, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
 /// The message and the place. The content is the body of the frame, or a read-only descriptor
@@ -19,6 +19,10 @@ pub struct Store {
     /// The recipient, for `Delivered-To` and for the loop guard.
     pub recipient: Address,
     pub place: Place,
+    /// Files of which the first that is there says where the message goes instead.
+    pub forward: Vec<PathBuf>,
+    /// The user's, which decides whether `forward` may name programs and files; `None`: it may.
+    pub shell: Option<PathBuf>,
     /// Below it lie all mailboxes of this user that the configuration can name; of no use to a
     /// command.
     pub tree: PathBuf,
@@ -41,10 +45,35 @@ pub struct Store {
 pub enum Place {
     Mbox(PathBuf),
     Maildir(PathBuf),
-    /// argv; exit codes are sysexits.
+    /// The command of the configuration: argv; exit codes are sysexits.
     Command(Vec<String>),
+    /// A program that an alias or a `.forward` names: argv.
+    Program(Vec<String>),
+    /// A file that one of them names.
+    File(PathBuf),
+    /// A file of names, each of which gets the message.
+    Include(PathBuf),
 }
 
 /// What came of some of the requests, by their numbers; in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored(pub Vec<(u64, Status)>);
+pub struct Stored(pub Vec<(u64, Said)>);
+
+/// What came of one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    Status(Status),
+    /// These take its place.
+    Expanded {
+        members: Vec<Member>,
+        /// What was wrong with some of them, for the log.
+        remarks: Vec<String>,
+    },
+    /// A file of `forward` has changed, and this process may not read it any more: another has to.
+    Stale,
+}
+
+/// Who may stand for one message: qmgr's bound on recipients, and no more bytes than a frame has.
+pub const MAX_MEMBERS: usize = 10_000;
+/// Bytes of a file that says where messages go.
+pub const MAX_LIST: u64 = crate::MAX_HEAD as u64 / 2;

@@ -1,29 +1,42 @@
-//! One attempt: its recipients, one after the other, through one `deliver` process of the user.
+//! One attempt: its recipients, one after the other, through `deliver` processes of whom they belong
+//! to.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
-use envelope::{Detail, Enhanced, Status};
+use config::{Config, Mailbox};
+use envelope::{Detail, Enhanced, Special, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
-use ipc::mailbox::Store;
+use ipc::mailbox::{Said, Store};
+use ipc::run_as::Who;
 use ipc::{Client, Frame};
 use tokio::time::Instant;
 
+use crate::catch_all;
 use crate::conversation::Content;
 use crate::place::{self, Names};
-use crate::processes::Processes;
+use crate::processes::{Process, Processes, Stranger};
 
 /// After so long an attempt begins nothing more: `qmgr` waits an hour for what came of it, and what
 /// is delivered later is delivered twice. A command takes ten minutes at most.
 const BEGIN_WITHIN: Duration = Duration::from_secs(45 * 60);
+/// Processes that are started for one message because the one before may not read a `.forward` that
+/// has changed: it changes faster than mail comes.
+const MAX_STARTS: usize = 3;
 
 /// What carries attempts out.
 #[derive(Debug)]
 pub(crate) struct Agent {
     config: Arc<Config>,
     pub(crate) processes: Processes,
+}
+
+/// A recipient of an attempt, on its way to a process.
+struct Errand<'a> {
+    attempt: &'a Attempt,
+    to: &'a Recipient,
+    content: &'a Content,
+    deadline: Instant,
 }
 
 impl Agent {
@@ -38,64 +51,138 @@ impl Agent {
         let content = Content { body, descriptor: descriptor.map(Arc::new) };
         let deadline = Instant::now() + BEGIN_WITHIN;
         let mut outcomes = Vec::with_capacity(attempt.recipients.len());
-        for recipient in &attempt.recipients {
-            let status = self.deliver_to(&attempt, recipient, &content, deadline).await;
-            log(&attempt, recipient, &status);
-            outcomes.push(Outcome::Status(status));
+        for to in &attempt.recipients {
+            let errand = Errand { attempt: &attempt, to, content: &content, deadline };
+            let outcome = self.run(&errand).await;
+            log(&attempt, to, &outcome);
+            outcomes.push(outcome);
         }
         Outcomes { recipients: outcomes, unreachable: false }
     }
 
-    async fn deliver_to(
-        &self,
-        attempt: &Attempt,
-        to: &Recipient,
-        content: &Content,
-        deadline: Instant,
-    ) -> Status {
-        let Destination::Local { user, detail } = &attempt.destination else {
-            return Status::fault("not a destination of this machine");
+    async fn run(&self, errand: &Errand<'_>) -> Outcome {
+        let ended = match &errand.attempt.destination {
+            Destination::Local { user, detail, verbatim } => {
+                let names = (user.as_str(), detail.as_deref());
+                self.to_user(errand, names, *verbatim).await
+            }
+            Destination::Special { what, user } => {
+                self.to_special(errand, what, user.as_deref()).await
+            }
+            Destination::Remote(_) => Err(Status::fault("not a destination of this machine")),
         };
-        if !place::is_name(user) {
-            return Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"));
-        }
-        let turn = tokio::time::timeout_at(deadline, self.processes.turn_of(user)).await;
-        let Some(turn) = turn.ok().filter(|_| Instant::now() < deadline) else {
-            return Status::fault("too much is under way for this user, or for all");
-        };
-        let process = match self.processes.process(&turn, user, attempt.id).await {
-            Ok(process) => process,
-            Err(status) => return status,
-        };
-        let names = Names { user, home: &process.home, detail: detail.as_deref() };
-        let mailbox = &self.config.local.mailbox;
-        let place = place::substitute(mailbox, &names)
-            .and_then(|place| Ok((place, place::tree(mailbox, &names)?)));
-        let store = match place {
-            Ok(place) => self.store(attempt, to, &names, place),
-            Err(status) => return status,
-        };
-        process.conversation.store(store, content.clone()).await
+        ended.unwrap_or_else(Outcome::Status)
     }
 
-    fn store(
+    /// Into the mailbox of a user, or where the user's `.forward` says.
+    async fn to_user(
         &self,
-        attempt: &Attempt,
-        to: &Recipient,
-        names: &Names<'_>,
-        (place, tree): (ipc::mailbox::Place, PathBuf),
-    ) -> Store {
+        errand: &Errand<'_>,
+        (user, detail): (&str, Option<&str>),
+        verbatim: bool,
+    ) -> Result<Outcome, Status> {
+        if !place::is_name(user) {
+            return Err(unknown());
+        }
+        let local = &self.config.local;
+        let who = match local.mailbox {
+            Mailbox::Mbox(_) | Mailbox::Maildir(_) | Mailbox::Lmtp(_) => {
+                Who::Mailbox(user.to_owned())
+            }
+            Mailbox::Command(_) => Who::User(user.to_owned()),
+        };
+        let say = |process: &Process| {
+            let names = Names { user, home: &process.home, detail };
+            let place = place::substitute(&local.mailbox, &names)?;
+            let tree = place::tree(&local.mailbox, &names)?;
+            // Root's mail is written without root's rights, and root's files are not read with less.
+            let forward = if verbatim || user == "root" {
+                Vec::new()
+            } else {
+                place::forward(&local.forward, &names)
+            };
+            let store = self.store(errand, process, place);
+            let detail = detail.map(str::to_owned);
+            Ok(Store { user: user.to_owned(), detail, tree, forward, ..store })
+        };
+        match self.ask(errand, &who, say).await {
+            Ok(said) => Ok(outcome(errand, said)),
+            Err(Stranger::Unknown) => match &local.catch_all {
+                Some(catch_all) => {
+                    catch_all::outcome(catch_all, &errand.to.address, &self.config.hostname)
+                }
+                None => Err(unknown()),
+            },
+            Err(Stranger::Status(status)) => Err(status),
+        }
+    }
+
+    /// To a program or a file, or to whom a list names.
+    async fn to_special(
+        &self,
+        errand: &Errand<'_>,
+        what: &Special,
+        user: Option<&str>,
+    ) -> Result<Outcome, Status> {
+        let Some(place) = place::special(what, &self.config)? else {
+            let words = "delivered to /dev/null";
+            return Ok(Outcome::Status(Status::Delivered(Detail::ours(
+                Enhanced::UNDEFINED,
+                words,
+            ))));
+        };
+        let who = user.map_or(Who::Default, |user| Who::User(user.to_owned()));
+        let name = user.unwrap_or(&self.config.local.default_user);
+        let say = |process: &Process| {
+            let store = self.store(errand, process, place.clone());
+            Ok(Store { user: name.to_owned(), make_home: false, ..store })
+        };
+        match self.ask(errand, &who, say).await {
+            Ok(said) => Ok(outcome(errand, said)),
+            Err(Stranger::Unknown) => Err(unknown()),
+            Err(Stranger::Status(status)) => Err(status),
+        }
+    }
+
+    /// Has a process of `who` do what `say` says.
+    async fn ask(
+        &self,
+        errand: &Errand<'_>,
+        who: &Who,
+        say: impl Fn(&Process) -> Result<Store, Status>,
+    ) -> Result<Said, Stranger> {
+        let turn = tokio::time::timeout_at(errand.deadline, self.processes.turn_of(who)).await;
+        let Some(turn) = turn.ok().filter(|_| Instant::now() < errand.deadline) else {
+            let status = Status::fault("too much is under way for this user, or for all");
+            return Err(Stranger::Status(status));
+        };
+        for _ in 0..MAX_STARTS {
+            let process = self.processes.process(&turn, who, errand.attempt.id).await?;
+            let store = say(&process).map_err(Stranger::Status)?;
+            match process.conversation.store(store, errand.content.clone()).await {
+                Said::Stale => turn.part_with(&process).await,
+                said @ (Said::Status(_) | Said::Expanded { .. }) => return Ok(said),
+            }
+        }
+        Err(Stranger::Status(Status::fault("the .forward changes all the time")))
+    }
+
+    /// What is the same for everybody.
+    fn store(&self, errand: &Errand<'_>, process: &Process, place: ipc::mailbox::Place) -> Store {
+        let attempt = errand.attempt;
         Store {
             // Given when it is sent.
             number: 0,
             id: attempt.id,
             reverse_path: attempt.reverse_path.clone(),
-            recipient: to.address.clone(),
+            recipient: errand.to.address.clone(),
             place,
-            tree,
-            user: names.user.to_owned(),
-            home: Path::to_owned(names.home),
-            detail: names.detail.map(str::to_owned),
+            forward: Vec::new(),
+            shell: process.shell.clone(),
+            tree: std::path::PathBuf::new(),
+            user: String::new(),
+            home: process.home.clone(),
+            detail: None,
             hostname: self.config.hostname.clone(),
             size: attempt.size,
             arrival: attempt.arrival,
@@ -104,7 +191,47 @@ impl Agent {
     }
 }
 
-fn log(attempt: &Attempt, recipient: &Recipient, status: &Status) {
-    let (id, address, status) = (attempt.id, &recipient.address, status.logged());
-    tracing::info!("{id}: to=<{address}>, mailer=local, {status}");
+/// No such user.
+pub(crate) fn unknown() -> Status {
+    Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown"))
+}
+
+fn outcome(errand: &Errand<'_>, said: Said) -> Outcome {
+    match said {
+        Said::Status(status) => Outcome::Status(status),
+        Said::Expanded { members, remarks } => {
+            for remark in remarks {
+                let (id, address) = (errand.attempt.id, &errand.to.address);
+                tracing::warn!("{id}: to=<{address}>, {}", envelope::printable(&remark));
+            }
+            Outcome::Expanded(members)
+        }
+        Said::Stale => Outcome::Status(Status::fault("deliver: asked for another process")),
+    }
+}
+
+fn log(attempt: &Attempt, recipient: &Recipient, outcome: &Outcome) {
+    let (id, address) = (attempt.id, &recipient.address);
+    let mailer = match &attempt.destination {
+        Destination::Special { what: Special::Program(_), .. } => "prog",
+        Destination::Special { what: Special::File(_), .. } => "*file*",
+        Destination::Special { what: Special::Include(_), .. } => "*include*",
+        Destination::Special { what: Special::CatchAll, .. }
+        | Destination::Local { .. }
+        | Destination::Remote(_) => "local",
+    };
+    let what = match &attempt.destination {
+        Destination::Special { what, .. } => format!(" ({what})"),
+        Destination::Local { .. } | Destination::Remote(_) => String::new(),
+    };
+    match outcome {
+        Outcome::Status(status) | Outcome::Relayed(status) => {
+            let status = status.logged();
+            tracing::info!("{id}: to=<{address}>{what}, mailer={mailer}, {status}");
+        }
+        Outcome::Expanded(members) => {
+            let count = members.len();
+            tracing::info!("{id}: to=<{address}>{what}, mailer={mailer}, goes to {count} others");
+        }
+    }
 }

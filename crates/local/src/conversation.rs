@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use envelope::Status;
-use ipc::mailbox::{Store, Stored};
+use ipc::mailbox::{Said, Store, Stored};
 use ipc::{Connection, Error};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -35,10 +35,10 @@ pub(crate) struct Content {
 struct Parcel {
     store: Store,
     content: Content,
-    answer: oneshot::Sender<Status>,
+    answer: oneshot::Sender<Said>,
 }
 
-type Waiting = HashMap<u64, oneshot::Sender<Status>>;
+type Waiting = HashMap<u64, oneshot::Sender<Said>>;
 
 impl Conversation {
     /// The permit is given back when it is over.
@@ -57,11 +57,11 @@ impl Conversation {
     }
 
     /// Has a message stored, and says what came of it.
-    pub(crate) async fn store(&self, store: Store, content: Content) -> Status {
-        let (answer, status) = oneshot::channel();
+    pub(crate) async fn store(&self, store: Store, content: Content) -> Said {
+        let (answer, said) = oneshot::channel();
         // Should this fail, nobody answers.
         let _ = self.0.send(Parcel { store, content, answer }).await;
-        status.await.unwrap_or_else(|_| Status::fault("deliver ended"))
+        said.await.unwrap_or_else(|_| Said::Status(Status::fault("deliver ended")))
     }
 }
 
@@ -88,7 +88,7 @@ async fn converse(mut connection: Connection, mut parcels: mpsc::Receiver<Parcel
     };
     for answer in waiting.into_values() {
         // Whoever does not wait any longer needs no answer.
-        let _ = answer.send(Status::fault(format!("deliver: {error}")));
+        let _ = answer.send(Said::Status(Status::fault(format!("deliver: {error}"))));
     }
 }
 
@@ -107,9 +107,9 @@ async fn send(
 }
 
 fn answer(Stored(answers): Stored, waiting: &mut Waiting) {
-    for (number, status) in answers {
+    for (number, said) in answers {
         if let Some(answer) = waiting.remove(&number) {
-            let _ = answer.send(status);
+            let _ = answer.send(said);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! **Invariant:** no answer from `deliver` means deferred, never failed.
 
 mod attempt;
+mod catch_all;
 mod conversation;
 mod place;
 mod processes;

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use config::Mailbox;
-use envelope::{Detail, Enhanced, Status};
+use config::{Config, Mailbox};
+use envelope::{Detail, Enhanced, Special, Status, command};
 use ipc::mailbox::Place;
 
 /// What stands for the placeholders.
@@ -36,6 +36,7 @@ pub(crate) fn substitute(mailbox: &Mailbox, names: &Names<'_>) -> Result<Place, 
         Mailbox::Command(argv) => {
             Place::Command(argv.iter().map(|text| fill(text, names)).collect::<Result<_, _>>()?)
         }
+        Mailbox::Lmtp(store) => return Err(Status::fault(format!("{store} has the mailboxes"))),
     })
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn tree(mailbox: &Mailbox, names: &Names<'_>) -> Result<PathBuf, Stat
     let (text, is_directory) = match mailbox {
         Mailbox::Mbox(text) => (text, false),
         Mailbox::Maildir(text) => (text, true),
-        Mailbox::Command(_) => return Ok(PathBuf::new()),
+        Mailbox::Command(_) | Mailbox::Lmtp(_) => return Ok(PathBuf::new()),
     };
     let (fixed, is_directory) = match text.split_once("{detail}") {
         Some((before, _)) => (before, false),
@@ -59,6 +60,41 @@ pub(crate) fn tree(mailbox: &Mailbox, names: &Names<'_>) -> Result<PathBuf, Stat
         tree.truncate(tree.rfind('/').map_or(0, |slash| slash + 1));
     }
     Ok(PathBuf::from(tree))
+}
+
+/// Where the user may have written where mail goes instead. Files for a detail count only with one.
+pub(crate) fn forward(paths: &[String], names: &Names<'_>) -> Vec<PathBuf> {
+    let has_detail = names.detail.is_some_and(|detail| !detail.is_empty());
+    let apply = |path: &&String| has_detail || !path.contains("{detail}");
+    // A detail that is no name, or a home that cannot be written down, has no such file.
+    let filled = paths.iter().filter(apply).filter_map(|path| fill(path, names).ok());
+    filled.map(PathBuf::from).collect()
+}
+
+/// The place of a program, a file or a list; `None`: nowhere, and that is right.
+///
+/// # Errors
+/// Deferred: it cannot be run, and who wrote it may correct that.
+pub(crate) fn special(what: &Special, config: &Config) -> Result<Option<Place>, Status> {
+    // X.3.5: the system is not configured as it should be.
+    let wrong = |why: String| Status::Deferred(Detail::ours(Enhanced(3, 5), why));
+    what.check().map_err(|why| wrong(format!("{what}: {why}")))?;
+    match what {
+        Special::Program(text) => {
+            let program = command::program(text).map_err(|why| wrong(why.to_string()))?;
+            let path = program.path(&config.local.programs).display().to_string();
+            let argv = std::iter::once(path).chain(program.arguments).collect();
+            Ok(Some(Place::Program(argv)))
+        }
+        Special::File(path) if path == "/dev/null" => Ok(None),
+        Special::File(path) => Ok(Some(Place::File(below_root(path, config)))),
+        Special::Include(path) => Ok(Some(Place::Include(below_root(path, config)))),
+        Special::CatchAll => Err(wrong("local.catch_all names no host any more".to_owned())),
+    }
+}
+
+fn below_root(path: &str, config: &Config) -> PathBuf {
+    config.paths.root.join(path.trim_start_matches('/'))
 }
 
 /// Left to right, so that nothing filled in is filled in again.

@@ -1,4 +1,5 @@
-//! The `deliver` processes that are there: one for each user, kept a while for the next message.
+//! The `deliver` processes that are there: one for each user, and one more for the user's programs, kept
+//! a while for the next message.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::Mailbox;
-use envelope::{Detail, Enhanced, QueueId, Status};
-use ipc::run_as::{RunAs, Started};
+use envelope::{QueueId, Status};
+use ipc::run_as::{RunAs, Started, Who};
 use ipc::{Client, Connection};
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 
@@ -30,17 +31,29 @@ const START_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) home: PathBuf,
+    pub(crate) shell: Option<PathBuf>,
     pub(crate) conversation: Conversation,
+}
+
+/// Why there is no process.
+#[derive(Debug)]
+pub(crate) enum Stranger {
+    /// There is no such user.
+    Unknown,
+    /// What becomes of the recipient.
+    Status(Status),
 }
 
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Processes {
     supervisor: Client,
-    turns_per_user: usize,
+    /// Mailboxes are written by a command.
+    commands: bool,
+    /// Of all commands.
     turns: Arc<Semaphore>,
     permits: Arc<Semaphore>,
-    users: Mutex<HashMap<String, Known>>,
+    users: Mutex<HashMap<Who, Known>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +78,14 @@ pub(crate) struct Turn {
     _turns: [Option<OwnedSemaphorePermit>; 2],
 }
 
+impl Turn {
+    /// This process is of no more use; the next message has another started.
+    pub(crate) async fn part_with(&self, process: &Arc<Process>) {
+        let mut place = self.user.process.lock().await;
+        place.take_if(|place| Arc::ptr_eq(place, process));
+    }
+}
+
 impl Drop for Turn {
     /// Where processes are short, this one makes way, once all its messages have been answered.
     fn drop(&mut self) {
@@ -78,25 +99,29 @@ impl Drop for Turn {
 
 impl Processes {
     pub(crate) fn new(supervisor: Client, mailbox: &Mailbox) -> Self {
-        let (each, all) = match mailbox {
-            Mailbox::Mbox(_) | Mailbox::Maildir(_) => (MAX_GROUP, Semaphore::MAX_PERMITS),
-            Mailbox::Command(_) => (MAX_COMMANDS, MAX_ALL_COMMANDS),
+        let commands = match mailbox {
+            Mailbox::Mbox(_) | Mailbox::Maildir(_) | Mailbox::Lmtp(_) => false,
+            Mailbox::Command(_) => true,
         };
         Self {
             supervisor,
-            turns_per_user: each,
-            turns: Arc::new(Semaphore::new(all)),
+            commands,
+            turns: Arc::new(Semaphore::new(MAX_ALL_COMMANDS)),
             permits: Arc::new(Semaphore::new(MAX_PROCESSES)),
             users: Mutex::default(),
         }
     }
 
     /// Waits until one more message may be delivered to the user.
-    pub(crate) async fn turn_of(&self, user: &str) -> Turn {
-        let user = self.user(user);
+    pub(crate) async fn turn_of(&self, who: &Who) -> Turn {
+        let user = self.user(who);
+        let is_command = self.commands || !matches!(who, Who::Mailbox(_));
         // Both fail only if the semaphore were closed, which nobody does.
         let own = Arc::clone(&user.turns).acquire_owned().await.ok();
-        let of_all = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let of_all = match is_command {
+            true => Arc::clone(&self.turns).acquire_owned().await.ok(),
+            false => None,
+        };
         Turn { user, permits: Arc::clone(&self.permits), _turns: [own, of_all] }
     }
 
@@ -107,35 +132,33 @@ impl Processes {
     pub(crate) async fn process(
         &self,
         turn: &Turn,
-        user: &str,
+        who: &Who,
         id: QueueId,
-    ) -> Result<Arc<Process>, Status> {
+    ) -> Result<Arc<Process>, Stranger> {
         let mut place = turn.user.process.lock().await;
         if let Some(process) = place.as_ref().filter(|process| !process.conversation.is_over()) {
             return Ok(Arc::clone(process));
         }
         // Before the wait for a permit, which an old one may hold.
         place.take();
-        let process = Arc::new(self.start(user, id).await?);
+        let process = Arc::new(self.start(who, id).await?);
         Ok(Arc::clone(place.insert(process)))
     }
 
-    async fn start(&self, user: &str, id: QueueId) -> Result<Process, Status> {
-        let permit = self.permit().await?;
-        let request = RunAs { user: user.to_owned(), id };
+    async fn start(&self, who: &Who, id: QueueId) -> Result<Process, Stranger> {
+        let fault = |why: String| Stranger::Status(Status::fault(why));
+        let permit = self.permit().await.map_err(Stranger::Status)?;
+        let request = RunAs { who: who.clone(), id };
         let answer = self.supervisor.call::<_, Started>(&request, b"", None, START_TIME).await;
-        let frame = answer.map_err(|error| Status::fault(format!("supervisor: {error}")))?;
-        let home = match frame.head {
-            Started::Yes { home } => home,
-            Started::UnknownUser => {
-                return Err(Status::Failed(Detail::ours(Enhanced::BAD_MAILBOX, "User unknown")));
-            }
-            Started::NotNow(why) => return Err(Status::fault(why)),
+        let frame = answer.map_err(|error| fault(format!("supervisor: {error}")))?;
+        let (home, shell) = match frame.head {
+            Started::Yes { home, shell } => (home, shell),
+            Started::UnknownUser => return Err(Stranger::Unknown),
+            Started::NotNow(why) => return Err(fault(why)),
         };
-        let fd = frame.descriptor.ok_or_else(|| Status::fault("supervisor: no descriptor"))?;
-        let connection =
-            Connection::from_fd(fd).map_err(|error| Status::fault(error.to_string()))?;
-        Ok(Process { home, conversation: Conversation::begin(connection, permit) })
+        let fd = frame.descriptor.ok_or_else(|| fault("supervisor: no descriptor".to_owned()))?;
+        let connection = Connection::from_fd(fd).map_err(|error| fault(error.to_string()))?;
+        Ok(Process { home, shell, conversation: Conversation::begin(connection, permit) })
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
@@ -162,20 +185,26 @@ impl Processes {
             .retain(|_, known| known.since.elapsed() < age || Arc::strong_count(&known.user) > 1);
     }
 
-    fn user(&self, name: &str) -> Arc<User> {
+    fn user(&self, who: &Who) -> Arc<User> {
         let mut users = self.users();
         let since = Instant::now();
-        if let Some(known) = users.get_mut(name) {
+        if let Some(known) = users.get_mut(who) {
             known.since = since;
             return Arc::clone(&known.user);
         }
-        let turns = Arc::new(Semaphore::new(self.turns_per_user));
+        let turns = match who {
+            Who::Mailbox(_) if !self.commands => MAX_GROUP,
+            Who::Mailbox(_) | Who::User(_) => MAX_COMMANDS,
+            // All that aliases name.
+            Who::Default => MAX_ALL_COMMANDS / 2,
+        };
+        let turns = Arc::new(Semaphore::new(turns));
         let user = Arc::new(User { turns, process: AsyncMutex::default() });
-        users.insert(name.to_owned(), Known { user: Arc::clone(&user), since });
+        users.insert(who.clone(), Known { user: Arc::clone(&user), since });
         user
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn users(&self) -> MutexGuard<'_, HashMap<Who, Known>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

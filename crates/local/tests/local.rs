@@ -57,6 +57,7 @@ impl Agent {
         let Outcomes { recipients, .. } = frame.head;
         let status = |outcome| match outcome {
             Outcome::Status(status) | Outcome::Relayed(status) => status,
+            Outcome::Expanded(_) => panic!("nobody is named"),
         };
         recipients.into_iter().map(status).collect()
     }
@@ -85,8 +86,9 @@ async fn run_as(mut connection: Connection, home: PathBuf, started: Arc<AtomicUs
     while let Ok(frame) = connection.receive::<RunAs>().await {
         started.fetch_add(1, Ordering::Relaxed);
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let yes = Started::Yes { home: home.clone() };
-        let answer = match frame.head.user.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        let yes = Started::Yes { home: home.clone(), shell: None };
+        let answer = match frame.head.who.to_string().trim_end_matches(|c: char| c.is_ascii_digit())
+        {
             "anna" => {
                 let mut deliver = tokio::process::Command::new(env!("CARGO_BIN_EXE_deliver"));
                 deliver.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
@@ -111,7 +113,7 @@ fn attempt(user: &str, recipients: usize) -> Attempt {
         id: QueueId::new(1).unwrap(),
         reverse_path: ReversePath::NULL,
         recipients: (0..recipients).map(recipient).collect(),
-        destination: Destination::Local { user: user.into(), detail: None },
+        destination: Destination::Local { user: user.into(), detail: None, verbatim: false },
         body: Body::SevenBit,
         smtputf8: false,
         ret: None,
@@ -205,7 +207,8 @@ fn only_an_unknown_user_fails() {
             ("x", "4.3.0"),
         ] {
             let mut attempt = attempt("anna", 1);
-            attempt.destination = Destination::Local { user: user.into(), detail: None };
+            attempt.destination =
+                Destination::Local { user: user.into(), detail: None, verbatim: false };
             let frame = agent.qmgr.call(&attempt, b"", None, TIME).await.unwrap();
             let Outcomes { recipients, .. } = frame.head;
             let [Outcome::Status(status)] = &recipients[..] else { panic!("{recipients:?}") };

@@ -67,6 +67,10 @@ impl Circumstances<'_> {
         match ending {
             Ending::Answered(Outcome::Status(status)) => self.answered(status, Tell::Us),
             Ending::Answered(Outcome::Relayed(status)) => self.answered(status, Tell::NextHop),
+            // Whoever is named takes its place before anything is decided.
+            Ending::Answered(Outcome::Expanded(_)) => {
+                self.faulted("an agent named others, who did not take its place".to_owned())
+            }
             // All wait for the one host, whose own time is spread: theirs need not be.
             Ending::Alone(Alone { until, detail }) => {
                 Circumstances { random: 0, ..*self }.deferred(detail, until)

@@ -8,7 +8,7 @@ use std::fmt;
 
 use envelope::{
     Address, Body, Envelope, Notify, Origin, OriginalRecipient, QueueId, Recipient, Return,
-    ReversePath, Status,
+    ReversePath, Special, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,22 @@ pub struct RecipientRecord {
     pub last: Option<LastAttempt>,
     /// The addresses that expansion replaced on the way to this one, oldest first: the loop guard.
     pub expanded_from: Vec<Address>,
+    pub goal: Goal,
+}
+
+/// What a recipient is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Goal {
+    /// Whatever the tables say of its address.
+    Tables,
+    /// The user's mailbox, whatever aliases and `.forward` say.
+    Mailbox,
+    /// No address: it keeps that of the alias or the user who named it.
+    Special {
+        what: Special,
+        /// Whose `.forward` named it; `None`: an alias.
+        user: Option<String>,
+    },
 }
 
 /// When the last attempt finished, and with what.
@@ -102,6 +118,18 @@ impl RecipientRecord {
             attempts: 0,
             last: None,
             expanded_from: Vec::new(),
+            goal: Goal::Tables,
+        }
+    }
+}
+
+impl RecipientRecord {
+    /// Whose program, file or list it is.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        match &self.goal {
+            Goal::Special { user, .. } => user.clone(),
+            Goal::Tables | Goal::Mailbox => None,
         }
     }
 }
@@ -154,7 +182,41 @@ impl Record for MessageRecord {
 }
 
 impl Record for RecipientRecord {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, rest: &[u8]) -> Result<Self, RecordError> {
+        match version {
+            1 => whole::<FirstRecipient>(rest).map(Into::into),
+            other => Err(RecordError::Version(other)),
+        }
+    }
+}
+
+/// Version 1 of [`RecipientRecord`].
+#[derive(Debug, Deserialize)]
+struct FirstRecipient {
+    address: Address,
+    reverse_path: ReversePath,
+    notify: Notify,
+    orcpt: Option<OriginalRecipient>,
+    attempts: u32,
+    last: Option<LastAttempt>,
+    expanded_from: Vec<Address>,
+}
+
+impl From<FirstRecipient> for RecipientRecord {
+    fn from(first: FirstRecipient) -> Self {
+        Self {
+            address: first.address,
+            reverse_path: first.reverse_path,
+            notify: first.notify,
+            orcpt: first.orcpt,
+            attempts: first.attempts,
+            last: first.last,
+            expanded_from: first.expanded_from,
+            goal: Goal::Tables,
+        }
+    }
 }
 
 /// Nothing may follow the record.
@@ -224,6 +286,14 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         assert_eq!(MessageRecord::decode(&message().encode().unwrap()), Ok(message()));
         assert_eq!(RecipientRecord::decode(&recipient().encode().unwrap()), Ok(recipient()));
+    }
+
+    #[test]
+    fn a_recipient_of_the_previous_version_is_read() {
+        let mut row = recipient().encode().unwrap();
+        assert_eq!((row.remove(0), row.pop()), (2, Some(0)), "what is new comes last");
+        row.insert(0, 1);
+        assert_eq!(RecipientRecord::decode(&row), Ok(recipient()));
     }
 
     #[test]

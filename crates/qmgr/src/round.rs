@@ -7,6 +7,7 @@
 
 mod attempt;
 mod foresight;
+mod lists;
 mod plan;
 mod settle;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use envelope::{Address, QueueId};
 use ipc::admin::News;
-use ipc::delivery::Destination;
+use ipc::delivery::{Destination, Outcome};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::bounce::RETURNED;
@@ -28,6 +29,7 @@ use crate::rules::Rules;
 use crate::shared::{Arrived, AtHand, Shared, rethrow};
 use crate::store::{Content, Due, StoreError};
 pub use foresight::foresee;
+use lists::{List, Spot};
 use plan::Plan;
 
 /// What a round leaves behind.
@@ -63,6 +65,10 @@ struct Round {
     again: Option<Millis>,
     full: Option<Destination>,
     left: bool,
+    /// Recipients for whom others get the message, still to be replaced by these.
+    lists: Vec<List>,
+    /// Where the message has gone in this round, when it goes to several.
+    served: Vec<Spot>,
 }
 
 /// What came back for one recipient.
@@ -107,26 +113,32 @@ impl Round {
             again: None,
             full: None,
             left: false,
+            lists: Vec::new(),
+            served: Vec::new(),
         }
     }
 
     async fn run(&mut self) -> Result<(), StoreError> {
-        let plan = self.plan().await?;
-        let mut attempts = self.start(plan);
-        self.settle(attempts.is_empty()).await?;
-        while let Some(back) = attempts.join_next().await {
+        let mut attempts = JoinSet::new();
+        let mut numbers = self.open();
+        loop {
+            let plan = self.plan(numbers).await?;
+            self.start(plan, &mut attempts);
+            self.settle(attempts.is_empty()).await?;
+            let Some(back) = attempts.join_next().await else {
+                return Ok(());
+            };
             self.take(back);
             while let Some(back) = attempts.try_join_next() {
                 self.take(back);
             }
-            self.settle(attempts.is_empty()).await?;
+            let lists = std::mem::take(&mut self.lists);
+            numbers = self.expand(lists).await?;
         }
-        Ok(())
     }
 
     /// Asks for a place at each destination, and starts an attempt where there is one.
-    fn start(&mut self, plan: Plan) -> Attempts {
-        let mut attempts = JoinSet::new();
+    fn start(&mut self, plan: Plan, attempts: &mut Attempts) {
         for group in plan.groups {
             match self.shared.hops.claim(&group.destination, self.shared.clock.now()) {
                 Entrance::Claim(claim) => {
@@ -143,7 +155,6 @@ impl Round {
                 Entrance::Full => self.full = Some(group.destination),
             }
         }
-        attempts
     }
 
     /// Where an attempt gets the content from.
@@ -159,7 +170,14 @@ impl Round {
         match back {
             Ok(back) => {
                 self.left |= back.is_empty();
-                self.back.extend(back);
+                for Back { number, address, ending } in back {
+                    match ending {
+                        Ending::Answered(Outcome::Expanded(members)) => {
+                            self.named(number, address, members);
+                        }
+                        ending => self.back.push(Back { number, address, ending }),
+                    }
+                }
             }
             Err(error) => rethrow(error),
         }

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use config::Config;
+use config::{CatchAll, Config};
 use daemon::{Error, Generation};
-use routing::Router;
+use envelope::Special;
+use routing::{Route, Routed, Router};
+
+use crate::record::{Goal, RecipientRecord};
 
 /// See the fields.
 #[derive(Debug)]
@@ -55,5 +58,28 @@ impl Rules {
             message_size: self.bounds.message_size.max(next.bounds.message_size),
         };
         Ok(Self { bounds, ..next })
+    }
+
+    /// Where a recipient goes now.
+    #[must_use]
+    pub fn way_of(&self, recipient: &RecipientRecord) -> Routed {
+        let RecipientRecord { address, reverse_path, expanded_from, goal, .. } = recipient;
+        let by_tables = || self.router.route(address, reverse_path, expanded_from);
+        let straight = |route| Routed { route, address: address.clone(), trace: Vec::new() };
+        match goal {
+            Goal::Tables => by_tables(),
+            Goal::Mailbox => match by_tables() {
+                Routed { route: Route::Local { user, detail, .. }, address, trace } => {
+                    Routed { route: Route::Local { user, detail, verbatim: true }, address, trace }
+                }
+                other => other,
+            },
+            Goal::Special { what: Special::CatchAll, .. } => match &self.config.local.catch_all {
+                Some(CatchAll::Host(host)) => straight(Route::Remote(host.clone())),
+                // The key has changed: whether there is such a user is asked anew.
+                Some(CatchAll::To(_)) | None => by_tables(),
+            },
+            Goal::Special { what, .. } => straight(Route::Special(what.clone())),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use daemon::{Identity, Owner};
-use ipc::run_as::{RunAs, Started};
+use ipc::run_as::{RunAs, Started, Who};
 use ipc::{Connection, Incoming};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -70,20 +70,20 @@ impl Runner {
     }
 
     async fn start(&self, request: RunAs) -> (Started, Option<OwnedFd>) {
-        let RunAs { user, id } = request;
-        let (generation, name) = (self.house.in_force(), user.clone());
+        let RunAs { who, id } = request;
+        let (generation, wanted) = (self.house.in_force(), who.clone());
         // The name service may ask the network.
         let found = tokio::task::spawn_blocking(move || {
-            Owner::find(generation.config(), generation.snapshot.tables.get("users"), &name)
+            Owner::find(generation.config(), generation.snapshot.tables.get("users"), &wanted)
         });
         let found = found.await;
-        let Owner { home, writer } = match found.unwrap_or_else(|error| Err(error.to_string())) {
+        let Owner { home, shell, writer } = match found.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(Some(found)) => found,
             Ok(None) => return (Started::UnknownUser, None),
             Err(why) => return (Started::NotNow(why), None),
         };
-        match self.spawn(writer, user) {
-            Ok(fd) => (Started::Yes { home }, Some(fd)),
+        match self.spawn(writer, who) {
+            Ok(fd) => (Started::Yes { home, shell }, Some(fd)),
             Err(error) => {
                 tracing::error!("{id}: deliver cannot be started: {error}");
                 (Started::NotNow(format!("deliver cannot be started: {error}")), None)
@@ -91,7 +91,7 @@ impl Runner {
         }
     }
 
-    fn spawn(&self, writer: Option<Identity>, user: String) -> io::Result<OwnedFd> {
+    fn spawn(&self, writer: Option<Identity>, who: Who) -> io::Result<OwnedFd> {
         let place = Arc::clone(&self.processes).try_acquire_owned();
         let place = place.map_err(|_| io::Error::other("too many deliver processes"))?;
         let (ours, theirs) = UnixStream::pair()?;
@@ -104,8 +104,8 @@ impl Runner {
         tokio::spawn(async move {
             match child.wait().await {
                 Ok(status) if status.success() => {}
-                Ok(status) => tracing::warn!("deliver for {user} ended: {status}"),
-                Err(error) => tracing::error!("deliver for {user}: {error}"),
+                Ok(status) => tracing::warn!("deliver for {who} ended: {status}"),
+                Err(error) => tracing::error!("deliver for {who}: {error}"),
             }
             drop(place);
         });

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as Source};
 
-use envelope::Address;
+use envelope::{Address, Member, Special};
 
 use crate::index::Index;
 use crate::lines::{Continuation, Line, Wrong, each};
@@ -29,8 +29,25 @@ pub enum Target {
     User(String),
     /// `user@domain`
     Address(Address),
-    /// `|program`, `/file` or `:include:`: such mail waits until that works or the line changes.
-    Unsupported(String),
+    /// `|program`, `/file` or `:include:/file`. One that [`Special::check`] refuses is told of; its
+    /// mail waits until the line changes.
+    Special(Special),
+}
+
+impl Target {
+    /// Who that is on the host of this name.
+    ///
+    /// # Errors
+    /// This name is none there.
+    pub fn member(&self, hostname: &str) -> Result<Member, &str> {
+        let here = |name| Address::new(name, hostname).map_err(|_| name);
+        match self {
+            Self::Address(address) => Ok(Member::Address(address.clone())),
+            Self::Local(name) => here(name).map(Member::Address),
+            Self::User(name) => here(name).map(Member::Mailbox),
+            Self::Special(special) => Ok(Member::Special(special.clone())),
+        }
+    }
 }
 
 impl Aliases {
@@ -50,7 +67,7 @@ impl Aliases {
             aliases.insert(&name.to_lowercase(), text, line).map_err(|first| {
                 Wrong::line(format!("{name} is defined in line {first} already"))
             })?;
-            read.iter().find_map(unsupported).map_or(Ok(()), Err)
+            read.iter().try_for_each(check)
         };
         let findings = each(file, source, Continuation::Folded, take)?;
         Ok(Read { table: Self(aliases.finished()), findings })
@@ -101,7 +118,7 @@ fn targets(text: &str) -> Vec<&str> {
 }
 
 /// Splits at `separator` where it is not between quotes, into at most `most` parts.
-fn split_outside_quotes(text: &str, separator: char, most: usize) -> Vec<&str> {
+pub(crate) fn split_outside_quotes(text: &str, separator: char, most: usize) -> Vec<&str> {
     let (mut quoted, mut escaped, mut found) = (false, false, 1);
     text.split(move |c: char| {
         let here = c == separator && !quoted && !escaped && found < most;
@@ -120,10 +137,11 @@ fn unquote(text: &str) -> String {
     }
 }
 
-fn target(text: &str) -> Result<Target, Wrong> {
+/// What a word of a list stands for.
+pub(crate) fn target(text: &str) -> Result<Target, Wrong> {
     let plain = unquote(text);
-    if plain.starts_with(['|', '/']) || plain.to_ascii_lowercase().starts_with(":include:") {
-        return Ok(Target::Unsupported(plain));
+    if let Some(special) = Special::read(&plain) {
+        return Ok(Target::Special(special));
     }
     if let Some(user) = text.strip_prefix('\\') {
         return local_name(user).map(|user| Target::User(user.to_owned()));
@@ -138,16 +156,12 @@ fn target(text: &str) -> Result<Target, Wrong> {
     local_name(&plain).map(|name| Target::Local(name.to_owned()))
 }
 
-fn unsupported(target: &Target) -> Option<Wrong> {
+fn check(target: &Target) -> Result<(), Wrong> {
     match target {
-        Target::Unsupported(text) if text.starts_with('|') => {
-            Some(Wrong::unsupported(format_args!("delivery to a program ({text})")))
+        Target::Special(special) => {
+            special.check().map_err(|why| Wrong::line(format!("{special}: {why}; its mail waits")))
         }
-        Target::Unsupported(text) if text.starts_with('/') => {
-            Some(Wrong::unsupported(format_args!("delivery to a file ({text})")))
-        }
-        Target::Unsupported(_) => Some(Wrong::unsupported(":include:")),
-        Target::Local(_) | Target::User(_) | Target::Address(_) => None,
+        Target::Local(_) | Target::User(_) | Target::Address(_) => Ok(()),
     }
 }
 
@@ -159,6 +173,8 @@ pub(crate) fn local_name(name: &str) -> Result<&str, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use envelope::Special;
+
     use super::{Aliases, Target};
 
     fn local(name: &str) -> Target {
@@ -183,17 +199,16 @@ mod tests {
 
     #[test]
     fn bad_lines_are_told_and_skipped() {
-        let text = "good: alice\nno colon\ngood: bob\nempty:\nbad: a b\nprog: \"|/bin/x y\"\n\
-                    file: /var/x\ninc: :include:/etc/list\nalso: carol\n";
+        let text = "good: alice\nno colon\ngood: bob\nempty:\nbad: a b\nprog: \"|/bin/x >y\"\n\
+                    file: /var/../x\ninc: :include:list\nalso: carol\n";
         let read = Aliases::read("aliases", text.as_bytes()).unwrap();
         let lines: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
-        let expected =
-            [(2, false), (3, false), (4, false), (5, false), (6, true), (7, true), (8, true)];
+        let expected = [2, 3, 4, 5, 6, 7, 8].map(|line| (line, false));
         assert_eq!(lines, expected);
         assert_eq!(read.findings[1].to_string(), "aliases:3: good is defined in line 1 already");
         assert_eq!(read.table.get("good").unwrap().targets, [local("alice")]);
         assert_eq!(read.table.get("also").unwrap().targets, [local("carol")]);
-        let program = Target::Unsupported("|/bin/x y".to_owned());
+        let program = Target::Special(Special::Program("/bin/x >y".to_owned()));
         assert_eq!(read.table.get("prog").unwrap().targets, [program]);
         assert_eq!(read.table.get("bad"), None);
     }

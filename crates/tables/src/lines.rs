@@ -130,6 +130,10 @@ impl Wrong {
         Self { text: text.into(), unsupported: false }
     }
 
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     pub(crate) const fn is_unsupported(&self) -> bool {
         self.unsupported
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use envelope::{Address, Host, NextHop, Protocol, Server, printable};
+use envelope::{Address, Host, NextHop, Protocol, ReversePath, Server, Special, printable};
 use routing::{Route, Routed};
 
 use super::options::{Options, usage};
@@ -27,7 +27,7 @@ fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Ex
             writeln!(out, "{}... {error}", printable(word))?;
             exits.push(Exit::DataErr);
         }
-        for way in found.addresses.iter().flat_map(|address| routes.ways(address)) {
+        for way in found.addresses.iter().flat_map(|address| routes.ways(address, &ReversePath(None))) {
             let steps = way.routed.trace.iter().filter(|_| options.verbose);
             steps.into_iter().try_for_each(|step| writeln!(out, "  {step}"))?;
             exits.push(write(&way, word, routes, out)?);
@@ -59,8 +59,14 @@ fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Re
             let (mailer, host, user) = (mailer(routed), host(hop), printable(&user));
             writeln!(out, "{shown}... deliverable: mailer {mailer}, host {host}, user {user}")?;
         }
+        Route::Special(Special::Program(command)) => {
+            writeln!(out, "{shown}... deliverable: mailer prog, user |{}", printable(command))?;
+        }
+        Route::Special(Special::File(path)) => {
+            writeln!(out, "{shown}... deliverable: mailer *file*, user {}", printable(path))?;
+        }
         // Its members follow.
-        Route::List { .. } => {}
+        Route::List { .. } | Route::Special(Special::Include(_) | Special::CatchAll) => {}
         Route::Refused(_) | Route::Over(_) => {
             writeln!(out, "{shown}... deliverable: mailer discard")?;
         }

@@ -30,12 +30,21 @@ const MAX_OUTPUT: usize = 1024;
 const BUFFER: usize = 64 * 1024;
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-pub(crate) async fn deliver(argv: Vec<String>, letter: Letter) -> Answer {
-    let letter = Arc::new(letter);
-    (letter.store.number, run(&argv, &letter, TIME).await)
+/// Who says that it is to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `local.mailbox`
+    Configuration,
+    /// An alias, or a user's `.forward`.
+    User,
 }
 
-async fn run(argv: &[String], letter: &Arc<Letter>, time: Duration) -> Status {
+pub(crate) async fn deliver(argv: Vec<String>, letter: Letter, source: Source) -> Answer {
+    let letter = Arc::new(letter);
+    (letter.store.number, run(&argv, &letter, source, TIME).await)
+}
+
+async fn run(argv: &[String], letter: &Arc<Letter>, source: Source, time: Duration) -> Status {
     let Some((program, arguments)) = argv.split_first() else {
         return Status::fault("the command is empty");
     };
@@ -45,7 +54,15 @@ async fn run(argv: &[String], letter: &Arc<Letter>, time: Duration) -> Status {
     match command.spawn() {
         Ok(child) => attend(program, child, letter, time).await,
         // The command that the configuration names cannot be started: a fault of ours.
-        Err(error) => Status::fault(format!("{program}: {error}")),
+        Err(error) if source == Source::Configuration => {
+            Status::fault(format!("{program}: {error}"))
+        }
+        // smrsh(8)'s words. X.3.5: not configured as it should be.
+        Err(error) => {
+            let name = program.rsplit('/').next().unwrap_or(program);
+            let text = format!("\"{name}\" not available for sendmail programs ({error})");
+            Status::Deferred(Detail::ours(Enhanced(3, 5), text))
+        }
     }
 }
 
@@ -80,7 +97,9 @@ async fn attend(program: &str, mut child: Child, letter: &Arc<Letter>, time: Dur
             // It may have ended this very moment.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
-        return Status::fault(format!("{program}: took longer than {} s", time.as_secs()));
+        // The command is the user's or the administrator's: this expires as anything else.
+        let text = format!("{program}: took longer than {} s", time.as_secs());
+        return Status::Deferred(Detail::ours(fault::MAILBOX, text));
     };
     if let Ok(Ok(Err(error))) = tokio::time::timeout(GRACE, fed).await {
         return fault::status(&format!("the content, for {program}"), &error);
@@ -142,7 +161,8 @@ async fn first_line(mut output: JoinHandle<Vec<u8>>) -> String {
 fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
     let Some(code) = ended.code() else {
         let signal = ended.signal().unwrap_or_default();
-        return Status::fault(format!("{program}: ended by signal {signal}"));
+        let text = format!("{program}: ended by signal {signal}");
+        return Status::Deferred(Detail::ours(fault::MAILBOX, text));
     };
     let (class, enhanced, meaning): (fn(Detail) -> Status, _, _) = match code {
         0 => (Status::Delivered, Enhanced::UNDEFINED, "delivered to command"),
@@ -162,8 +182,8 @@ fn status(program: &str, ended: ExitStatus, said: &str) -> Status {
         77 => (Status::Failed, Enhanced(7, 0), "Insufficient permission"),
         78 => (Status::Failed, Enhanced(3, 5), "Local configuration error"),
         // A shell's way to say that it could not start a program: not the sender's fault.
-        126 | 127 => (Status::Deferred, Enhanced::SYSTEM, "Command not found"),
-        129..=159 => (Status::Deferred, Enhanced::SYSTEM, "Ended by a signal"),
+        126 | 127 => (Status::Deferred, fault::MAILBOX, "Command not found"),
+        129..=159 => (Status::Deferred, fault::MAILBOX, "Ended by a signal"),
         _ => (Status::Failed, Enhanced::SYSTEM, "unknown mailer error"),
     };
     let text = match (code, said) {
@@ -210,9 +230,9 @@ mod tests {
             (76, "5.5.0"),
             (77, "5.7.0"),
             (78, "5.3.5"),
-            (126, "4.3.0"),
-            (127, "4.3.0"),
-            (137, "4.3.0"),
+            (126, "4.2.0"),
+            (127, "4.2.0"),
+            (137, "4.2.0"),
             (1, "5.3.0"),
             (255, "5.3.0"),
         ];
@@ -221,7 +241,7 @@ mod tests {
         }
         let text = code(67, "nobody here").detail().text.clone();
         assert_eq!(text, "User unknown: nobody here (x: exit 67)");
-        assert_eq!(status("x", ExitStatus::from_raw(9), "").code(), "4.3.0");
+        assert_eq!(status("x", ExitStatus::from_raw(9), "").code(), "4.2.0");
     }
     #[test]
     fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
@@ -235,8 +255,8 @@ mod tests {
         let letter = Arc::new(Letter { store, content });
         let argv = ["/bin/sh", "-c", "exec 3>fifo; sleep 1000000 & wait"].map(String::from);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let status = runtime.block_on(run(&argv, &letter, Duration::from_secs(2)));
-        assert_eq!(status.to_string(), "4.3.0 (/bin/sh: took longer than 2 s)");
+        let status = runtime.block_on(run(&argv, &letter, Source::User, Duration::from_secs(2)));
+        assert_eq!(status.to_string(), "4.2.0 (/bin/sh: took longer than 2 s)");
         // The end of the file comes when the last writer is gone.
         let deadline = Instant::now() + Duration::from_secs(60);
         while reader.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {

@@ -50,6 +50,8 @@ pub(crate) mod tests {
             reverse_path: ReversePath("from@example.net".parse().ok()),
             recipient: "anna@example.org".parse().unwrap(),
             place: Place::Command(Vec::new()),
+            forward: Vec::new(),
+            shell: None,
             tree: "".into(),
             user: "anna".into(),
             home: "/".into(),

@@ -3,13 +3,14 @@
 //! Descriptor 0 is the connection to `local`, on which requests come until it closes. The process
 //! holds the rights of the user and nothing else; for a mailbox, only its directory. What has
 //! arrived together is stored together, so that it shares the syncs of the disk; commands run beside
-//! it.
+//! it. Before a mailbox comes the user's `.forward`, which is read before the process confines itself.
 //!
 //! **Invariant:** *delivered* means synced, or a program's exit 0. Any doubt defers.
 
 mod command;
 mod content;
 mod fault;
+mod forward;
 mod letter;
 mod maildir;
 mod mbox;
@@ -22,13 +23,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use envelope::Status;
+use envelope::{Detail, Status};
 use ipc::Connection;
-use ipc::mailbox::{Place, Store, Stored};
+use ipc::mailbox::{Place, Said, Store, Stored};
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use command::Source;
+use forward::{Forwards, Way};
 use letter::Letter;
 use rights::{Rights, Unfit};
 
@@ -68,10 +71,16 @@ async fn serve() -> Result<(), ipc::Error> {
     // With a handler, a write beyond RLIMIT_FSIZE fails with EFBIG instead of ending the process.
     let _file_size = signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?;
     let mut connection = Connection::from_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
-    let mut storage = Storage { rights: Rights::Undecided, commands: JoinSet::new() };
+    let mut storage = Storage {
+        rights: Rights::Undecided,
+        forwards: Forwards::default(),
+        commands: JoinSet::new(),
+    };
     let ended = loop {
         let answers = tokio::select! {
-            Some(Ok(answer)) = storage.commands.join_next() => vec![answer],
+            Some(Ok((number, status))) = storage.commands.join_next() => {
+                vec![(number, Said::Status(status))]
+            }
             received = connection.receive::<Store>() => match received {
                 Ok(frame) => {
                     let group = gather(&mut connection, Letter::new(frame)).await;
@@ -103,20 +112,31 @@ async fn gather(connection: &mut Connection, first: Letter) -> Vec<Letter> {
 /// What this process may do, and what it does beside answering.
 struct Storage {
     rights: Rights,
+    forwards: Forwards,
     commands: JoinSet<Answer>,
 }
 
 impl Storage {
     /// Stores a group and says what came of it; commands are started, and answer later.
-    async fn store(&mut self, group: Vec<Letter>) -> Result<Vec<Answer>, ipc::Error> {
-        let mut answers = Vec::new();
+    async fn store(&mut self, group: Vec<Letter>) -> Result<Vec<(u64, Said)>, ipc::Error> {
+        let mut said = Vec::new();
         let mut to_maildirs = Vec::new();
         let mut to_mailboxes = BTreeMap::<_, Vec<_>>::new();
+        let mut remarks = BTreeMap::new();
         for letter in group {
+            let number = letter.store.number;
+            match self.forwards.way(&letter.store, self.rights.may_read()) {
+                Way::Mailbox(remark) if remark.is_empty() => {}
+                Way::Mailbox(remark) => drop(remarks.insert(number, remark.join("; "))),
+                Way::Elsewhere(elsewhere) => {
+                    said.push((number, elsewhere));
+                    continue;
+                }
+            }
             match self.accept(&letter) {
                 Ok(()) => {}
                 Err(Unfit::Message(status)) => {
-                    answers.push((letter.store.number, status));
+                    said.push((number, Said::Status(status)));
                     continue;
                 }
                 Err(Unfit::Process) => return Err(io::Error::other("no sandbox").into()),
@@ -125,21 +145,51 @@ impl Storage {
                 Place::Maildir(path) => to_maildirs.push((path, letter)),
                 Place::Mbox(path) => to_mailboxes.entry(path).or_default().push(letter),
                 Place::Command(argv) => {
-                    self.commands.spawn(command::deliver(argv, letter));
+                    self.commands.spawn(command::deliver(argv, letter, Source::Configuration));
                 }
+                Place::Program(argv) => {
+                    self.commands.spawn(command::deliver(argv, letter, Source::User));
+                }
+                // Others may hold its lock.
+                Place::File(path) => {
+                    self.commands.spawn_blocking(move || mbox::append_to(&path, letter));
+                }
+                Place::Include(path) => said.push((number, forward::include(&path, &letter.store))),
             }
         }
-        answers.extend(maildir::deliver(to_maildirs).await);
+        let mut answers = maildir::deliver(to_maildirs).await;
         for (path, letters) in to_mailboxes {
             answers.extend(mbox::deliver(&path, &letters));
         }
-        Ok(answers)
+        let with_remark =
+            |(number, status)| (number, Said::Status(told(status, remarks.get(&number))));
+        said.extend(answers.into_iter().map(with_remark));
+        Ok(said)
     }
 
     /// May it be delivered, and by this process?
     fn accept(&mut self, letter: &Letter) -> Result<(), Unfit> {
         place::prepare_home(&letter.store).map_err(Unfit::Message)?;
         self.rights.suit(&letter.store)?;
-        letter.check().map_err(Unfit::Message)
+        match letter.store.place {
+            // It is not delivered there.
+            Place::Include(_) => Ok(()),
+            Place::Mbox(_)
+            | Place::Maildir(_)
+            | Place::Command(_)
+            | Place::Program(_)
+            | Place::File(_) => letter.check().map_err(Unfit::Message),
+        }
+    }
+}
+
+/// What came of it, with a word on a `.forward` that was not followed.
+fn told(status: Status, remark: Option<&String>) -> Status {
+    match (status, remark) {
+        (Status::Delivered(detail), Some(remark)) => {
+            let text = format!("{}; {remark}", detail.text);
+            Status::Delivered(Detail::ours(detail.enhanced, text))
+        }
+        (status, _) => status,
     }
 }

@@ -9,7 +9,6 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use envelope::{Detail, Enhanced, Status};
-use ipc::mailbox::Store;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use super::content::Quoting;
@@ -18,6 +17,30 @@ use super::mbox_lock::{Lock, PATIENCE};
 use super::{Answer, fault, place};
 
 const BUFFER: usize = 64 * 1024;
+
+/// Appends a message to a file that an alias or a `.forward` names. What that user may write to, the
+/// message may go to.
+pub(crate) fn append_to(path: &Path, letter: Letter) -> Answer {
+    let number = letter.store.number;
+    let status = match append_alone(path, letter) {
+        Ok(()) => Status::Delivered(Detail::ours(Enhanced::UNDEFINED, "delivered to file")),
+        Err(error) => fault::status(&format!("file {}", path.display()), &error),
+    };
+    (number, status)
+}
+
+fn append_alone(path: &Path, letter: Letter) -> io::Result<()> {
+    let file = open(path)?;
+    let found = file.metadata()?;
+    // mailfile() in sendmail's deliver.c: neither links nor what can be run.
+    if found.is_file() && found.mode() & 0o111 != 0 {
+        let wrong = "is a program, to which no mail is appended";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, wrong));
+    }
+    check(&found, None)?;
+    let stored = store_locked(&file, path, &[letter])?;
+    stored.into_iter().next().unwrap_or(Ok(()))
+}
 
 /// Appends each message to the mailbox.
 pub(crate) fn deliver(path: &Path, letters: &[Letter]) -> Vec<Answer> {
@@ -46,15 +69,18 @@ fn store_in(path: &Path, letters: &[Letter]) -> io::Result<Vec<io::Result<()>>> 
         place::make(above)?;
     }
     let file = open(path)?;
-    let before = file.metadata()?;
-    check(&before, store)?;
-    let _lock = Lock::take(&file, path, PATIENCE)?;
+    check(&file.metadata()?, Some(&store.user))?;
+    store_locked(&file, path, letters)
+}
+
+fn store_locked(file: &File, path: &Path, letters: &[Letter]) -> io::Result<Vec<io::Result<()>>> {
+    let _lock = Lock::take(file, path, PATIENCE)?;
     // What was measured before the lock may have changed.
     let end = file.metadata()?.len();
-    let stored = letters.iter().map(|letter| append(&file, letter)).collect();
-    file.sync_all().inspect_err(|_| cut(&file, end))?;
+    let stored = letters.iter().map(|letter| append(file, letter)).collect();
+    file.sync_all().inspect_err(|_| cut(file, end))?;
     if end == 0 {
-        path.parent().map_or(Ok(()), place::sync).inspect_err(|_| cut(&file, end))?;
+        path.parent().map_or(Ok(()), place::sync).inspect_err(|_| cut(file, end))?;
     }
     Ok(stored)
 }
@@ -75,14 +101,16 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// A mailbox is a plain file of the user's with one name. Root's mailbox, which is written without
-/// root's rights, may be root's own.
-fn check(mailbox: &Metadata, store: &Store) -> io::Result<()> {
+/// root's rights, may be root's own. Without a user it may be anybody's.
+fn check(mailbox: &Metadata, user: Option<&str>) -> io::Result<()> {
     let own = nix::unistd::geteuid().as_raw();
     let wrong = if !mailbox.is_file() {
         "not a regular file"
     } else if mailbox.nlink() != 1 {
         "has other names (hard links)"
-    } else if mailbox.uid() != own && !(mailbox.uid() == 0 && store.user == "root") {
+    } else if user
+        .is_some_and(|user| mailbox.uid() != own && !(mailbox.uid() == 0 && user == "root"))
+    {
         "belongs to another user"
     } else {
         return Ok(());

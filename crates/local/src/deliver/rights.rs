@@ -35,12 +35,19 @@ pub(crate) enum Unfit {
 }
 
 impl Rights {
+    /// May it still read a file of the user's?
+    pub(crate) fn may_read(self) -> bool {
+        self != Self::Mailbox
+    }
+
     /// Takes on what the first message needs, and refuses one that needs something else: what
     /// has been given up does not come back.
     pub(crate) fn suit(&mut self, store: &Store) -> Result<(), Unfit> {
         let mailbox = match store.place {
             Place::Mbox(_) | Place::Maildir(_) => Self::Mailbox,
-            Place::Command(_) => Self::User,
+            Place::Command(_) | Place::Program(_) | Place::File(_) | Place::Include(_) => {
+                Self::User
+            }
         };
         match (*self, mailbox) {
             (Self::Undecided, Self::Mailbox) => {
@@ -65,7 +72,11 @@ fn prepare(store: &Store) -> io::Result<()> {
     match store.place {
         Place::Maildir(_) => place::make(&store.tree),
         Place::Mbox(_) if store.make_home => place::make(&store.tree),
-        Place::Mbox(_) | Place::Command(_) => store.tree.metadata().map(drop),
+        Place::Mbox(_)
+        | Place::Command(_)
+        | Place::Program(_)
+        | Place::File(_)
+        | Place::Include(_) => store.tree.metadata().map(drop),
     }
 }
 

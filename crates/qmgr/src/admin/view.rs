@@ -2,9 +2,9 @@
 
 use envelope::{Detail, Origin, QueueId, ReversePath, Status};
 use ipc::admin::{Message, Recipient, State};
-use routing::Router;
 
 use crate::record::{Queued, RecipientRecord};
+use crate::rules::Rules;
 use crate::shared::{Course, Shared};
 
 /// Bytes of the messages in one reply, estimated: a frame's head holds twice as many.
@@ -33,7 +33,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
         next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
         state,
         origin: origin(&record.origin),
-        recipients: shown.map(|(_, it)| recipient(shared, &rules.router, it, text)).collect(),
+        recipients: shown.map(|(_, it)| recipient(shared, &rules, it, text)).collect(),
     }
 }
 
@@ -65,14 +65,14 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn recipient(shared: &Shared, router: &Router, record: &RecipientRecord, text: usize) -> Recipient {
+fn recipient(shared: &Shared, rules: &Rules, record: &RecipientRecord, text: usize) -> Recipient {
     let last = record.last.as_ref();
     Recipient {
         address: record.address.clone(),
         attempts: record.attempts,
         last: last.map(|last| shortened(&last.status, text)),
         last_time: last.map(|last| shared.clock.wall_seconds(last.at)),
-        route: router.route(&record.address, &record.expanded_from).route.to_string(),
+        route: rules.way_of(record).route.to_string(),
     }
 }
 

@@ -94,7 +94,7 @@ async fn ask(
 ) -> Result<Outcomes, Error> {
     let time = match request.destination {
         Destination::Remote(_) => REMOTE,
-        Destination::Local { .. } => LOCAL,
+        Destination::Local { .. } | Destination::Special { .. } => LOCAL,
     };
     let file = file.map(OwnedFd::from);
     let agent = shared.agent(&request.destination);
@@ -122,5 +122,6 @@ fn note(shared: &Shared, claim: &Claim, request: &Attempt, outcomes: &Outcomes) 
 const fn status(outcome: &Outcome) -> Option<&Status> {
     match outcome {
         Outcome::Status(status) | Outcome::Relayed(status) => Some(status),
+        Outcome::Expanded(_) => None,
     }
 }

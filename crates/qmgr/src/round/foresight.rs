@@ -31,10 +31,10 @@ pub fn foresee(shared: &Arc<Shared>, arrived: Arrived) -> Arrived {
 impl Round {
     /// What comes back when each recipient is bound for a next hop that is left alone.
     fn nobody_there(&self) -> Option<Vec<Back>> {
-        let Self { shared, rules, message, .. } = self;
+        let Self { shared, message, .. } = self;
         let now = shared.clock.now();
         let back = message.recipients.iter().map(|(number, recipient)| {
-            let routed = rules.router.route(&recipient.address, &recipient.expanded_from);
+            let routed = self.rules.way_of(recipient);
             let Route::Remote(next_hop) = routed.route else { return None };
             let alone = shared.hops.alone(&Destination::Remote(next_hop), now)?;
             let ending = Ending::Alone(alone);

@@ -1,19 +1,17 @@
 //! Who is to be tried in this round, and where they go now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use envelope::{Address, Detail, Enhanced, Notify, ReversePath, Status};
+use envelope::{Address, ReversePath, Status};
 use ipc::delivery::{Attempt, Destination, MAX_RECIPIENTS, Outcome, Recipient};
-use routing::{Member, Route, Routed};
+use routing::{Route, Routed};
 
+use super::lists::List;
 use super::{Back, Round};
 use crate::outcome::Ending;
 use crate::record::{Millis, RecipientRecord};
 use crate::schedule;
 use crate::store::StoreError;
-
-/// Recipients of one message after expansion.
-const MAX_EXPANDED: usize = 10_000;
 
 /// The attempts to be made.
 pub(super) struct Plan {
@@ -53,26 +51,16 @@ impl Group {
     }
 }
 
-/// A recipient that stands for several.
-struct List {
-    number: u32,
-    /// The alias that names them, last on the way from the recipient's address.
-    address: Address,
-    members: Vec<Member>,
-    /// Who is told of failures of the members.
-    owner: Option<Address>,
-}
-
 /// Groups in the making.
 #[derive(Default)]
 struct Groups(HashMap<(Destination, ReversePath), Vec<OneCopy>>);
 
 impl Round {
-    /// Routes the recipients that have not had their turn. What routing decides by itself is in
-    /// `back`; lists are replaced by their members, durably.
-    pub(super) async fn plan(&mut self) -> Result<Plan, StoreError> {
+    /// Routes these recipients. What routing decides by itself is in `back`; lists are replaced by
+    /// their members, durably.
+    pub(super) async fn plan(&mut self, numbers: Vec<u32>) -> Result<Plan, StoreError> {
         let mut groups = Groups::default();
-        let mut to_route = self.open();
+        let mut to_route = numbers;
         // Routing ends what goes round in circles or too deep, so this ends.
         while !to_route.is_empty() {
             let lists = self.route(to_route, &mut groups);
@@ -83,7 +71,7 @@ impl Round {
 
     /// The recipients that were not tried since the message became due. The others had their turn
     /// in a round that was cut short, and wait as long as they would have.
-    fn open(&mut self) -> Vec<u32> {
+    pub(super) fn open(&mut self) -> Vec<u32> {
         let due = self.message.record.due;
         let mut open = Vec::new();
         for (number, recipient) in &self.message.recipients {
@@ -110,14 +98,15 @@ impl Round {
             let Some(recipient) = self.recipient(number) else {
                 continue;
             };
-            let router = &self.rules.router;
-            let Routed { route, address, .. } =
-                router.route(&recipient.address, &recipient.expanded_from);
+            let Routed { route, address, .. } = self.rules.way_of(recipient);
             let destination = match route {
                 Route::Remote(next_hop) => Destination::Remote(next_hop),
-                Route::Local { user, detail } => Destination::Local { user, detail },
+                Route::Local { user, detail, verbatim } => {
+                    Destination::Local { user, detail, verbatim }
+                }
+                Route::Special(what) => Destination::Special { what, user: recipient.user() },
                 Route::List { members, owner } => {
-                    lists.push(List { number, address, members, owner });
+                    lists.push(List { number, address, members, owner, user: None });
                     continue;
                 }
                 Route::Refused(refusal) => {
@@ -139,42 +128,6 @@ impl Round {
         tracing::info!("{}: to=<{address}>, {}", self.message.id, status.logged());
         let ending = Ending::Answered(Outcome::Status(status));
         self.back.push(Back { number, address, ending });
-    }
-
-    /// Replaces lists by those of their members that are not recipients yet, and returns the
-    /// numbers of these.
-    async fn expand(&mut self, lists: Vec<List>) -> Result<Vec<u32>, StoreError> {
-        if lists.is_empty() {
-            return Ok(Vec::new());
-        }
-        let recipients = &self.message.recipients;
-        let expanded: HashSet<_> = lists.iter().map(|list| list.number).collect();
-        let open = recipients.iter().filter(|(number, _)| !expanded.contains(number));
-        let mut known: HashSet<_> = open.map(|(_, open)| open.address.clone()).collect();
-        let first = recipients.last().map_or(0, |(number, _)| number + 1);
-        let mut new = Vec::new();
-        for List { number, address, members, owner } in lists {
-            let Some(list) = self.recipient(number) else {
-                continue;
-            };
-            let ending = match refusal(list, &members, known.len()) {
-                Some(status) => Ending::Answered(Outcome::Status(status)),
-                None => {
-                    let way = way(list, &address);
-                    let members = members
-                        .into_iter()
-                        .filter(|it| !is_circle(list, it) && known.insert(it.address.clone()));
-                    new.extend(members.map(|member| child(list, &way, member, owner.as_ref())));
-                    let words = format!("expanded, {} recipients by now", known.len());
-                    Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
-                }
-            };
-            self.back.push(Back { number, address, ending });
-        }
-        let new: Vec<_> = (first..).zip(new).collect();
-        let numbers = new.iter().map(|(number, _)| *number).collect();
-        self.add(new).await?;
-        Ok(numbers)
     }
 
     /// What the agent is asked.
@@ -203,7 +156,7 @@ impl Round {
 impl Groups {
     /// The same mailbox, or the same address elsewhere, gets one copy.
     fn add(&mut self, key: (Destination, ReversePath), number: u32, address: Address) {
-        let local = matches!(key.0, Destination::Local { .. });
+        let local = !matches!(key.0, Destination::Remote(_));
         let copies = self.0.entry(key).or_default();
         match copies.iter_mut().find(|copy| local || copy.address == address) {
             Some(copy) => copy.serves.push((number, address)),
@@ -227,60 +180,5 @@ impl Groups {
             groups.push(Group { destination, reverse_path, recipients });
         }
         Plan { groups }
-    }
-}
-
-/// Why a list may not be expanded.
-fn refusal(list: &RecipientRecord, members: &[Member], known: usize) -> Option<Status> {
-    if members.iter().all(|member| is_circle(list, member)) {
-        let detail = Detail::ours(Enhanced::LOOP, "the list leads to nobody but itself");
-        return Some(Status::Failed(detail));
-    }
-    // RFC 3463 §3.6: X.5.3, too many recipients.
-    let too_many = || Status::Failed(Detail::ours(Enhanced(5, 3), "the list is too long"));
-    (known + members.len() > MAX_EXPANDED).then(too_many)
-}
-
-/// Is the member a list that this list came from? All of its members have been taken already.
-fn is_circle(list: &RecipientRecord, member: &Member) -> bool {
-    !member.verbatim && list.expanded_from.contains(&member.address)
-}
-
-/// The addresses that led to the members of a list.
-fn way(list: &RecipientRecord, last: &Address) -> Vec<Address> {
-    let mut way = list.expanded_from.clone();
-    way.push(list.address.clone());
-    if *last != list.address {
-        way.push(last.clone());
-    }
-    way
-}
-
-/// A member of a list. RFC 3461 §5.2.7.3: success is reported of the list, as "expanded", and not
-/// of its members. Failures are told to the owner (RFC 5321 §3.9.2), unless nobody wants to hear.
-fn child(
-    list: &RecipientRecord,
-    way: &[Address],
-    member: Member,
-    owner: Option<&Address>,
-) -> RecipientRecord {
-    let Member { address, verbatim } = member;
-    let notify = Notify { success: false, ..list.notify };
-    let mut expanded_from = way.to_vec();
-    if verbatim && expanded_from.last() != Some(&address) {
-        expanded_from.push(address.clone());
-    }
-    let reverse_path = match (owner, &list.reverse_path) {
-        (Some(owner), ReversePath(Some(_))) => ReversePath(Some(owner.clone())),
-        (Some(_), ReversePath(None)) | (None, _) => list.reverse_path.clone(),
-    };
-    RecipientRecord {
-        address,
-        reverse_path,
-        notify,
-        attempts: 0,
-        last: None,
-        expanded_from,
-        ..list.clone()
     }
 }

@@ -7,6 +7,7 @@ use envelope::{Address, Enhanced};
 use ipc::admin::News;
 use message::Action;
 
+use super::lists::Spot;
 use super::{Back, Round};
 use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
@@ -106,12 +107,16 @@ impl Round {
                 continue;
             };
             let RecipientRecord { reverse_path, orcpt, .. } = recipient.clone();
+            let spot = (self.message.recipients.len() > 1
+                && !matches!(ending, Ending::Expanded(_)))
+            .then(|| Spot::of(&recipient.address, &recipient.goal));
             let ours = !matches!(ending, Ending::Answered(_));
             let fate = self.circumstances(recipient, now).fate(ending);
             self.log(&address, &fate, ours);
             self.tell(&address, &fate);
             let (status, action) = match fate {
                 Fate::Over { status, tell } => {
+                    self.served.extend(spot);
                     batch.over.insert(number);
                     batch.update.recipients.push((number, None));
                     (status, tell)

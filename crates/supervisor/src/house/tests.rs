@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use config::Snapshot;
 use ipc::Connection;
 use ipc::admin::{Answer, Command, Hello, Welcome};
-use ipc::run_as::{RunAs, Started};
+use ipc::run_as::{RunAs, Started, Who};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -217,10 +217,10 @@ fn a_process_for_each_known_user() {
         let id = envelope::QueueId::new(1).unwrap();
         for (user, known) in [("anna", true), ("otto", true), ("ghost", false), ("# ghost", false)]
         {
-            let request = RunAs { user: user.into(), id };
+            let request = RunAs { who: Who::Mailbox(user.into()), id };
             let frame = local.call::<_, Started>(&request, b"", None, TIME).await.unwrap();
             let home = rooted.root.path().join("home").join(user);
-            let expected = if known { Started::Yes { home } } else { Started::UnknownUser };
+            let expected = if known { Started::Yes { home, shell: None } } else { Started::UnknownUser };
             assert_eq!((frame.head, frame.descriptor.is_some()), (expected, known), "{user}");
         }
         drop(rooted.from_local.take());

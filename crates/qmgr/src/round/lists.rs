@@ -1,0 +1,215 @@
+//! Recipients that stand for others: aliases with several targets, and users and lists of whom `local`
+//! says who takes their place.
+//!
+//! **Invariant:** a list is retired in the transaction that adds its members: whatever dies, the
+//! message is delivered by the one or by the others.
+//! **Invariant:** a member is left out only when the message has gone to the same place already, or
+//! goes there in any case.
+
+use std::collections::HashSet;
+
+use envelope::{Address, Detail, Enhanced, Member, Notify, ReversePath, Special, Status};
+use ipc::delivery::Outcome;
+use routing::{MAX_DEPTH, Route};
+
+use super::{Back, Round};
+use crate::outcome::Ending;
+use crate::record::{Goal, RecipientRecord};
+use crate::store::StoreError;
+
+/// Recipients of one message after expansion.
+const MAX_EXPANDED: usize = 10_000;
+
+/// A recipient that stands for several.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) number: u32,
+    /// The alias that names them, last on the way from the recipient's address.
+    pub(super) address: Address,
+    pub(super) members: Vec<Member>,
+    /// Who is told of failures of the members.
+    pub(super) owner: Option<Address>,
+    /// Whose programs and files they are; `None`: an alias's.
+    pub(super) user: Option<String>,
+}
+
+/// Where a copy goes: two recipients with the same one get one copy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Spot {
+    address: Option<Address>,
+    goal: Goal,
+}
+
+impl Spot {
+    pub(super) fn of(address: &Address, goal: &Goal) -> Self {
+        let has_address = match goal {
+            Goal::Tables | Goal::Mailbox => true,
+            Goal::Special { what, .. } => *what == Special::CatchAll,
+        };
+        Self { address: has_address.then(|| address.clone()), goal: goal.clone() }
+    }
+}
+
+impl Round {
+    /// Takes what an agent says of a recipient for whom others get the message.
+    pub(super) fn named(&mut self, number: u32, address: Address, members: Vec<Member>) {
+        let Some(recipient) = self.recipient(number) else {
+            return;
+        };
+        let user = match (&recipient.goal, self.rules.way_of(recipient).route) {
+            (Goal::Special { user, .. }, Route::Special(_)) => user.clone(),
+            (Goal::Tables, Route::Local { user, .. }) => Some(user),
+            (Goal::Tables, Route::Special(_)) => None,
+            (Goal::Tables | Goal::Mailbox | Goal::Special { .. }, _) => {
+                let why = "an agent that knows no lists named others".to_owned();
+                self.back.push(Back { number, address, ending: Ending::Fault(why) });
+                return;
+            }
+        };
+        let members = match &user {
+            Some(user) => {
+                members.into_iter().map(|member| self.seen_by(recipient, user, member)).collect()
+            }
+            None => members,
+        };
+        self.lists.push(List { number, address, members, owner: None, user });
+    }
+
+    /// A user whose `.forward` names the user itself means the mailbox, and so does one that is named by
+    /// somebody to whom the mail came from there (self_reference() in sendmail's recipient.c).
+    fn seen_by(&self, recipient: &RecipientRecord, user: &str, member: Member) -> Member {
+        let Member::Address(address) = member else {
+            return member;
+        };
+        let route = self.rules.router.route(&address, &recipient.reverse_path, &[]).route;
+        let Route::Local { user: named, .. } = route else {
+            return Member::Address(address);
+        };
+        if named == user || recipient.expanded_from.contains(&address) {
+            Member::Mailbox(address)
+        } else {
+            Member::Address(address)
+        }
+    }
+
+    /// Replaces lists by those of their members that are not recipients yet, and returns the
+    /// numbers of these.
+    pub(super) async fn expand(&mut self, lists: Vec<List>) -> Result<Vec<u32>, StoreError> {
+        if lists.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recipients = &self.message.recipients;
+        let expanded: HashSet<_> = lists.iter().map(|list| list.number).collect();
+        let open = recipients.iter().filter(|(number, _)| !expanded.contains(number));
+        let mut known: HashSet<_> =
+            open.map(|(_, open)| Spot::of(&open.address, &open.goal)).collect();
+        known.extend(self.served.iter().cloned());
+        let first = recipients.last().map_or(0, |(number, _)| number + 1);
+        let mut new = Vec::new();
+        for List { number, address, members, owner, user } in lists {
+            let Some(list) = self.recipient(number) else {
+                continue;
+            };
+            let ending = match refusal(list, &members, known.len()) {
+                Some(status) => Ending::Answered(Outcome::Status(status)),
+                None => {
+                    let way = way(list, &address);
+                    let children = members
+                        .into_iter()
+                        .filter(|member| !is_circle(list, member))
+                        .map(|member| {
+                            child(list, &way, member, &Naming { owner: &owner, user: &user })
+                        })
+                        .filter(|child| known.insert(Spot::of(&child.address, &child.goal)));
+                    new.extend(children);
+                    let words = format!("expanded, {} recipients by now", known.len());
+                    Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
+                }
+            };
+            self.back.push(Back { number, address, ending });
+        }
+        let new: Vec<_> = (first..).zip(new).collect();
+        let numbers = new.iter().map(|(number, _)| *number).collect();
+        self.add(new).await?;
+        Ok(numbers)
+    }
+}
+
+/// Why a list may not be expanded.
+fn refusal(list: &RecipientRecord, members: &[Member], known: usize) -> Option<Status> {
+    let failed = |enhanced, why| Some(Status::Failed(Detail::ours(enhanced, why)));
+    if members.iter().all(|member| is_circle(list, member)) {
+        return failed(Enhanced::LOOP, "the list leads to nobody but itself");
+    }
+    if list.expanded_from.len() > MAX_DEPTH {
+        return failed(Enhanced::LOOP, "lists in lists go too deep");
+    }
+    if known + members.len() > MAX_EXPANDED {
+        // RFC 3463 §3.6: X.5.3, too many recipients.
+        return failed(Enhanced(5, 3), "the list is too long");
+    }
+    None
+}
+
+/// Is the member a list that this list came from? All of its members have been taken already.
+fn is_circle(list: &RecipientRecord, member: &Member) -> bool {
+    match member {
+        Member::Address(address) => list.expanded_from.contains(address),
+        Member::Mailbox(_) | Member::Special(_) => false,
+    }
+}
+
+/// The addresses that led to the members of a list.
+fn way(list: &RecipientRecord, last: &Address) -> Vec<Address> {
+    let mut way = list.expanded_from.clone();
+    way.push(list.address.clone());
+    if *last != list.address {
+        way.push(last.clone());
+    }
+    way
+}
+
+/// Who named a member.
+struct Naming<'a> {
+    owner: &'a Option<Address>,
+    user: &'a Option<String>,
+}
+
+/// A member of a list. RFC 3461 §5.2.7.3: success is reported of the list, as "expanded", and not
+/// of its members. Failures are told to the owner (RFC 5321 §3.9.2), unless nobody wants to hear.
+fn child(
+    list: &RecipientRecord,
+    way: &[Address],
+    member: Member,
+    naming: &Naming<'_>,
+) -> RecipientRecord {
+    let notify = Notify { success: false, ..list.notify };
+    let mut expanded_from = way.to_vec();
+    let (address, goal) = match member {
+        Member::Address(address) => (address, Goal::Tables),
+        Member::Mailbox(address) => {
+            if expanded_from.last() != Some(&address) {
+                expanded_from.push(address.clone());
+            }
+            (address, Goal::Mailbox)
+        }
+        Member::Special(what) => {
+            let named = way.last().unwrap_or(&list.address).clone();
+            (named, Goal::Special { what, user: naming.user.clone() })
+        }
+    };
+    let reverse_path = match (naming.owner, &list.reverse_path) {
+        (Some(owner), ReversePath(Some(_))) => ReversePath(Some(owner.clone())),
+        (Some(_), ReversePath(None)) | (None, _) => list.reverse_path.clone(),
+    };
+    RecipientRecord {
+        address,
+        reverse_path,
+        notify,
+        attempts: 0,
+        last: None,
+        expanded_from,
+        goal,
+        ..list.clone()
+    }
+}
