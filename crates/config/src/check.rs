@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 use tables::{
-    Access, Aliases, Finding, MAX_FILE, Mailertable, Names, Read, Reader, RelayDomains, Source,
+    Access, Aliases, Domaintable, Finding, Genericstable, MAX_FILE, Mailertable, Names, Read, Reader, RelayDomains, Source,
     Users, Virtusertable, add_source,
 };
 
@@ -55,6 +55,8 @@ fn check(name: &str, file: &str, content: &Content) -> io::Result<Vec<Finding>> 
     Ok(match name {
         "access" => Access::read(file, source)?.findings,
         "aliases" => Aliases::read(file, source)?.findings,
+        "domaintable" => Domaintable::read(file, source)?.findings,
+        "genericstable" => Genericstable::read(file, source)?.findings,
         "mailertable" => Mailertable::read(file, source)?.findings,
         "relay-domains" => RelayDomains::read(file, source)?.findings,
         "users" => Users::read(file, source)?.findings,
@@ -154,7 +156,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("etc/mail");
         std::fs::create_dir_all(folder.join("authinfo")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.join("domaintable")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.join("trusted-users")).unwrap();
         std::fs::write(folder.join("genericstable"), "# nothing\n\n").unwrap();
         std::fs::write(folder.join("users"), "alice:\n").unwrap();
         std::fs::write(folder.join("pennypost.toml"), "hostname = \"x.test\"\n").unwrap();
@@ -169,8 +171,8 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(&config), ["authinfo", "domaintable"]);
+        assert_eq!(names(&config), ["authinfo", "trusted-users"]);
         config.rooted = false;
-        assert_eq!(names(&config), ["authinfo", "domaintable", "users"]);
+        assert_eq!(names(&config), ["authinfo", "trusted-users", "users"]);
     }
 }

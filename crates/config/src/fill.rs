@@ -3,6 +3,7 @@
 mod host;
 mod listeners;
 mod local;
+mod masquerade;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::{
 use host::{hostname, machine_name, own_addresses};
 use listeners::listeners;
 use local::local;
+use masquerade::masquerade;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -74,6 +76,7 @@ pub(crate) fn config<'a>(
     Config {
         hostname: hostname.unwrap_or_default(),
         paths: paths(&mut Section::of(reader, file, "tables"), below, path),
+        masquerade: masquerade(&mut Section::of(reader, file, "masquerade")),
         relay: relay(&mut Section::of(reader, file, "relay")),
         local: local(&mut Section::of(reader, file, "local"), root),
         limits: limits(&mut Section::of(reader, file, "limits")),

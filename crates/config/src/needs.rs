@@ -6,3 +6,12 @@ pub const ROUTING: &[&str] =
 
 /// Who may send what to whom, beside [`ROUTING`], which says who is there.
 pub const POLICY: &[&str] = &["access", "relay-domains", "users"];
+
+/// What addresses are called elsewhere.
+pub const BORDER: &[&str] = &[
+    "domaintable",
+    "generics-domains",
+    "genericstable",
+    "local-host-names",
+    "masquerade-domains",
+];

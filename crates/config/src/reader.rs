@@ -132,6 +132,15 @@ impl Reader {
         }
     }
 
+    /// `true` or `false`, without quotes.
+    pub(crate) fn switch(&mut self, value: &Value<'_>) -> Option<bool> {
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            self.find(value.span(), "this is neither true nor false", "write it without quotes");
+        }
+        switch
+    }
+
     pub(crate) fn duration(&mut self, value: &Value<'_>) -> Option<Duration> {
         let remedy = "write a number with s, m, h, d or w: \"90s\" \"30m\" \"4h\" \"5d\"";
         self.parsed(value, units::duration, "this is not a duration", remedy)
@@ -166,8 +175,8 @@ fn is_table(path: &str) -> bool {
 fn nearest(key: &str) -> Option<&'static str> {
     let known = SUPPORTED.iter().chain(&NOT_YET).copied();
     let tables = [
-        "tables", "listener", "relay", "local", "limits", "queue", "remote", "policy", "control",
-        "log",
+        "tables", "listener", "relay", "masquerade", "local", "limits", "queue", "remote", "policy",
+        "control", "log",
     ];
     let near = known.chain(tables).map(|other| (distance(key, other), other)).min()?;
     (near.0 <= 1 + key.len() / 4).then_some(near.1)

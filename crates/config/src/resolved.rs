@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use envelope::NextHop;
 use ipnet::IpNet;
-use routing::Settings;
+use routing::{Masquerade, Settings};
 use serde::{Deserialize, Serialize};
 
 use crate::Sources;
@@ -20,6 +20,7 @@ pub struct Config {
     pub paths: Paths,
     pub listeners: Vec<Listener>,
     pub relay: Relay,
+    pub masquerade: Masquerade,
     pub local: Local,
     pub limits: Limits,
     pub queue: Queue,
@@ -55,6 +56,7 @@ impl Config {
             paths,
             listeners,
             relay,
+            masquerade,
             local,
             limits,
             queue,
@@ -70,6 +72,7 @@ impl Config {
             ("[tables]", *paths != other.paths),
             ("[[listener]]", *listeners != other.listeners),
             ("[relay]", *relay != other.relay),
+            ("[masquerade]", *masquerade != other.masquerade),
             ("[local]", *local != other.local),
             ("[limits]", *limits != other.limits),
             ("[queue]", *queue != other.queue),

@@ -34,7 +34,7 @@ fn full_name(name: &str) -> Option<String> {
 }
 
 /// A name as it is kept: lower case, no trailing dot.
-fn host_name(name: &str) -> Option<String> {
+pub(super) fn host_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let fits = envelope::Address::new("x", &name).is_ok() && !name.starts_with('[');
     (fits && name.is_ascii()).then_some(name)

@@ -1,0 +1,39 @@
+//! `[masquerade]`
+
+use envelope::domain_key;
+use routing::Masquerade;
+
+use super::Section;
+use super::host::host_name;
+use crate::reader::Reader;
+
+pub(super) fn masquerade(section: &mut Section<'_, '_>) -> Masquerade {
+    let mut switch = |key, default| section.get(key, default, Reader::switch);
+    let switches = Masquerade {
+        envelope: switch("envelope", false),
+        all: switch("all", false),
+        entire_domain: switch("entire_domain", false),
+        limited: switch("limited", false),
+        local: switch("local", true),
+        generics_entire_domain: switch("generics_entire_domain", false),
+        ..Masquerade::default()
+    };
+    Masquerade {
+        name: section.get("as", None, |reader, value| {
+            let read = |text: &str| match text {
+                "" => Some(None),
+                name => host_name(name).map(Some),
+            };
+            reader.parsed(value, read, "this is not a domain", "write \"example.org\"")
+        }),
+        exceptions: section.get("exceptions", Vec::new(), |reader, value| {
+            let read = |name: &str| host_name(name).map(|name| domain_key(&name));
+            reader.list(value, read, "this is not a domain", "write \"lab.example.org\"")
+        }),
+        exposed_users: section.get("exposed_users", vec!["root".to_owned()], |reader, value| {
+            let read = |name: &str| (!name.is_empty()).then(|| name.to_lowercase());
+            reader.list(value, read, "a user is wanted here", "write [\"root\"]")
+        }),
+        ..switches
+    }
+}
