@@ -87,6 +87,14 @@ impl Snapshot {
         let tables = names.filter(|name| self.tables.get(*name) != before.tables.get(*name));
         parts.iter().chain(tables).map(ToString::to_string).collect()
     }
+
+    /// Is all of it as before for a process that is given these tables?
+    #[must_use]
+    pub fn is_same_for(&self, tables: &[&[&str]], before: &Self) -> bool {
+        let mut names = tables.iter().copied().flatten();
+        let same = |name: &&str| self.tables.get(name) == before.tables.get(name);
+        self.config == before.config && names.all(same)
+    }
 }
 
 /// By which a file is known to be as it was; `None`: it is not there.

@@ -10,6 +10,7 @@ use smtp::client::{Answer, Ended, Mail};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::border::Border;
 use crate::connection::Connection;
 use crate::content::Content;
 use crate::kept::Kept;
@@ -23,6 +24,7 @@ const ATTEMPT_TIME: Duration = Duration::from_hours(1);
 pub(crate) struct Agent {
     ourselves: Ourselves,
     resolver: Resolver,
+    border: Border,
     kept: Kept,
     /// Attempts under way.
     places: Semaphore,
@@ -37,7 +39,7 @@ struct Done {
 }
 
 impl Agent {
-    pub(crate) fn new(config: &Config) -> Result<Self, daemon::Error> {
+    pub(crate) fn new(config: &Config, border: Border) -> Result<Self, daemon::Error> {
         let servers = match &config.remote.resolver {
             Servers::System => net::Servers::System,
             Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
@@ -54,28 +56,30 @@ impl Agent {
                 hostname: config.hostname.clone(),
                 addresses: config.addresses.clone(),
                 listeners,
+                try_null_mx: config.remote.try_null_mx,
                 root: config.paths.root.clone(),
             },
             resolver: Resolver::new(&servers, families)?,
+            border,
             kept: Kept::new(config.remote.idle, config.remote.connections),
             places: Semaphore::new(config.remote.connections.clamp(1, Semaphore::MAX_PERMITS)),
         })
     }
 
     /// Tries to deliver to all recipients, and says what came of each.
-    pub(crate) async fn attempt(&self, attempt: &Attempt, content: &Content) -> Outcomes {
+    pub(crate) async fn attempt(&self, mut attempt: Attempt, content: Content) -> Outcomes {
         let _place = self.places.acquire().await;
-        let done = match self.prepare(attempt, content) {
-            Ok((hop, mail)) => timeout(ATTEMPT_TIME, self.deliver(hop, &mail, content))
-                .await
-                .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long")),
-            Err(fault) => Done::all(attempt.recipients.len(), &fault),
+        let done = match self.border.cross(&mut attempt, content) {
+            Ok(content) => self.make(&attempt, &content).await,
+            Err(error) => {
+                Done::all(attempt.recipients.len(), &Status::fault(format!("content: {error}")))
+            }
         };
-        report::log(attempt, &done.relay, &done.answers);
+        report::log(&attempt, &done.relay, &done.answers);
         let outcome = |Answer { status, host_notifies }| match status {
             Status::Delivered(_) if host_notifies => Outcome::Relayed(status),
             // RFC 2033 §4.2: the store has it, and nobody behind it is relayed to.
-            Status::Delivered(detail) if is_store(attempt) => {
+            Status::Delivered(detail) if is_store(&attempt) => {
                 Outcome::Status(Status::Delivered(Detail { remote: None, ..detail }))
             }
             Status::Delivered(_) | Status::Deferred(_) | Status::Failed(_) => {
@@ -94,6 +98,15 @@ impl Agent {
     /// Closes every connection that waits.
     pub(crate) fn close_all(&self) {
         self.kept.close_all();
+    }
+
+    async fn make(&self, attempt: &Attempt, content: &Content) -> Done {
+        match self.prepare(attempt, content) {
+            Ok((hop, mail)) => timeout(ATTEMPT_TIME, self.deliver(hop, &mail, content))
+                .await
+                .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long")),
+            Err(fault) => Done::all(attempt.recipients.len(), &fault),
+        }
     }
 
     fn prepare<'a>(

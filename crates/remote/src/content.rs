@@ -19,6 +19,8 @@ pub(crate) enum Content {
     Inline(Bytes),
     /// The spool file, which `qmgr` opened for us. Its offset is shared with others: `pread` only.
     Spooled { file: File, size: u64 },
+    /// With a header of its own, and then `rest` from `rest_at` on.
+    Headed { head: Vec<u8>, rest: Box<Self>, rest_at: u64 },
 }
 
 impl Content {
@@ -29,6 +31,11 @@ impl Content {
         }
     }
 
+    /// The same with `head` in place of its first `replaced` bytes.
+    pub(crate) fn with_head(self, head: Vec<u8>, replaced: u64) -> Self {
+        Self::Headed { head, rest: Box::new(self), rest_at: replaced }
+    }
+
     /// What stands at `offset`, at most [`PIECE`] bytes; nothing: this is the end. A local disk
     /// answers faster than the network takes, so that reading may block.
     ///
@@ -36,11 +43,11 @@ impl Content {
     /// The file cannot be read, or is shorter than its record says.
     pub(crate) fn piece(&self, offset: u64) -> io::Result<Cow<'_, [u8]>> {
         match self {
-            Self::Inline(body) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let rest = body.get(start..).unwrap_or_default();
-                Ok(Cow::Borrowed(rest.get(..PIECE).unwrap_or(rest)))
-            }
+            Self::Inline(body) => Ok(Cow::Borrowed(piece_of(body, offset))),
+            Self::Headed { head, rest, rest_at } => match piece_of(head, offset) {
+                [] => rest.piece((offset - head.len() as u64).saturating_add(*rest_at)),
+                piece => Ok(Cow::Borrowed(piece)),
+            },
             Self::Spooled { file, size } => {
                 let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
                 let mut piece = vec![0; left.min(PIECE)];
@@ -59,6 +66,12 @@ impl Content {
             None => Ok(piece.len() == PIECE || !piece.is_ascii()),
         }
     }
+}
+
+fn piece_of(text: &[u8], offset: u64) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let rest = text.get(start..).unwrap_or_default();
+    rest.get(..PIECE).unwrap_or(rest)
 }
 
 #[cfg(test)]

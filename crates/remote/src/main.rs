@@ -8,6 +8,7 @@
 //! which `qmgr` takes for the same.
 
 mod agent;
+mod border;
 mod connection;
 mod content;
 mod kept;
@@ -22,6 +23,7 @@ use ipc::{Arrow, Connection, Error, Frame};
 use tokio::task::JoinSet;
 
 use crate::agent::Agent;
+use crate::border::Border;
 use crate::content::Content;
 
 fn main() -> ExitCode {
@@ -31,7 +33,8 @@ fn main() -> ExitCode {
 /// The whole job: serve `qmgr`, close what was idle for too long, and at the end let the attempts
 /// that are under way finish.
 async fn story(mut house: House) -> Result<(), daemon::Error> {
-    let agent = Arc::new(Agent::new(&house.config)?);
+    let border = Border::read(&house.generation)?;
+    let agent = Arc::new(Agent::new(&house.config, border)?);
     // The resolver has read its files.
     house.enter(Sandbox::new().permit(Permit::CallOut))?;
     let mut incoming = house.answers(Arrow::QmgrToRemote)?;
@@ -81,6 +84,6 @@ async fn answer(
 ) -> Result<(), Error> {
     let Frame { head: attempt, body, descriptor } = frame;
     let content = Content::new(body, descriptor, attempt.size);
-    let outcomes = agent.attempt(&attempt, &content).await;
+    let outcomes = agent.attempt(attempt, content).await;
     connection.send(&outcomes, b"", None).await
 }

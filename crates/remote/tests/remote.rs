@@ -8,13 +8,10 @@ mod host;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use config::{
-    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Queue, Relay, Remote, Resolver,
-};
+use config::Config;
 use envelope::{Body, NextHop, QueueId, Recipient, ReversePath};
 use host::{GOOD, HELLO, Host};
 use ipc::control::{End, Push, Report};
@@ -128,54 +125,11 @@ fn draining_lets_an_attempt_finish() {
 }
 
 fn config() -> Config {
-    let path = PathBuf::new;
-    Config {
-        hostname: "here.test".into(),
-        paths: Paths {
-            root: path(),
-            file: path(),
-            tables: path(),
-            queue: path(),
-            drop: path(),
-            run: path(),
-        },
-        listeners: Vec::new(),
-        relay: Relay { networks: Vec::new(), smarthost: None },
-        local: Local {
-            mailbox: Mailbox::Mbox(String::new()),
-            detail: String::new(),
-            default_user: String::new(),
-            minimum_uid: 0,
-        },
-        limits: Limits {
-            message_size: 0,
-            recipients: 0,
-            sessions: 0,
-            sessions_per_client: 0,
-            connections_per_minute: 0,
-            commands_in_error: 0,
-            hops: 0,
-        },
-        queue: Queue {
-            lifetime: TIME,
-            bounce_lifetime: TIME,
-            delay_warning: None,
-            first_retry: TIME,
-            max_retry: TIME,
-            min_free_space: 0,
-            host_status: TIME,
-        },
-        remote: Remote {
-            concurrency: 1,
-            connections: 2,
-            families: Families::Ipv4,
-            resolver: Resolver::Servers(Vec::new()),
-            idle: TIME,
-        },
-        policy: config::Policy { rules: Vec::new() },
-        admins: Vec::new(),
-        log: LogTarget::Stderr,
-        addresses: Vec::new(),
-        rooted: true,
-    }
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/mail");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = "hostname = \"here.test\"\n[remote]\nconnections = 2\nfamilies = \"ipv4\"\n\
+                idle = \"60s\"\nresolver = [\"127.0.0.1:1\"]\n";
+    std::fs::write(folder.join("pennypost.toml"), text).unwrap();
+    config::load(Some(root.path()), None).unwrap()
 }

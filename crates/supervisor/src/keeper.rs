@@ -152,8 +152,7 @@ impl Keeper {
         if self.recipe.plan.lasts {
             return self.offer(next).await.map(|()| None);
         }
-        // Such a process has no tables.
-        if self.generation.config() == next.config() {
+        if next.snapshot.is_same_for(self.recipe.plan.tables, &self.generation.snapshot) {
             return Ok(None);
         }
         let (next, restarts) = (Arc::clone(next), self.restarts);

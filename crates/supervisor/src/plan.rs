@@ -55,7 +55,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_remote",
         asks: &[],
         answers: &[Arrow::QmgrToRemote],
-        tables: &[],
+        tables: &[needs::BORDER],
         listens: None,
         lasts: false,
         drained: 2,
