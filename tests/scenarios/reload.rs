@@ -122,15 +122,18 @@ fn tables_change_by_themselves_and_sessions_go_on() {
 
 #[test]
 fn queued_mail_follows_corrected_tables() {
+    let closed = Sink::scripted(|line| line.starts_with("MAIL").then(|| "451 4.3.2 closed".into()));
     let sink = Sink::start();
+    let by = |sink: &Sink| {
+        format!("far.test\tesmtp:[{}]:{}\n", sink.address().ip(), sink.address().port())
+    };
     let system = SystemBuilder::new()
-        .table("mailertable", "far.test\terror:4.3.0:not yet\n")
+        .table("mailertable", &by(&closed))
         .config("[queue]\nfirst_retry = \"1s\"\nmax_retry = \"1s\"\n")
         .start();
     system.session().transaction("c@example.org", &["dave@far.test"], TEXT);
-    system.wait_log(|line| line.contains("not yet"));
-    let hop = format!("far.test\tesmtp:[{}]:{}\n", sink.address().ip(), sink.address().port());
-    write(&system, "mailertable", &hop, Way::InPlace);
+    system.wait_log(|line| line.contains("stat=Deferred") && line.contains("closed"));
+    write(&system, "mailertable", &by(&sink), Way::InPlace);
     sink.wait(|received| received.len() == 1);
 }
 

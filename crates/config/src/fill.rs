@@ -73,12 +73,13 @@ pub(crate) fn config<'a>(
         let problem = "`hostname` is missing, and this machine has no full name of its own";
         reader.find(0..0, problem, "write hostname = \"mail.example.org\" as the first line");
     }
+    let paths = paths(&mut Section::of(reader, file, "tables"), below, path);
     Config {
         hostname: hostname.unwrap_or_default(),
-        paths: paths(&mut Section::of(reader, file, "tables"), below, path),
         masquerade: masquerade(&mut Section::of(reader, file, "masquerade")),
         relay: relay(&mut Section::of(reader, file, "relay")),
-        local: local(&mut Section::of(reader, file, "local"), root),
+        local: local(&mut Section::of(reader, file, "local"), root, &paths.tables),
+        paths,
         limits: limits(&mut Section::of(reader, file, "limits")),
         queue: queue(&mut Section::of(reader, file, "queue")),
         remote: remote(&mut Section::of(reader, file, "remote")),
@@ -125,16 +126,21 @@ fn relay(section: &mut Section<'_, '_>) -> Relay {
             let remedy = "write \"192.0.2.0/24\", \"[2001:db8::]/32\" or one address";
             reader.list(value, network, "this is not a network", remedy)
         }),
-        smarthost: section.get("smarthost", None, |reader, value| {
-            let read = |text: &str| match text {
-                "" => Some(None),
-                text => NextHop::parse(text).map(Some),
-            };
-            let remedy =
-                "write \"[smtp.example.net]:587\" for that host, \"example.net\" for its MX";
-            reader.parsed(value, read, "this is not a host", remedy)
-        }),
+        smarthost: section.get("smarthost", None, hop),
+        fallback: section.get("fallback", None, hop),
+        null_client: section.get("null_client", None, hop),
+        verify_recipients: section.get("verify_recipients", true, Reader::switch),
     }
+}
+
+/// A host, or several to be tried in order; empty: none.
+fn hop(reader: &mut Reader, value: &Value<'_>) -> Option<Option<NextHop>> {
+    let read = |text: &str| match text {
+        "" => Some(None),
+        text => NextHop::parse(text).map(Some),
+    };
+    let remedy = "write \"[smtp.example.net]:587\" for that host, \"example.net\" for its MX";
+    reader.parsed(value, read, "this is not a host", remedy)
 }
 
 /// `192.0.2.0/24`, `[2001:db8::]/32`, `2001:db8::/32`, or one address.
@@ -230,6 +236,7 @@ fn remote(section: &mut Section<'_, '_>) -> Remote {
             reader.list(value, server, problem, remedy).map(Resolver::Servers)
         }),
         idle: section.duration("idle", 5),
+        try_null_mx: section.get("try_null_mx", false, Reader::switch),
     }
 }
 

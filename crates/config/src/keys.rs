@@ -2,7 +2,7 @@
 //! each table is a key, too.
 
 /// Keys that work. docs/configuration.md describes each of them.
-pub const SUPPORTED: [&str; 43] = [
+pub const SUPPORTED: [&str; 52] = [
     "hostname",
     "tables.directory",
     "listener.role",
@@ -10,6 +10,9 @@ pub const SUPPORTED: [&str; 43] = [
     "listener.tls",
     "relay.networks",
     "relay.smarthost",
+    "relay.fallback",
+    "relay.null_client",
+    "relay.verify_recipients",
     "masquerade.as",
     "masquerade.envelope",
     "masquerade.all",
@@ -21,7 +24,12 @@ pub const SUPPORTED: [&str; 43] = [
     "masquerade.generics_entire_domain",
     "local.mailbox",
     "local.detail",
+    "local.forward",
+    "local.programs",
+    "local.catch_all",
     "local.default_user",
+    "local.hub",
+    "local.hub_except",
     "local.minimum_uid",
     "limits.message_size",
     "limits.recipients",
@@ -42,6 +50,7 @@ pub const SUPPORTED: [&str; 43] = [
     "remote.families",
     "remote.resolver",
     "remote.idle",
+    "remote.try_null_mx",
     "policy.rules",
     "control.admins",
     "log.target",
@@ -49,15 +58,11 @@ pub const SUPPORTED: [&str; 43] = [
 ];
 
 /// Keys and tables whose names are fixed, and which this version cannot do yet.
-pub const NOT_YET: [&str; 22] = [
+pub const NOT_YET: [&str; 18] = [
     "listener.proxy_protocol",
     "listener.milters",
     "tls",
     "auth",
-    "relay.fallback",
-    "local.forward",
-    "local.programs",
-    "local.catch_all",
     "queue.queue_only_load",
     "queue.refuse_load",
     "queue.history",

@@ -1,17 +1,22 @@
 //! Which tables decide about what: who decides is given these and no others.
 
 /// Where mail goes.
-pub const ROUTING: &[&str] =
-    &["aliases", "local-host-names", "mailertable", "virtuser-domains", "virtusertable"];
+pub const ROUTING: &[&str] = &[
+    "aliases",
+    "domaintable",
+    "local-host-names",
+    "mailertable",
+    "senderrelay",
+    "virtuser-domains",
+    "virtusertable",
+];
 
 /// Who may send what to whom, beside [`ROUTING`], which says who is there.
 pub const POLICY: &[&str] = &["access", "relay-domains", "users"];
 
+/// Beside the configuration: to which sockets mail goes.
+pub const SOCKETS: &[&str] = &["mailertable"];
+
 /// What addresses are called elsewhere.
-pub const BORDER: &[&str] = &[
-    "domaintable",
-    "generics-domains",
-    "genericstable",
-    "local-host-names",
-    "masquerade-domains",
-];
+pub const BORDER: &[&str] =
+    &["domaintable", "generics-domains", "genericstable", "local-host-names", "masquerade-domains"];

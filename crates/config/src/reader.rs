@@ -175,8 +175,17 @@ fn is_table(path: &str) -> bool {
 fn nearest(key: &str) -> Option<&'static str> {
     let known = SUPPORTED.iter().chain(&NOT_YET).copied();
     let tables = [
-        "tables", "listener", "relay", "masquerade", "local", "limits", "queue", "remote", "policy",
-        "control", "log",
+        "tables",
+        "listener",
+        "relay",
+        "masquerade",
+        "local",
+        "limits",
+        "queue",
+        "remote",
+        "policy",
+        "control",
+        "log",
     ];
     let near = known.chain(tables).map(|other| (distance(key, other), other)).min()?;
     (near.0 <= 1 + key.len() / 4).then_some(near.1)

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use envelope::NextHop;
 use ipnet::IpNet;
-use routing::{Masquerade, Settings};
+use routing::{Masquerade, Relays, Settings};
 use serde::{Deserialize, Serialize};
+use tables::Mailertable;
 
 use crate::Sources;
 
@@ -42,9 +43,24 @@ impl Config {
         Settings {
             hostname: self.hostname.clone(),
             addresses: self.addresses.clone(),
-            smarthost: self.relay.smarthost.clone(),
+            relays: Relays {
+                smarthost: self.relay.smarthost.clone(),
+                fallback: self.relay.fallback.clone(),
+                null_client: self.relay.null_client.clone(),
+                hub: self.local.hub.clone(),
+                hub_except: self.local.hub_except.clone(),
+            },
+            store: self.local.mailbox.store().cloned(),
             detail: self.local.detail.clone(),
         }
+    }
+
+    /// The Unix sockets of LMTP servers to which mail goes.
+    #[must_use]
+    pub fn sockets(&self, mailertable: &Mailertable) -> Vec<PathBuf> {
+        let store = self.local.mailbox.store().and_then(NextHop::socket).cloned();
+        let paths = store.into_iter().chain(mailertable.sockets());
+        paths.map(|path| self.paths.root.join(path.trim_start_matches('/'))).collect()
     }
 
     /// What of the file means something else than in `other`: keys and tables, `[limits]`.
@@ -139,6 +155,12 @@ pub struct Relay {
     pub networks: Vec<IpNet>,
     /// Where all mail for other systems goes; mailertable wins.
     pub smarthost: Option<NextHop>,
+    /// Asked after the hosts of a domain.
+    pub fallback: Option<NextHop>,
+    /// Where all mail goes, that for local names too.
+    pub null_client: Option<NextHop>,
+    /// A recipient of a domain for which mail is relayed must be known to its next hop.
+    pub verify_recipients: bool,
 }
 
 impl Relay {
@@ -156,8 +178,19 @@ pub struct Local {
     pub mailbox: Mailbox,
     /// Separates user and detail, `user+detail`; empty: nothing does.
     pub detail: String,
-    /// Runs what has no user of its own: mail for root without an alias.
+    /// Files of a user that say where mail goes instead; the first that is there. `{user}`, `{home}`
+    /// and `{detail}` stand in the text.
+    pub forward: Vec<String>,
+    /// The only directory from which programs of aliases and `.forward` run.
+    pub programs: PathBuf,
+    /// Who gets the mail of unknown users; `None`: they are refused.
+    pub catch_all: Option<CatchAll>,
+    /// Runs what has no user of its own: mail for root without an alias, programs of aliases.
     pub default_user: String,
+    /// Where the mail of local names without an alias goes.
+    pub hub: Option<NextHop>,
+    /// Local names whose mail stays here all the same.
+    pub hub_except: Vec<String>,
     /// System accounts from this uid on have a mailbox; root always has.
     pub minimum_uid: u32,
 }
@@ -171,6 +204,29 @@ pub enum Mailbox {
     Maildir(String),
     /// `command:procmail -t -Y -a {detail} -d {user}`: argv, run without a shell.
     Command(Vec<String>),
+    /// `lmtp:unix:/run/dovecot/lmtp`, `lmtp:inet:127.0.0.1:24`: another program has the mailboxes, and
+    /// knows whose there are.
+    Lmtp(NextHop),
+}
+
+impl Mailbox {
+    /// The LMTP server.
+    #[must_use]
+    pub const fn store(&self) -> Option<&NextHop> {
+        match self {
+            Self::Lmtp(store) => Some(store),
+            Self::Mbox(_) | Self::Maildir(_) | Self::Command(_) => None,
+        }
+    }
+}
+
+/// `local.catch_all`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CatchAll {
+    /// A user, an alias or an address.
+    To(String),
+    /// It goes there as it is addressed.
+    Host(NextHop),
 }
 
 /// `[limits]`
@@ -222,6 +278,8 @@ pub struct Remote {
     pub resolver: Resolver,
     /// How long a connection is kept for the next message.
     pub idle: Duration,
+    /// A domain whose best MX is this host, though it is not local, has its own address asked.
+    pub try_null_mx: bool,
 }
 
 /// `[policy]`

@@ -168,9 +168,9 @@ mod tests {
         assert_eq!(second.changes(&first), ["hostname", "[limits]", "aliases", "users"]);
         assert_eq!(second.findings.len(), 1);
         assert_eq!(io::read_to_string(first.tables["users"].reader()).unwrap(), "alice\n");
-        fs::write(etc.join("aliases"), "x: |program\n").unwrap();
+        fs::write(etc.join("mailertable"), "x.test uucp:y\n").unwrap();
         let refused = take().unwrap_err();
-        assert!(refused.contains("etc/mail/aliases:1: "), "{refused}");
+        assert!(refused.contains("etc/mail/mailertable:1: "), "{refused}");
         fs::rename(&etc, root.path().join("etc/moved")).unwrap();
         assert!(take().unwrap_err().contains("there is no configuration file"));
     }

@@ -92,7 +92,9 @@ fn the_types_of_tables_are_documented() {
     let (_, rows) = text.split_once("| table | types |\n|---|---|\n").unwrap();
     let rows: Vec<_> = rows.lines().take_while(|line| line.starts_with("| ")).collect();
     let types = |table: &str| {
-        let row = rows.iter().find(|row| row.split(" | ").next().unwrap().contains(&format!("`{table}`")));
+        let row = rows
+            .iter()
+            .find(|row| row.split(" | ").next().unwrap().contains(&format!("`{table}`")));
         quoted(row.or(rows.last()).unwrap().rsplit(" | ").next().unwrap()).collect::<Vec<_>>()
     };
     for table in tables::SUPPORTED {

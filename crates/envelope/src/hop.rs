@@ -85,6 +85,25 @@ impl NextHop {
         Some(Self { protocol: Protocol::Lmtp, first, others: Vec::new() })
     }
 
+    /// What the first host is called in an address: `hub.example`, `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        match &self.first.host {
+            Host::Exact(host) if host.contains(':') => format!("[IPv6:{host}]"),
+            Host::Exact(host) if host.parse::<std::net::Ipv4Addr>().is_ok() => format!("[{host}]"),
+            Host::Domain(host) | Host::Exact(host) | Host::Socket(host) => host.clone(),
+        }
+    }
+
+    /// The path of its Unix socket, as the administrator wrote it.
+    #[must_use]
+    pub const fn socket(&self) -> Option<&String> {
+        match &self.first.host {
+            Host::Socket(path) => Some(path),
+            Host::Domain(_) | Host::Exact(_) => None,
+        }
+    }
+
     /// All servers, in order.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         std::iter::once(&self.first).chain(&self.others)

@@ -16,6 +16,9 @@ pub struct Ourselves {
     pub listeners: Vec<SocketAddr>,
     /// What `--root` said: the paths of Unix sockets lie below it.
     pub root: PathBuf,
+    /// sendmail's TryNullMXList: a domain whose best MX we are, though it is not ours, has its own
+    /// address tried.
+    pub try_null_mx: bool,
 }
 
 impl Ourselves {
@@ -58,7 +61,8 @@ mod tests {
         let listeners = vec!["0.0.0.0:25".parse().unwrap(), "127.0.0.9:2525".parse().unwrap()];
         let addresses = vec!["192.0.2.9".parse().unwrap()];
         let hostname = "mx.test".to_owned();
-        let ourselves = Ourselves { hostname, addresses, listeners, root: "/r".into() };
+        let ourselves =
+            Ourselves { hostname, addresses, listeners, root: "/r".into(), try_null_mx: false };
         assert_eq!(ourselves.socket("/run/lmtp"), Path::new("/r/run/lmtp"));
         assert_eq!(Ourselves::default().socket("/run/lmtp"), Path::new("/run/lmtp"));
         assert!(ourselves.are_called("MX.test", 25));

@@ -10,7 +10,7 @@ use crate::{Exchange, Failure, Ourselves, Place, Resolver};
 
 /// Hosts of one domain that are looked at; RFC 5321 §5.1 asks for two at least.
 pub const MAX_HOSTS: usize = 10;
-/// Addresses that one attempt tries.
+/// Addresses of one server that an attempt tries.
 pub const MAX_ADDRESSES: usize = 10;
 
 /// One place to try.
@@ -47,6 +47,7 @@ pub struct Route<'a> {
     /// Of these hosts.
     port: u16,
     ready: VecDeque<Target>,
+    /// Addresses of this server.
     given: usize,
     trouble: Option<Status>,
 }
@@ -83,7 +84,8 @@ impl<'a> Route<'a> {
     pub async fn next(&mut self) -> Option<Target> {
         loop {
             if self.given == MAX_ADDRESSES {
-                return None;
+                self.ready.clear();
+                self.hosts.clear();
             }
             if let Some(target) = self.ready.pop_front() {
                 self.given += 1;
@@ -108,6 +110,7 @@ impl<'a> Route<'a> {
     /// Looks up the hosts of a server.
     async fn turn_to(&mut self, server: &Server) {
         self.port = server.port;
+        self.given = 0;
         if let Host::Socket(path) = &server.host {
             let place = Place::Socket(self.ourselves.socket(path));
             return self.ready.push_back(Target { host: self.ourselves.hostname.clone(), place });
@@ -118,19 +121,42 @@ impl<'a> Route<'a> {
         }
     }
 
-    async fn hosts_of(&self, server: &Server) -> Result<Vec<String>, Status> {
+    async fn hosts_of(&mut self, server: &Server) -> Result<Vec<String>, Status> {
         let domain = match &server.host {
             Host::Exact(host) | Host::Socket(host) => return Ok(vec![host.clone()]),
             Host::Domain(domain) => domain,
         };
         match self.resolver.exchanges(domain).await {
-            Ok(exchanges) => {
-                in_order(domain, exchanges, |host| self.ourselves.are_called(host, server.port))
-            }
+            Ok(exchanges) => self.hosts_in(domain, server.port, exchanges),
             // RFC 5321 §5.1: without MX records the domain is its own host.
             Err(Failure::NoRecords) => Ok(vec![domain.clone()]),
             Err(failure) => Err(unknown(self.hop, domain, &failure)),
         }
+    }
+
+    fn hosts_in(
+        &mut self,
+        domain: &str,
+        port: u16,
+        exchanges: Vec<Exchange>,
+    ) -> Result<Vec<String>, Status> {
+        let ourselves = self.ourselves;
+        let is_us = |host: &str| ourselves.are_called(host, port);
+        let last = exchanges.iter().any(|mx| is_us(&mx.host));
+        let hosts = match in_order(exchanges, is_us) {
+            Err(Nobody::Ourselves) if ourselves.try_null_mx => Ok(vec![domain.to_owned()]),
+            Err(Nobody::Ourselves) => Err(loops_back(&domain)),
+            Err(Nobody::Nowhere) => {
+                let text = format!("{domain} takes no mail (null MX)");
+                Err(Status::Failed(Detail::ours(Enhanced::NULL_MX, text)))
+            }
+            Ok(hosts) => Ok(hosts),
+        };
+        // After what the domain says of itself no other server is asked: it would ask us.
+        if last || hosts.is_err() {
+            self.servers.clear();
+        }
+        hosts
     }
 
     async fn look_up(&mut self, host: String) {
@@ -147,6 +173,7 @@ impl<'a> Route<'a> {
         if addresses.iter().any(|&address| self.ourselves.listen_at(address)) {
             // RFC 5321 §5.1: from ourselves on, no host is better than we are.
             self.hosts.clear();
+            self.servers.clear();
             return self.note(loops_back(self.hop));
         }
         let target = |address| Target { host: host.clone(), place: Place::Address(address) };
@@ -161,22 +188,29 @@ impl<'a> Route<'a> {
     }
 }
 
+/// Why MX records lead to no host.
+#[derive(Debug, PartialEq, Eq)]
+enum Nobody {
+    /// None is better than we are.
+    Ourselves,
+    /// A null MX (RFC 7505).
+    Nowhere,
+}
+
 /// The hosts by preference, equal ones shuffled, up to where we are ourselves.
 fn in_order(
-    domain: &str,
     mut exchanges: Vec<Exchange>,
     is_us: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, Status> {
+) -> Result<Vec<String>, Nobody> {
     let ours = exchanges.iter().filter(|mx| is_us(&mx.host)).map(|mx| mx.preference).min();
     // RFC 7505 §3: only a null MX that stands alone means something.
     exchanges.retain(|mx| !mx.host.is_empty());
     if exchanges.is_empty() {
-        let text = format!("{domain} takes no mail (null MX)");
-        return Err(Status::Failed(Detail::ours(Enhanced::NULL_MX, text)));
+        return Err(Nobody::Nowhere);
     }
     exchanges.retain(|mx| ours.is_none_or(|ours| mx.preference < ours));
     if exchanges.is_empty() {
-        return Err(loops_back(&domain));
+        return Err(Nobody::Ourselves);
     }
     fastrand::shuffle(&mut exchanges);
     exchanges.sort_by_key(|mx| mx.preference);
@@ -217,11 +251,11 @@ fn unknown(hop: &NextHop, name: &str, failure: &Failure) -> Status {
 mod tests {
     use super::*;
 
-    fn order(list: &[(u16, &str)]) -> Result<Vec<String>, String> {
+    fn order(list: &[(u16, &str)]) -> Result<Vec<String>, Nobody> {
         let exchange =
             |&(preference, host): &(u16, &str)| Exchange { preference, host: host.into() };
         let exchanges = list.iter().map(exchange).collect();
-        in_order("x.test", exchanges, |host| host == "us").map_err(|status| status.code())
+        in_order(exchanges, |host| host == "us")
     }
 
     #[test]
@@ -240,11 +274,11 @@ mod tests {
     #[test]
     fn nothing_goes_to_ourselves_or_behind_us() {
         assert_eq!(order(&[(10, "a"), (20, "us"), (20, "b"), (30, "c")]).unwrap(), ["a"]);
-        assert_eq!(order(&[(10, "us"), (20, "a")]), Err("4.4.6".to_owned()));
+        assert_eq!(order(&[(10, "us"), (20, "a")]), Err(Nobody::Ourselves));
     }
 
     #[test]
     fn a_null_mx_takes_no_mail() {
-        assert_eq!(order(&[(0, "")]), Err("5.1.10".to_owned()));
+        assert_eq!(order(&[(0, "")]), Err(Nobody::Nowhere));
     }
 }

@@ -31,6 +31,22 @@ const ZONE: &str = "
     loop.test       MX 10 a.two.test
     loop.test       MX 20 us.test
     us.test         A 127.0.0.1
+    best.test       MX 10 us.test
+    best.test       MX 20 b.two.test
+    best.test       A 127.0.0.17
+    itself.test     MX 10 us.test
+    itself.test     A 127.0.0.1
+    many.test       A 127.0.0.20
+    many.test       A 127.0.0.21
+    many.test       A 127.0.0.22
+    many.test       A 127.0.0.23
+    many.test       A 127.0.0.24
+    many.test       A 127.0.0.25
+    many.test       A 127.0.0.26
+    many.test       A 127.0.0.27
+    many.test       A 127.0.0.28
+    many.test       A 127.0.0.29
+    many.test       A 127.0.0.30
     byaddress.test  MX 10 alias-of-us.test
     byaddress.test  MX 20 bare.test
     alias-of-us.test A 127.0.0.1
@@ -38,6 +54,10 @@ const ZONE: &str = "
 
 /// The route to `hop`, one `host address` for each target, or the code and text of the end.
 fn route(families: Families, hop: &str) -> Vec<String> {
+    find(families, false, hop)
+}
+
+fn find(families: Families, try_null_mx: bool, hop: &str) -> Vec<String> {
     let dns = Dns::start(ZONE);
     let hop = NextHop::parse(hop).unwrap();
     let ourselves = Ourselves {
@@ -45,6 +65,7 @@ fn route(families: Families, hop: &str) -> Vec<String> {
         addresses: Vec::new(),
         listeners: vec!["127.0.0.1:25".parse().unwrap()],
         root: "/r".into(),
+        try_null_mx,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -111,6 +132,30 @@ fn mail_never_comes_back_to_us() {
     assert_eq!(ipv4("us.test"), ["4.4.6"]);
     assert_eq!(ipv4("byaddress.test"), ["4.4.6"]);
     assert_eq!(ipv4("byaddress.test:2525")[0], "alias-of-us.test 127.0.0.1:2525");
+}
+
+/// Where the domain itself has an answer no other server has one (domain.c: `!seenlocal`, NULLMX).
+#[test]
+fn other_servers_come_after_the_first() {
+    assert_eq!(ipv4("nowhere.test,bare.test"), ["bare.test 127.0.0.14:25"]);
+    assert_eq!(ipv4("broken.test,bare.test"), ["bare.test 127.0.0.14:25"]);
+    assert_eq!(ipv4("null.test,bare.test"), ["5.1.10"]);
+    assert_eq!(ipv4("loop.test,bare.test"), ["a.two.test 127.0.0.11:25"]);
+    assert_eq!(ipv4("byaddress.test,bare.test"), ["4.4.6"]);
+    assert_eq!(ipv4("best.test,bare.test"), ["4.4.6"]);
+    let many = ipv4("many.test,bare.test");
+    assert_eq!((many.len(), many[10].as_str()), (11, "bare.test 127.0.0.14:25"));
+}
+
+/// TryNullMXList.
+#[test]
+fn a_domain_that_points_to_us_may_be_asked_itself() {
+    let find = |hop| find(Families::Ipv4, true, hop);
+    assert_eq!(find("best.test"), ["best.test 127.0.0.17:25"]);
+    assert_eq!(find("best.test,bare.test"), ["best.test 127.0.0.17:25"]);
+    assert_eq!(find("itself.test"), ["4.4.6"]);
+    assert_eq!(find("loop.test"), ["a.two.test 127.0.0.11:25"]);
+    assert_eq!(find("null.test"), ["5.1.10"]);
 }
 
 #[test]

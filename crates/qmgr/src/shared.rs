@@ -231,7 +231,7 @@ impl Shared {
     pub const fn agent(&self, destination: &Destination) -> &Client {
         match destination {
             Destination::Remote(_) => &self.remote,
-            Destination::Local { .. } => &self.local,
+            Destination::Local { .. } | Destination::Special { .. } => &self.local,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Is there such a recipient? Said when it is named, before there is any mail.
 
-use envelope::{Address, Status};
+use envelope::{Address, NextHop, ReversePath, Status};
 use tables::{Refusal, Step};
 
 use crate::Router;
@@ -9,24 +9,41 @@ use crate::route::{Route, Way};
 /// What can be said without asking for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It is an alias, or its mail leaves this machine.
+    /// It is an alias or a virtual user who is elsewhere, or nobody can be asked.
     Accept,
     /// It is known if this name is a user with a mailbox.
     User(String),
+    /// It is known if the LMTP server that has the mailboxes takes mail for this address.
+    Mailbox(NextHop, Address),
+    /// Its mail leaves this machine for this address there: the next hop knows whether there is such a
+    /// recipient.
+    Leaves(NextHop, Address),
     Refuse(Refusal),
 }
 
 /// An alias is known, whatever it leads to: what is wrong there is not for the one who writes to it.
 /// A line of virtusertable or mailertable that refuses is told at once.
-pub(crate) fn admit(router: &Router, address: &Address, trace: &mut Vec<Step>) -> Admission {
-    let mut way = Way::new(router, address, &[]);
+pub(crate) fn admit(
+    router: &Router,
+    address: &Address,
+    reverse_path: &ReversePath,
+    trace: &mut Vec<Step>,
+) -> Admission {
+    let mut way = Way::new(router, address, reverse_path, &[]);
+    let first = way.address.clone();
     let admission = loop {
         let ended = way.step();
         if way.is_alias {
             break Admission::Accept;
         }
         if let Some(route) = ended {
-            break at_the_end(route);
+            break match route {
+                Route::Remote(hop) if router.store.as_ref() == Some(&hop) => {
+                    Admission::Mailbox(hop, way.address.clone())
+                }
+                Route::Remote(hop) if way.address == first => Admission::Leaves(hop, first),
+                route => at_the_end(route),
+            };
         }
     };
     trace.append(&mut way.trace);
@@ -39,7 +56,7 @@ fn at_the_end(route: Route) -> Admission {
         Admission::Refuse(Refusal { code, enhanced: detail.enhanced, text: detail.text.clone() })
     };
     match route {
-        Route::Remote(_) | Route::List { .. } => Admission::Accept,
+        Route::Remote(_) | Route::List { .. } | Route::Special(_) => Admission::Accept,
         Route::Local { user, .. } => Admission::User(user),
         Route::Refused(refusal) => Admission::Refuse(refusal),
         Route::Over(Status::Delivered(_)) => Admission::Accept,

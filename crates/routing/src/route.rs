@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use envelope::{Address, Host, NextHop, Protocol, Status};
+use envelope::{Address, Host, Member, NextHop, Protocol, ReversePath, Special, Status};
 use tables::{Refusal, Step};
 
 use crate::Router;
 
 mod aliases;
 mod away;
+mod relays;
 mod virtual_users;
 mod way;
 
@@ -21,7 +22,11 @@ pub enum Route {
     Local {
         user: String,
         detail: Option<String>,
+        /// Written `\user`: whatever the user's `.forward` says.
+        verbatim: bool,
     },
+    /// A program, a file or a list of names.
+    Special(Special),
     /// An alias with several targets, or one with an owner: each target is a recipient of its own
     /// from now on.
     List {
@@ -33,15 +38,6 @@ pub enum Route {
     Refused(Refusal),
     /// Nowhere: looping, impossible, or discarded.
     Over(Status),
-}
-
-/// One target of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    pub address: Address,
-    /// Written `\user`: its own alias does not count. Route it with its own address last in
-    /// `expanded_from`.
-    pub verbatim: bool,
 }
 
 /// The answer with its reasons.
@@ -64,6 +60,7 @@ impl fmt::Display for Route {
                 Host::Exact(_) | Host::Socket(_) => write!(f, "{hop}"),
             },
             Self::Local { user, .. } => write!(f, "local {user}"),
+            Self::Special(special) => write!(f, "{special}"),
             Self::List { members, .. } => write!(f, "list of {}", members.len()),
             Self::Refused(refusal) => write!(f, "{}", refusal.status()),
             Self::Over(status) => write!(f, "{status}"),
@@ -71,8 +68,13 @@ impl fmt::Display for Route {
     }
 }
 
-pub(crate) fn follow(router: &Router, address: &Address, expanded_from: &[Address]) -> Routed {
-    let mut way = Way::new(router, address, expanded_from);
+pub(crate) fn follow(
+    router: &Router,
+    address: &Address,
+    reverse_path: &ReversePath,
+    expanded_from: &[Address],
+) -> Routed {
+    let mut way = Way::new(router, address, reverse_path, expanded_from);
     let route = loop {
         if let Some(route) = way.step() {
             break route;

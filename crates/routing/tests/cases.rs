@@ -2,7 +2,7 @@
 //!
 //! A line of the section `[routes]` is `ADDRESS => WHERE as ADDRESS by FILE:LINE …`, without `as` where
 //! the address stays and without `by` where no line says anything; or `RCPT ADDRESS => ANSWER`, what can
-//! be said when the recipient is named. The comment above tells the place in sendmail's papers.
+//! be said when the recipient is named. `FROM ADDRESS` before the arrow is the reverse-path. The comment above tells the place in sendmail's papers.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,12 +11,12 @@
 )]
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
-use envelope::{Address, Enhanced, NextHop};
-use routing::{Admission, Route, Router};
-use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
+use envelope::{Address, Enhanced, NextHop, ReversePath};
+use routing::{Admission, Relays, Route, Router, Settings};
+use tables::{Reader, Source};
 
 #[test]
 fn every_case_holds() {
@@ -32,10 +32,13 @@ fn every_case_holds() {
         assert!(cases.peek().is_some(), "{} has no cases", path.display());
         for case in cases {
             let (asked, _) = case.split_once(" => ").unwrap();
-            let actual = match asked.strip_prefix("RCPT ") {
-                Some(address) => format!("{asked} => {}", admitted(&router, address)),
-                None => format!("{asked} => {}", routed(&router, asked)),
+            let (question, from) = asked.split_once(" FROM ").unwrap_or((asked, ""));
+            let from = ReversePath(from.parse().ok());
+            let answer = match question.strip_prefix("RCPT ") {
+                Some(address) => admitted(&router, address),
+                None => routed(&router, question, &from),
             };
+            let actual = format!("{asked} => {answer}");
             if actual != case {
                 let file = path.file_name().unwrap().display();
                 wrong.push(format!("{file}\n  expected {case}\n  is       {actual}"));
@@ -60,47 +63,57 @@ fn sections(text: &str) -> HashMap<String, String> {
     sections
 }
 
-fn router(sections: &HashMap<String, String>) -> Router {
-    let text = |name: &str| sections.get(name).cloned().unwrap_or_default();
-    let value = |name: &str| sections.get(name).map(|text| text.trim());
-    let read = |name: &str| text(name).into_bytes();
-    let names = |name: &str| Names::read(name, read(name).as_slice()).unwrap().table;
-    let virtusertable =
-        Virtusertable::read("virtusertable", read("virtusertable").as_slice()).unwrap();
-    let aliases = Aliases::read("aliases", read("aliases").as_slice()).unwrap();
-    let mailertable = Mailertable::read("mailertable", read("mailertable").as_slice()).unwrap();
-    assert_eq!([virtusertable.findings, aliases.findings, mailertable.findings].concat(), []);
-    Router {
-        local: LocalDomains {
-            hostname: "here.test".into(),
-            names: names("local-host-names"),
-            addresses: Vec::new(),
-            virtual_names: names("virtuser-domains"),
-        },
-        virtusertable: virtusertable.table,
-        aliases: aliases.table,
-        mailertable: mailertable.table,
-        smarthost: value("smarthost").map(|hop| NextHop::parse(hop).unwrap()),
-        detail: value("detail").unwrap_or("+").into(),
+/// The sections are the tables.
+struct Sections<'a>(&'a HashMap<String, String>);
+
+impl Source for Sections<'_> {
+    type Error = io::Error;
+
+    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> io::Result<T> {
+        let text = self.0.get(name).map(String::as_bytes).unwrap_or_default();
+        let read = read(name, &mut &*text)?;
+        assert_eq!(read.findings, [], "a case with a bad line");
+        Ok(read.table)
     }
 }
 
-fn routed(router: &Router, address: &str) -> String {
+fn router(sections: &HashMap<String, String>) -> Router {
+    let value = |name: &str| sections.get(name).map(|text| text.trim());
+    let hop = |name: &str| value(name).map(|hop| NextHop::parse(hop).unwrap());
+    let relays = Relays {
+        smarthost: hop("smarthost"),
+        fallback: hop("fallback"),
+        null_client: hop("null_client"),
+        hub: hop("hub"),
+        hub_except: value("hub_except").map(str::to_owned).into_iter().collect(),
+    };
+    let settings = Settings {
+        hostname: "here.test".into(),
+        relays,
+        detail: value("detail").unwrap_or("+").into(),
+        ..Settings::default()
+    };
+    Router::read(settings, &Sections(sections)).unwrap()
+}
+
+fn routed(router: &Router, address: &str, from: &ReversePath) -> String {
     let address: Address = address.parse().unwrap();
-    let routed = router.route(&address, &[]);
+    let routed = router.route(&address, from, &[]);
     let mut shown = match &routed.route {
         Route::List { members, owner } => {
-            let members = members.iter().map(|member| {
-                let verbatim = if member.verbatim { "\\" } else { "" };
-                format!("{verbatim}{}", member.address)
-            });
+            let members = members.iter().map(envelope::Member::to_string);
             let owner = owner.as_ref().map(|owner| format!(" owned by {owner}"));
             members.collect::<Vec<_>>().join(", ") + &owner.unwrap_or_default()
         }
-        Route::Local { user, detail: Some(detail) } => format!("local {user} detail {detail:?}"),
-        route @ (Route::Remote(_) | Route::Local { .. } | Route::Refused(_) | Route::Over(_)) => {
-            route.to_string()
+        Route::Local { user, detail: Some(detail), .. } => {
+            format!("local {user} detail {detail:?}")
         }
+        Route::Local { user, detail: None, verbatim: true } => format!("local \\{user}"),
+        route @ (Route::Remote(_)
+        | Route::Local { .. }
+        | Route::Special(_)
+        | Route::Refused(_)
+        | Route::Over(_)) => route.to_string(),
     };
     if routed.address != address {
         shown += &format!(" as {}", routed.address);
@@ -115,9 +128,11 @@ fn routed(router: &Router, address: &str) -> String {
 }
 
 fn admitted(router: &Router, address: &str) -> String {
-    match router.admit(&address.parse().unwrap(), &mut Vec::new()) {
+    match router.admit(&address.parse().unwrap(), &ReversePath(None), &mut Vec::new()) {
         Admission::Accept => "accept".to_owned(),
         Admission::User(user) => format!("user {user}"),
+        Admission::Mailbox(hop, address) => format!("mailbox {address} at {hop}"),
+        Admission::Leaves(hop, address) => format!("leaves for {hop} as {address}"),
         Admission::Refuse(refusal) => {
             let Enhanced(subject, detail) = refusal.enhanced;
             let (code, text) = (refusal.code, refusal.text);

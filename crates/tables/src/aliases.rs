@@ -81,6 +81,12 @@ impl Aliases {
         Some(Alias { targets: targets.collect(), place: found.place() })
     }
 
+    /// The targets of a name as they are written.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<(&str, Place)> {
+        self.0.raw(name)
+    }
+
     /// Names in lower case with the text of their targets and their lines, in the order of the file.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str, Place)> {
         self.0.entries().map(|(name, found)| (name, found.value, found.place()))

@@ -39,13 +39,17 @@ pub(crate) struct Found<'a> {
     pub(crate) value: &'a str,
     /// The number of its source.
     pub(crate) source: usize,
-    file: &'a Arc<str>,
-    line: u32,
+    pub(crate) file: &'a Arc<str>,
+    pub(crate) line: usize,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    pub(crate) fn new(value: &'a str, source: usize, place: &'a Place) -> Self {
+        Self { value, source, file: &place.file, line: place.line }
+    }
+
     pub(crate) fn place(&self) -> Place {
-        Place { file: Arc::clone(self.file), line: self.line as usize }
+        Place { file: Arc::clone(self.file), line: self.line }
     }
 }
 
@@ -56,7 +60,7 @@ impl Index {
     /// This source has the key already, in this line.
     pub(crate) fn insert(&mut self, key: &str, value: &str, line: &Line) -> Result<(), usize> {
         if let Some(found) = self.get(key) {
-            return if found.source == line.source { Err(found.line as usize) } else { Ok(()) };
+            return if found.source == line.source { Err(found.line) } else { Ok(()) };
         }
         if self.files.last().is_none_or(|(source, _)| *source != line.source) {
             self.files.push((line.source, Arc::clone(&line.file)));
@@ -86,10 +90,23 @@ impl Index {
         self.found(self.slots.find(self.hasher.hash_one(key), is_it)?)
     }
 
+    /// The same with the key in two parts.
+    pub(crate) fn get_of(&self, prefix: &str, key: &str) -> Option<Found<'_>> {
+        if prefix.is_empty() || self.slots.is_empty() {
+            return self.get(key);
+        }
+        self.get(&[prefix, key].concat())
+    }
+
     fn found(&self, slot: &Slot) -> Option<Found<'_>> {
         let (source, file) = self.files.get(slot.file as usize)?;
         let value = self.text.get(slot.value as usize..slot.end as usize)?;
-        Some(Found { value, source: *source, file, line: slot.line })
+        Some(Found { value, source: *source, file, line: slot.line as usize })
+    }
+
+    /// The value of a key as it is written; the key as it is looked up, in lower case.
+    pub(crate) fn raw(&self, key: &str) -> Option<(&str, Place)> {
+        self.get(key).map(|found| (found.value, found.place()))
     }
 
     /// Everything, in the order of the sources.

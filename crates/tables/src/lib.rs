@@ -5,6 +5,7 @@
 
 mod access;
 mod aliases;
+mod authinfo;
 pub mod cdb;
 mod detail;
 mod domaintable;
@@ -16,18 +17,23 @@ mod lines;
 mod list;
 mod local_domains;
 mod mailertable;
+mod members;
 mod networks;
 mod pattern;
+mod patterns;
 mod place;
 mod refusal;
 mod relay_domains;
+mod senderrelay;
 mod source;
 mod step;
+mod trusted_users;
 mod users;
 mod virtusertable;
 
 pub use access::{Access, Hit, Tag, Value};
 pub use aliases::{Alias, Aliases, Target};
+pub use authinfo::{Authinfo, Credentials};
 pub use detail::split_detail;
 pub use domaintable::Domaintable;
 pub use finding::Finding;
@@ -36,11 +42,14 @@ pub use kind::{Kind, MAX_SOURCES, add_source};
 pub use list::Names;
 pub use local_domains::{Because, LocalDomains, literal};
 pub use mailertable::{Entry, Mailer, Mailertable};
+pub use members::members;
 pub use place::Place;
 pub use refusal::Refusal;
 pub use relay_domains::RelayDomains;
+pub use senderrelay::Senderrelay;
 pub use source::{Reader, Source};
 pub use step::Step;
+pub use trusted_users::TrustedUsers;
 pub use users::Users;
 pub use virtusertable::{Meaning, Virtual, Virtusertable};
 
@@ -58,10 +67,13 @@ pub const MAX_ENTRY: usize = 64 << 10;
 /// Findings kept of one file; who has more does not read them all.
 pub const MAX_FINDINGS: usize = 1000;
 
+/// The table that others may not read, and that is given to no process that has no use for it.
+pub const SECRET: &str = "authinfo";
 /// Files of the table directory that this version reads.
-pub const SUPPORTED: [&str; 12] = [
+pub const SUPPORTED: [&str; 14] = [
     "access",
     "aliases",
+    SECRET,
     "domaintable",
     "generics-domains",
     "genericstable",
@@ -69,12 +81,10 @@ pub const SUPPORTED: [&str; 12] = [
     "mailertable",
     "masquerade-domains",
     "relay-domains",
+    "senderrelay",
     "users",
     "virtuser-domains",
     "virtusertable",
 ];
 /// Files that it would be wrong to ignore: they are refused by name.
-pub const NOT_YET: [&str; 2] = [
-    "authinfo",
-    "trusted-users",
-];
+pub const NOT_YET: [&str; 1] = ["trusted-users"];

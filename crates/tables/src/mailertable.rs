@@ -1,18 +1,26 @@
 //! `mailertable`: another way for mail to a domain (sendmail's cf/README, "USING MAILERTABLES").
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as Source};
 
-use envelope::{Address, Host, NextHop, Server, domain_key};
+use envelope::{Address, NextHop, domain_key};
 
 use crate::aliases::local_name;
-use crate::index::Index;
+use crate::index::{Found, Index};
 use crate::lines::{Continuation, Line, Wrong, each};
 use crate::pattern::expand;
-use crate::{Place, Read, Refusal};
+use crate::patterns::{Patterns, Written};
+use crate::{Kind, Place, Read, Refusal};
 
 /// Domains (`example.org`), what is below domains (`.example.org`) and everything (`.`).
 #[derive(Debug, Clone, Default)]
-pub struct Mailertable(Index);
+pub struct Mailertable {
+    index: Index,
+    /// Asked with the domain as it is.
+    patterns: Patterns<()>,
+    /// The Unix sockets that mail goes to.
+    sockets: BTreeSet<String>,
+}
 
 /// One entry and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,37 +53,57 @@ impl Mailertable {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut index = Index::default();
+        let mut table = Self::default();
         let take = |line: &Line| {
             let text = line.text.trim();
+            if line.kind == Kind::Regex {
+                let written = Written::read(text)?;
+                let mailer = mailer(&expand(written.value, &["x"; 10]))?;
+                table.note_socket(&mailer, written.value)?;
+                return table.patterns.insert((), &written, line);
+            }
             let (key, value) = text
                 .split_once(char::is_whitespace)
                 .ok_or_else(|| Wrong::line("an entry is `domain  mailer:host`"))?;
             let (domain, value) = (domain(key)?, value.trim());
-            // Whoever calls out must be able to say beforehand which sockets that are.
-            let leads_to_socket = || mailer(value).is_ok_and(|mailer| mailer.socket().is_some());
-            if value.contains('%') && leads_to_socket() {
-                return Err(Wrong::line("the path of a socket is the same for all domains"));
-            }
             let fault = match mailer(&expand(value, samples(&domain))) {
-                Ok(_) => None,
+                Ok(mailer) => {
+                    table.note_socket(&mailer, value)?;
+                    None
+                }
                 Err(fault) if fault.is_unsupported() => Some(fault),
                 Err(wrong) => return Err(wrong),
             };
-            index.insert(&domain, value, line).map_err(|first| {
+            table.index.insert(&domain, value, line).map_err(|first| {
                 Wrong::line(format!("{key} is defined in line {first} already"))
             })?;
             fault.map_or(Ok(()), Err)
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table: Self(index.finished()), findings })
+        let Self { index, patterns, sockets } = table;
+        Ok(Read { table: Self { index: index.finished(), patterns, sockets }, findings })
     }
 
-    /// The Unix sockets that mail goes to.
+    /// The value of a key as it is written.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<(&str, Place)> {
+        self.index.raw(key)
+    }
+
+    /// The Unix sockets that mail goes to, in order.
     pub fn sockets(&self) -> impl Iterator<Item = String> {
-        let values = self.0.entries().map(|(_, found)| found.value);
-        let is_lmtp = |value: &&str| matches!(value.split_once(':'), Some((name, _)) if name.eq_ignore_ascii_case("lmtp"));
-        values.filter(is_lmtp).filter_map(|value| mailer(value).ok()?.socket().cloned())
+        self.sockets.iter().cloned()
+    }
+
+    /// Whoever calls out must be able to say beforehand which sockets that are.
+    fn note_socket(&mut self, mailer: &Mailer, written: &str) -> Result<(), Wrong> {
+        let Mailer::Remote(hop) = mailer else { return Ok(()) };
+        let Some(path) = hop.socket() else { return Ok(()) };
+        if written.contains('%') {
+            return Err(Wrong::line("the path of a socket is the same for all domains"));
+        }
+        self.sockets.insert(path.clone());
+        Ok(())
     }
 
     /// The most specific entry for `domain` (lower case, no trailing dot): the domain itself, then
@@ -83,32 +111,35 @@ impl Mailertable {
     /// `.suffix` leaves of the domain, and `%2` the last label of that; with `.` it is all of it.
     #[must_use]
     pub fn find(&self, domain: &str) -> Option<Entry> {
-        if self.0.len() == 0 {
+        let keyed = self.index.get(domain);
+        if let Some(matched) = self.patterns.find((), domain)
+            && keyed.is_none_or(|found| matched.found.source < found.source)
+        {
+            return Some(entry(matched.found, &matched.arguments));
+        }
+        if let Some(found) = keyed {
+            return Some(entry(found, &[domain]));
+        }
+        if self.index.len() == 0 {
             return None;
         }
         let look_up = |key: &str, arguments: &[&str]| {
-            let found = self.0.get(key)?;
-            let value = expand(found.value, arguments);
-            let mailer = mailer(&value).unwrap_or(Mailer::Unsupported(value));
-            Some(Entry { mailer, place: found.place() })
+            self.index.get(key).map(|found| entry(found, arguments))
         };
         let below = |at: usize| {
             let (front, suffix) = domain.split_at_checked(at)?;
             let label = front.rsplit('.').next().unwrap_or(front);
             look_up(suffix, &[suffix, front, label])
         };
-        let dots = || domain.match_indices('.').find_map(|(at, _)| below(at));
-        look_up(domain, &[domain]).or_else(dots).or_else(|| look_up(".", &[".", domain]))
+        let dots = domain.match_indices('.').find_map(|(at, _)| below(at));
+        dots.or_else(|| look_up(".", &[".", domain]))
     }
 }
 
-impl Mailer {
-    /// The path of the Unix socket that it leads to.
-    const fn socket(&self) -> Option<&String> {
-        let Self::Remote(hop) = self else { return None };
-        let Server { host: Host::Socket(path), .. } = &hop.first else { return None };
-        Some(path)
-    }
+fn entry(found: Found<'_>, arguments: &[&str]) -> Entry {
+    let value = expand(found.value, arguments);
+    let mailer = mailer(&value).unwrap_or(Mailer::Unsupported(value));
+    Entry { mailer, place: found.place() }
 }
 
 /// What `%0` to `%2` may be.
@@ -158,12 +189,7 @@ fn remote(text: &str) -> Result<Mailer, Wrong> {
         Wrong::line(format!("{hosts:?} is not a host, [host] or [host]:port, or several of them"))
     })?;
     let Some(user) = user else { return Ok(Mailer::Remote(hop)) };
-    let domain = match &hop.first.host {
-        Host::Domain(name) => name.clone(),
-        Host::Exact(host) if host.contains(':') => format!("[IPv6:{host}]"),
-        Host::Exact(host) if host.parse::<std::net::Ipv4Addr>().is_ok() => format!("[{host}]"),
-        Host::Exact(host) | Host::Socket(host) => host.clone(),
-    };
+    let domain = hop.domain();
     let address = format!("{user}@{domain}").parse();
     let address = address.map_err(|error| Wrong::line(format!("{user}@{domain}: {error}")))?;
     Ok(Mailer::Redirected(hop, address))

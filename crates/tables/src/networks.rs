@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 
 use crate::Place;
+use crate::index::Found;
 use crate::lines::Line;
 
 /// Each network is of some kind `T`, and is looked up with it.
@@ -21,13 +22,12 @@ pub(crate) struct Networks<T> {
     lengths: [Vec<u8>; 2],
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) network: IpNet,
-    pub(crate) value: String,
-    pub(crate) place: Place,
-    /// The number of its source.
-    pub(crate) source: usize,
+#[derive(Debug, Clone)]
+struct Entry {
+    network: IpNet,
+    value: String,
+    place: Place,
+    source: usize,
 }
 
 impl<T> Default for Networks<T> {
@@ -51,15 +51,16 @@ impl<T: Copy + Eq + std::hash::Hash> Networks<T> {
     }
 
     /// The first line that has `address`.
-    pub(crate) fn find(&self, kind: &T, address: IpAddr) -> Option<&Entry> {
+    pub(crate) fn find(&self, kind: T, address: IpAddr) -> Option<(IpNet, Found<'_>)> {
         let address = address.to_canonical();
         let [four, six] = &self.lengths;
         let lengths = if address.is_ipv4() { four } else { six };
         let network = |length: &u8| IpNet::new(address, *length).ok().map(|net| net.trunc());
         let numbers = lengths
             .iter()
-            .filter_map(|length| self.by_network.get(&(*kind, network(length)?)).copied());
-        self.lines.get(numbers.min()?)
+            .filter_map(|length| self.by_network.get(&(kind, network(length)?)).copied());
+        let Entry { network, value, place, source } = self.lines.get(numbers.min()?)?;
+        Some((*network, Found::new(value, *source, place)))
     }
 }
 
@@ -98,7 +99,7 @@ mod tests {
             for kind in 0..2 {
                 let is_it = |(of, net): &(u8, IpNet)| *of == kind && net.contains(&address);
                 let first = networks.iter().position(is_it);
-                prop_assert_eq!(table.find(&kind, address).map(|entry| entry.place.line), first);
+                prop_assert_eq!(table.find(kind, address).map(|(_, found)| found.line), first);
             }
         }
     }

@@ -59,7 +59,7 @@ impl RelayDomains {
     /// The line that has the address of a client.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> Option<Place> {
-        self.networks.find(&(), address).map(|found| found.place.clone())
+        self.networks.find((), address).map(|(_, found)| found.place())
     }
 
     /// Is there a line for which a client's name matters?

@@ -7,15 +7,20 @@ use envelope::{Address, Enhanced, domain_key};
 
 use crate::aliases::{Target, local_name};
 use crate::detail::split;
-use crate::index::Index;
+use crate::index::{Found, Index};
 use crate::lines::{Continuation, Line, Wrong, each};
 use crate::pattern::expand;
-use crate::{Place, Read, Refusal};
+use crate::patterns::{Patterns, Written};
+use crate::{Kind, Place, Read, Refusal};
 
 /// Addresses (`user@domain`, `user+detail@domain`), patterns for details (`user++@`, `user+*@`,
 /// `++@`, `+*@`) and whole domains (`@domain`), compared without case.
 #[derive(Debug, Clone, Default)]
-pub struct Virtusertable(Index);
+pub struct Virtusertable {
+    index: Index,
+    /// Asked with the address as it is.
+    patterns: Patterns<()>,
+}
 
 /// What an address stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,54 +44,90 @@ impl Virtusertable {
     /// # Errors
     /// The file cannot be read.
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
-        let mut index = Index::default();
+        let mut table = Self::default();
         let take = |line: &Line| {
             let text = line.text.trim();
+            if line.kind == Kind::Regex {
+                let written = Written::read(text)?;
+                check(written.value)?;
+                return table.patterns.insert((), &written, line);
+            }
             let (key, value) = text
                 .split_once(char::is_whitespace)
                 .ok_or_else(|| Wrong::line("an entry is `user@domain  target`"))?;
             let value = value.trim();
             check(value)?;
+            let index = &mut table.index;
             index
                 .insert(&self::key(key)?, value, line)
                 .map_err(|first| Wrong::line(format!("{key} is defined in line {first} already")))
         };
         let findings = each(file, source, Continuation::None, take)?;
-        Ok(Read { table: Self(index.finished()), findings })
+        let Self { index, patterns } = table;
+        Ok(Read { table: Self { index: index.finished(), patterns }, findings })
+    }
+
+    /// The value of a key as it is written.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<(&str, Place)> {
+        self.index.raw(key)
     }
 
     /// The most specific entry for `address`, in the order of proto.m4. `separator` stands between
     /// user and detail; empty: nothing does. In the table it is always `+`.
     #[must_use]
     pub fn find(&self, address: &Address, separator: &str) -> Option<Virtual> {
-        if self.0.len() == 0 {
+        let (local, domain) = (address.local(), address.domain_key());
+        if let Some(found) = self.whole(local, &domain) {
+            return Some(found);
+        }
+        if self.index.len() == 0 {
             return None;
         }
-        let domain = address.domain_key();
-        let local = address.local();
-        let look_up = |name: &str, arguments: &[&str]| {
-            let key = format!("{}@{domain}", name.to_lowercase());
-            let found = self.0.get(&key)?;
-            let arguments: Vec<_> = [key.as_str()].iter().chain(arguments).copied().collect();
-            Some(Virtual { meaning: meaning(found.value, &arguments), place: found.place() })
+        let mut key = String::with_capacity(local.len() + domain.len() + "++@".len());
+        let mut look_up = |name: &str, mark: &str, arguments: [&str; 3]| {
+            key.clear();
+            [name, mark, "@", &domain].into_iter().for_each(|part| key.push_str(part));
+            let found = self.index.get(&key)?;
+            let [one, two, three] = arguments;
+            Some(Virtual::new(found, &[&key, one, two, three]))
         };
         let Some((user, detail)) = split(local, separator) else {
-            return look_up(local, &[local]).or_else(|| look_up("", &[local]));
+            return look_up("", "", [local, "", ""]);
         };
-        let plus = format!("{separator}{detail}");
-        let arguments = [user, detail, &plus];
-        let with_detail = |name: &str| {
-            let some = || look_up(&format!("{name}++"), &arguments);
-            let any = || look_up(&format!("{name}+*"), &arguments);
-            let some = (!detail.is_empty()).then(some).flatten();
-            some.or_else(any).or_else(|| look_up(name, &arguments))
+        let plus = local.get(user.len()..).unwrap_or_default();
+        let mut with_detail = |name: &str| {
+            let marks = ["++", "+*", ""].into_iter().skip(usize::from(detail.is_empty()));
+            marks.map(|mark| look_up(name, mark, [user, detail, plus])).find_map(|found| found)
         };
-        look_up(local, &[local]).or_else(|| with_detail(user)).or_else(|| with_detail(""))
+        with_detail(&user.to_lowercase()).or_else(|| with_detail(""))
+    }
+
+    /// The entry of the address as it is.
+    fn whole(&self, local: &str, domain: &str) -> Option<Virtual> {
+        let address = format!("{local}@{domain}");
+        let key = address.to_lowercase();
+        let keyed = self.index.get(&key);
+        let matched = self.patterns.find((), &address);
+        match (keyed, matched) {
+            (Some(found), Some(matched)) if matched.found.source < found.source => {
+                Some(Virtual::new(matched.found, &matched.arguments))
+            }
+            (None, Some(matched)) => Some(Virtual::new(matched.found, &matched.arguments)),
+            (Some(found), _) => Some(Virtual::new(found, &[&key, local])),
+            (None, None) => None,
+        }
     }
 
     /// The domains of the entries, each with a line that has it.
     pub fn domains(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.0.entries().filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
+        self.index.entries().filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
+    }
+}
+
+impl Virtual {
+    fn new(found: Found<'_>, arguments: &[&str]) -> Self {
+        Self { meaning: meaning(found.value, arguments), place: found.place() }
     }
 }
 
@@ -108,7 +149,7 @@ fn check(value: &str) -> Result<(), Wrong> {
     if value.starts_with(['|', '/', ':']) || value.contains(['"', ',', '<']) {
         return Err(bad());
     }
-    let sample = expand(value, &["x"; 4]);
+    let sample = expand(value, &["x"; 10]);
     let Some((_, domain)) = value.rsplit_once('@') else {
         return local_name(sample.strip_prefix('\\').unwrap_or(&sample)).map(drop);
     };

@@ -15,7 +15,9 @@ use config::{
     Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Policy, Queue, Relay, Remote,
     Resolver,
 };
-use envelope::{Body, Detail, Enhanced, Envelope, Origin, QueueId, Recipient, ReversePath, Status};
+use envelope::{
+    Body, Detail, Enhanced, Envelope, Member, Origin, QueueId, Recipient, ReversePath, Status,
+};
 use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Visitor, Welcome};
 use ipc::control::{End, Push, Report};
 use ipc::delivery::{Attempt, Outcome, Outcomes};
@@ -193,6 +195,12 @@ impl Asked {
         let _ = self.answer.send(Outcomes { recipients, unreachable });
     }
 
+    /// `local` says who takes the place of its only recipient.
+    pub(crate) fn named(self, members: &[Member]) {
+        let recipients = vec![Outcome::Expanded(members.to_vec()); self.attempt.recipients.len()];
+        let _ = self.answer.send(Outcomes { recipients, unreachable: false });
+    }
+
     pub(crate) fn to(&self) -> Vec<String> {
         let mut to: Vec<_> =
             self.attempt.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
@@ -329,6 +337,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
     Config {
         hostname: "here.test".into(),
         paths: Paths {
+            sources: Default::default(),
             root: root.into(),
             file: root.join("pennypost.toml"),
             tables: root.into(),
@@ -338,11 +347,23 @@ fn config(root: &Path, queue: PathBuf) -> Config {
         },
         addresses: Vec::new(),
         listeners: Vec::new(),
-        relay: Relay { networks: Vec::new(), smarthost: None },
+        masquerade: Default::default(),
+        relay: Relay {
+            networks: Vec::new(),
+            smarthost: None,
+            fallback: None,
+            null_client: None,
+            verify_recipients: false,
+        },
         local: Local {
             mailbox: Mailbox::Maildir("{home}/Maildir".into()),
             detail: "+".into(),
+            forward: Vec::new(),
+            programs: root.join("smrsh"),
+            catch_all: None,
             default_user: "nobody".into(),
+            hub: None,
+            hub_except: Vec::new(),
             minimum_uid: 1000,
         },
         limits: Limits {
@@ -369,6 +390,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             families: Families::Auto,
             resolver: Resolver::System,
             idle: Duration::from_secs(5),
+            try_null_mx: false,
         },
         policy: Policy { rules: Vec::new() },
         admins: Vec::new(),

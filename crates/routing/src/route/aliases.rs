@@ -1,22 +1,22 @@
 //! Names of this host: aliases, lists and their owners.
 
-use envelope::Address;
+use envelope::{Address, Member};
 use tables::{Alias, Place, Step, Target, split_detail};
 
 use super::Route;
-use super::way::{Way, member, not_yet};
+use super::way::{Way, not_yet};
 
 impl Way<'_> {
     pub(super) fn local_name(&mut self) -> Option<Route> {
-        let local = self.address.local();
-        match self.alias(local) {
-            Some((name, Alias { targets, place })) => self.apply(&name, &targets, Some(&place)),
-            // RFC 5321 §4.5.1: postmaster is always there.
-            None if self.is_postmaster() => {
-                self.apply("postmaster", &[Target::Local("root".to_owned())], None)
-            }
-            None => Some(self.user(local)),
+        let local = self.address.local().to_owned();
+        if let Some((name, Alias { targets, place })) = self.alias(&local) {
+            return self.apply(&name, &targets, Some(&place));
         }
+        // RFC 5321 §4.5.1: postmaster is always there.
+        if self.is_postmaster() && !self.has_hub() {
+            return self.apply("postmaster", &[Target::Local("root".to_owned())], None);
+        }
+        Some(self.user(&local))
     }
 
     pub(super) fn is_postmaster(&self) -> bool {
@@ -38,27 +38,29 @@ impl Way<'_> {
             Some(place) => Step::at(place, text),
             None => Step::by("aliases", text),
         };
-        let members = targets.iter().map(|target| member(self.router, target));
-        let mut members = match members.collect::<Result<Vec<_>, _>>() {
+        let members = targets.iter().map(|target| target.member(&self.router.local.hostname));
+        let members = match members.collect::<Result<Vec<_>, _>>() {
             Ok(members) => members,
             Err(what) => {
                 self.trace.push(step(format!("{name} is {what}")));
                 return Some(not_yet(what));
             }
         };
-        let shown: Vec<_> = members.iter().map(|member| member.address.to_string()).collect();
+        let shown: Vec<_> = members.iter().map(Member::to_string).collect();
         self.trace.push(step(format!("{name} is {}", shown.join(", "))));
         let owner = self.owner(name);
-        match (targets, members.pop()) {
-            ([Target::User(user)], Some(_)) if owner.is_none() => Some(self.user(user)),
-            ([target], Some(member)) if owner.is_none() => {
-                self.go_on(member.address, matches!(target, Target::Local(_)));
+        match (targets, members.as_slice()) {
+            ([target], [Member::Address(address)]) if owner.is_none() => {
+                self.go_on(address.clone(), matches!(target, Target::Local(_)));
                 None
             }
-            (_, last) => {
-                members.extend(last);
-                Some(Route::List { members, owner })
+            (_, [Member::Mailbox(address)]) if owner.is_none() => {
+                Some(self.mailbox(address.local()))
             }
+            (_, [Member::Special(special)]) if owner.is_none() => {
+                Some(Route::Special(special.clone()))
+            }
+            (_, _) => Some(Route::List { members, owner }),
         }
     }
 
@@ -69,13 +71,15 @@ impl Way<'_> {
         let name = if name.starts_with("owner-") { "owner" } else { &name };
         let owner = format!("owner-{name}");
         let Alias { targets, place } = self.router.aliases.get(&owner)?;
-        let itself = Target::Local(owner.clone());
-        let address = match targets.as_slice() {
-            [Target::Unsupported(_)] => member(self.router, &itself),
-            [single] => member(self.router, single),
-            _ => member(self.router, &itself),
+        let hostname = &self.router.local.hostname;
+        let single = match targets.as_slice() {
+            [single] => single.member(hostname).ok(),
+            _ => None,
         };
-        let address = address.ok()?.address;
+        let address = match single {
+            Some(Member::Address(address) | Member::Mailbox(address)) => address,
+            Some(Member::Special(_)) | None => Address::new(&owner, hostname).ok()?,
+        };
         self.note(&place, format!("failures are told to {address}"));
         Some(address)
     }

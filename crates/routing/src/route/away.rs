@@ -1,7 +1,7 @@
 //! Mail that is not for this host: mailertable, relays, and the domain itself.
 
 use envelope::{Address, Detail, Enhanced, Host, NextHop, Server, Status};
-use tables::{Entry, Mailer, Step, literal};
+use tables::{Entry, Mailer, literal};
 
 use super::Route;
 use super::way::{Way, not_yet};
@@ -17,9 +17,8 @@ impl Way<'_> {
         {
             return self.by_entry(entry);
         }
-        if let Some(hop) = &self.router.smarthost {
-            self.trace.push(Step::by("relay.smarthost", hop.to_string()));
-            return Some(Route::Remote(hop.clone()));
+        if let Some(route) = self.relay() {
+            return Some(route);
         }
         let server = |ip| Server { host: Host::Exact(ip), port: NextHop::SMTP };
         let hop = match literal {
@@ -30,7 +29,7 @@ impl Way<'_> {
             let detail = Detail::ours(Enhanced::BAD_SYSTEM, "bad destination domain");
             Route::Over(Status::Failed(detail))
         };
-        Some(hop.map_or_else(nowhere, Route::Remote))
+        Some(hop.map_or_else(nowhere, |hop| Route::Remote(self.with_fallback(hop))))
     }
 
     pub(super) fn by_entry(&mut self, Entry { mailer, place }: Entry) -> Option<Route> {

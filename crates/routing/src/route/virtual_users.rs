@@ -1,10 +1,10 @@
 //! Virtual users, and names in the virtual domains.
 
-use envelope::Enhanced;
+use envelope::{Enhanced, Member};
 use tables::{Meaning, Refusal, Step, Target, Virtual};
 
-use super::way::{Way, member, not_yet};
-use super::{Member, Route};
+use super::Route;
+use super::way::{Way, not_yet};
 
 /// What virtusertable says of an address.
 pub(super) enum Stands {
@@ -38,13 +38,18 @@ impl Way<'_> {
                 return Stands::Ended(Route::Refused(refusal));
             }
         };
-        let Ok(Member { address, verbatim }) = member(router, &target) else {
-            return Stands::Ended(not_yet("this virtual user"));
+        let address = match target.member(&router.local.hostname) {
+            Ok(Member::Address(address)) => address,
+            Ok(Member::Mailbox(address)) => {
+                note(&format!("is \\{address}"));
+                return Stands::Ended(self.mailbox(address.local()));
+            }
+            // The table takes none.
+            Ok(Member::Special(_)) | Err(_) => {
+                return Stands::Ended(not_yet("this virtual user"));
+            }
         };
         note(&format!("is {address}"));
-        if verbatim {
-            return Stands::Ended(self.user(address.local()));
-        }
         // One that leads to itself is no circle (cf/README knows no end of it).
         if address == self.address {
             return Stands::Here;

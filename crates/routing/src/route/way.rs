@@ -1,17 +1,18 @@
 //! One address on its way, step by step.
 
-use envelope::{Address, Detail, Enhanced, Status};
-use tables::{Because, Place, Step, Target, split_detail};
+use envelope::{Address, Detail, Enhanced, ReversePath, Status};
+use tables::{Because, Place, Step, split_detail};
 
+use super::Route;
 use super::virtual_users::Stands;
-use super::{Member, Route};
 use crate::{MAX_DEPTH, Router};
 
 /// The way so far.
 pub(crate) struct Way<'a> {
     pub(super) router: &'a Router,
+    pub(super) reverse_path: &'a ReversePath,
     /// Where it is now.
-    pub(super) address: Address,
+    pub(crate) address: Address,
     /// The address was written as a name alone: virtusertable has nothing to say about it.
     pub(super) bare: bool,
     /// Where it was before.
@@ -22,15 +23,26 @@ pub(crate) struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    pub(crate) fn new(router: &'a Router, address: &Address, expanded_from: &[Address]) -> Self {
+    pub(crate) fn new(
+        router: &'a Router,
+        address: &Address,
+        reverse_path: &'a ReversePath,
+        expanded_from: &[Address],
+    ) -> Self {
         // Members of lists that are names alone have got this domain.
         let bare = !expanded_from.is_empty() && address.domain_key() == router.local.hostname;
         let (address, seen) = (address.clone(), expanded_from.to_vec());
-        Self { router, address, bare, seen, is_alias: false, trace: Vec::new() }
+        let trace = Vec::new();
+        let mut way = Self { router, reverse_path, address, bare, seen, is_alias: false, trace };
+        way.rename();
+        way
     }
 
     /// Goes on by one alias or virtual user; or says where the way ends.
     pub(crate) fn step(&mut self) -> Option<Route> {
+        if let Some(route) = self.null_client() {
+            return Some(route);
+        }
         let Some(because) = self.router.local.find(&self.address) else {
             return self.away();
         };
@@ -48,7 +60,8 @@ impl<'a> Way<'a> {
             return Some(Route::Over(Status::Failed(Detail::ours(Enhanced::LOOP, text))));
         }
         if itself {
-            return Some(self.user(self.address.local()));
+            let local = self.address.local().to_owned();
+            return Some(self.user(&local));
         }
         match self.virtual_user() {
             Stands::Elsewhere => None,
@@ -60,32 +73,46 @@ impl<'a> Way<'a> {
         }
     }
 
-    pub(super) fn user(&self, local: &str) -> Route {
-        let (user, detail) = split_detail(local, &self.router.detail);
-        Route::Local { user, detail }
+    /// A name that no alias takes.
+    pub(super) fn user(&mut self, local: &str) -> Route {
+        self.hub(local).unwrap_or_else(|| self.here(local, false))
+    }
+
+    /// `\user`: whatever aliases and `.forward` say.
+    pub(super) fn mailbox(&mut self, local: &str) -> Route {
+        self.hub(local).unwrap_or_else(|| self.here(local, true))
+    }
+
+    fn here(&mut self, local: &str, verbatim: bool) -> Route {
+        let Some(store) = &self.router.store else {
+            let (user, detail) = split_detail(local, &self.router.detail);
+            return Route::Local { user, detail, verbatim };
+        };
+        self.trace.push(Step::by("local.mailbox", store.to_string()));
+        // An alias `info: \alice` has led to another name than the one in the address.
+        if local != self.address.local()
+            && let Ok(address) = Address::new(local, &self.router.local.hostname)
+        {
+            self.address = address;
+        }
+        Route::Remote(store.clone())
     }
 
     pub(super) fn go_on(&mut self, address: Address, bare: bool) {
         self.seen.push(std::mem::replace(&mut self.address, address));
         self.bare = bare;
+        self.rename();
+    }
+
+    /// Canonify2 in proto.m4: before anything else. A name alone has no domain to be renamed.
+    fn rename(&mut self) {
+        if !self.bare {
+            self.address = self.router.canonical(&self.address, &mut self.trace);
+        }
     }
 
     pub(super) fn note(&mut self, place: &Place, text: String) {
         self.trace.push(Step::at(place, text));
-    }
-}
-
-/// The recipient that a target stands for; or what cannot be done yet.
-pub(super) fn member<'t>(router: &Router, target: &'t Target) -> Result<Member, &'t str> {
-    let here = |name: &'t str, verbatim| {
-        let address = Address::new(name, &router.local.hostname).map_err(|_| name)?;
-        Ok(Member { address, verbatim })
-    };
-    match target {
-        Target::Address(address) => Ok(Member { address: address.clone(), verbatim: false }),
-        Target::Local(name) => here(name, false),
-        Target::User(name) => here(name, true),
-        Target::Unsupported(text) => Err(text),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The left-hand side of an access entry.
 
+use std::net::IpAddr;
+
 use envelope::{Address, domain_key};
+use ipnet::IpNet;
 
 use super::Tag;
 use super::network::network;
@@ -71,6 +74,31 @@ pub(super) fn key(text: &str) -> Result<(Option<Tag>, Key), Wrong> {
         "From: and To: take domains and addresses; write Connect:, or [brackets] for a literal"
     };
     Err(Wrong::line(format!("{text}: {remedy}")))
+}
+
+/// A network with its length, or one address; maybe with a tag.
+pub(super) fn with_length(text: &str) -> Result<(Option<Tag>, IpNet), Wrong> {
+    let network = |text: &str| {
+        let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(one)
+    };
+    if let Some(network) = network(text) {
+        return Ok((None, network));
+    }
+    let (tag, rest) = tag(text)?;
+    let found = network(rest).filter(|_| matches!(tag, None | Some(Tag::Connect)));
+    let remedy = "write 192.0.2.0/24, or Connect:192.0.2.0/24";
+    found
+        .map(|network| (tag, network))
+        .ok_or_else(|| Wrong::line(format!("{text} is no network: {remedy}")))
+}
+
+/// `From:`, or nothing.
+pub(super) fn tag_alone(text: &str) -> Result<Option<Tag>, Wrong> {
+    match tag(text)? {
+        (tag, "") => Ok(tag),
+        _ => Err(Wrong::line(format!("{text} before an expression is no tag"))),
+    }
 }
 
 fn tag(text: &str) -> Result<(Option<Tag>, &str), Wrong> {
