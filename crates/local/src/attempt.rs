@@ -82,7 +82,7 @@ impl Agent {
         verbatim: bool,
     ) -> Result<Outcome, Status> {
         if !place::is_name(user) {
-            return Err(unknown());
+            return self.stranger(errand);
         }
         let local = &self.config.local;
         let who = match local.mailbox {
@@ -107,14 +107,16 @@ impl Agent {
         };
         match self.ask(errand, &who, say).await {
             Ok(said) => Ok(outcome(errand, said)),
-            Err(Stranger::Unknown) => match &local.catch_all {
-                Some(catch_all) => {
-                    catch_all::outcome(catch_all, &errand.to.address, &self.config.hostname)
-                }
-                None => Err(unknown()),
-            },
+            Err(Stranger::Unknown) => self.stranger(errand),
             Err(Stranger::Status(status)) => Err(status),
         }
+    }
+
+    /// There is no such user.
+    fn stranger(&self, errand: &Errand<'_>) -> Result<Outcome, Status> {
+        let Config { hostname, local, .. } = &*self.config;
+        let catch_all = local.catch_all.as_ref().ok_or_else(unknown)?;
+        catch_all::outcome(catch_all, &errand.to.address, hostname)
     }
 
     /// To a program or a file, or to whom a list names.

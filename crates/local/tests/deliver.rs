@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use envelope::{QueueId, ReversePath, Status};
-use ipc::mailbox::{Place, Store, Stored};
+use ipc::mailbox::{Place, Said, Store, Stored};
 use ipc::{Connection, Frame};
 
 const TIME: Duration = Duration::from_secs(60);
@@ -59,8 +59,9 @@ impl Deliver {
         let mut statuses = BTreeMap::new();
         while statuses.len() < count {
             let frame = self.connection.receive_within::<Stored>(TIME).await.unwrap();
-            for (number, status) in frame.head.0 {
-                assert!(statuses.insert(number, status).is_none(), "{number} answered twice");
+            for (number, said) in frame.head.0 {
+                let before = statuses.insert(number, status(said));
+                assert!(before.is_none(), "{number} answered twice");
             }
         }
         statuses.into_values().collect()
@@ -76,9 +77,16 @@ impl Deliver {
 
 fn answered(frame: Frame<Stored>) -> Status {
     let Stored(mut answers) = frame.head;
-    let (number, status) = answers.pop().unwrap();
+    let (number, said) = answers.pop().unwrap();
     assert!(number == 3 && answers.is_empty(), "{answers:?}");
-    status
+    status(said)
+}
+
+fn status(said: Said) -> Status {
+    match said {
+        Said::Status(status) => status,
+        said @ (Said::Expanded { .. } | Said::Stale) => panic!("{said:?}"),
+    }
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -89,7 +97,9 @@ fn request(home: &Path, place: Place) -> Store {
     let tree = match &place {
         Place::Maildir(path) => path.clone(),
         Place::Mbox(path) => path.parent().unwrap().to_owned(),
-        Place::Command(_) => PathBuf::new(),
+        Place::Command(_) | Place::Program(_) | Place::File(_) | Place::Include(_) => {
+            PathBuf::new()
+        }
     };
     Store {
         number: 3,
@@ -97,6 +107,8 @@ fn request(home: &Path, place: Place) -> Store {
         reverse_path: ReversePath("from@example.net".parse().ok()),
         recipient: "anna@example.org".parse().unwrap(),
         place,
+        forward: Vec::new(),
+        shell: None,
         tree,
         user: "anna".into(),
         home: home.to_owned(),
@@ -406,8 +418,8 @@ fn command() {
                 "5.7.0 (Insufficient permission: no way (/bin/sh: exit 77))",
             ),
             ("echo later; exit 75", "4.0.0 (Deferred: later (/bin/sh: exit 75))"),
-            ("kill -9 $$", "4.3.0 (/bin/sh: ended by signal 9)"),
-            ("exit 127", "4.3.0 (Command not found (/bin/sh: exit 127))"),
+            ("kill -9 $$", "4.2.0 (/bin/sh: ended by signal 9)"),
+            ("exit 127", "4.2.0 (Command not found (/bin/sh: exit 127))"),
         ] {
             let status = deliver.store(&shell(home.path(), script), MESSAGE).await;
             assert_eq!(status.to_string(), shown, "{script}");
@@ -506,5 +518,93 @@ fn a_group_of_long_messages_fits_into_the_memory() {
             assert!(statuses.iter().all(|status| status.code() == "2.0.0"), "{statuses:?}");
             let _ = fs::remove_dir_all(home.path().join("in"));
         }
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_run_waits_and_is_no_fault_of_ours() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let program = |name: &str| {
+            let path = home.path().join(name).display().to_string();
+            request(home.path(), Place::Program(vec![path, "a b".into()]))
+        };
+        let mut deliver = Deliver::start();
+        let status = deliver.store(&program("none"), MESSAGE).await;
+        assert_eq!(status.code(), "4.3.5");
+        let text = "\"none\" not available for sendmail programs (No such file or directory";
+        assert!(status.detail().text.starts_with(text), "{status}");
+        fs::write(home.path().join("plain"), "#!/bin/sh\n").unwrap();
+        assert_eq!(deliver.store(&program("plain"), MESSAGE).await.code(), "4.3.5");
+        let script = home.path().join("script");
+        fs::write(&script, "#!/bin/sh\necho \"$1\" >&2; cat >got; exit 67\n").unwrap();
+        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        let status = deliver.store(&program("script"), MESSAGE).await;
+        assert!(status.to_string().starts_with("5.1.1 (User unknown: a b ("), "{status}");
+        assert!(fs::read_to_string(home.path().join("got")).unwrap().contains("Subject:"));
+        deliver.end();
+    });
+}
+
+#[test]
+fn mail_is_appended_to_a_file_but_not_to_everything() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("old");
+        let to = |path: &Path| request(home.path(), Place::File(path.to_owned()));
+        let mut deliver = Deliver::start();
+        for count in 1..=2 {
+            assert_eq!(deliver.store(&to(&file), MESSAGE).await.code(), "2.0.0");
+            let text = fs::read_to_string(&file).unwrap();
+            assert_eq!(text.matches("\nSubject: ").count(), count, "{text}");
+        }
+        assert!(!home.path().join("old.lock").exists());
+        // Directories are nobody's to make.
+        assert_eq!(deliver.store(&to(&home.path().join("a/b")), MESSAGE).await.code(), "4.2.0");
+        let refused = |path: PathBuf| to(&path);
+        symlink(&file, home.path().join("link")).unwrap();
+        fs::hard_link(&file, home.path().join("hard")).unwrap();
+        fs::write(home.path().join("program"), "x").unwrap();
+        fs::set_permissions(home.path().join("program"), Permissions::from_mode(0o744)).unwrap();
+        let before = fs::read_to_string(&file).unwrap();
+        for name in ["link", "hard", "program", "."] {
+            let status = deliver.store(&refused(home.path().join(name)), MESSAGE).await;
+            assert_eq!(status.code(), "4.2.0", "{name}: {status}");
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+        assert_eq!(fs::read_to_string(home.path().join("program")).unwrap(), "x");
+        deliver.end();
+    });
+}
+
+#[test]
+fn a_forward_goes_before_the_mailbox_and_may_change_at_any_time() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+        let maildir = home.path().join("Maildir");
+        let forward = home.path().join(".forward");
+        let store = Store {
+            forward: vec![forward.clone()],
+            ..request(home.path(), Place::Maildir(maildir.clone()))
+        };
+        let mut deliver = Deliver::start();
+        let mut ask = async |store: &Store| {
+            let frame = deliver.connection.call::<_, Stored>(store, MESSAGE, None, TIME).await;
+            frame.unwrap().head.0.pop().unwrap().1
+        };
+        fs::write(&forward, "otto\n").unwrap();
+        let said = ask(&store).await;
+        assert!(matches!(&said, Said::Expanded { members, .. } if members.len() == 1), "{said:?}");
+        assert!(!maildir.exists(), "no copy here");
+        fs::remove_file(&forward).unwrap();
+        assert!(matches!(ask(&store).await, Said::Status(Status::Delivered(_))));
+        assert_eq!(files(&maildir.join("new")).len(), 1);
+        // It is confined now, and another process has to read what is new.
+        fs::write(&forward, "otto\n").unwrap();
+        assert_eq!(ask(&store).await, Said::Stale);
+        let verbatim = Store { forward: Vec::new(), ..store };
+        assert!(matches!(ask(&verbatim).await, Said::Status(Status::Delivered(_))));
+        deliver.end();
     });
 }

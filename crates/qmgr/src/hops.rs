@@ -254,7 +254,7 @@ impl Hops {
     const fn of_all(&self, destination: &Destination) -> &Arc<Semaphore> {
         match destination {
             Destination::Remote(_) => &self.remote,
-            Destination::Local { .. } => &self.local,
+            Destination::Local { .. } | Destination::Special { .. } => &self.local,
         }
     }
 
@@ -267,7 +267,7 @@ impl State {
     fn note(&mut self, key: &Destination, status: Status, now: Millis) {
         match key {
             Destination::Remote(next_hop) => self.contacts.note(next_hop, now, status),
-            Destination::Local { .. } => {}
+            Destination::Local { .. } | Destination::Special { .. } => {}
         }
     }
 }
@@ -276,7 +276,7 @@ impl Hop {
     fn fresh(destination: &Destination, remote: &Remote) -> Self {
         let slots = match destination {
             Destination::Remote(_) => remote.concurrency,
-            Destination::Local { .. } => LOCAL_USER,
+            Destination::Local { .. } | Destination::Special { .. } => LOCAL_USER,
         };
         let slots = Arc::new(Semaphore::new(slots));
         Self { slots, claims: 0, parked: VecDeque::new(), dead: None }
@@ -390,8 +390,9 @@ fn key(destination: &Destination) -> Destination {
     match destination {
         Destination::Remote(next_hop) => Destination::Remote(next_hop.clone()),
         Destination::Local { user, .. } => {
-            Destination::Local { user: user.clone(), detail: None }
+            Destination::Local { user: user.clone(), detail: None, verbatim: false }
         }
+        special @ Destination::Special { .. } => special.clone(),
     }
 }
 
@@ -424,6 +425,7 @@ mod tests {
             families: Families::Auto,
             resolver: Resolver::System,
             idle: minute,
+            try_null_mx: false,
         };
         let (called_back, ids) = mpsc::unbounded_channel();
         (Hops::new(&retry, &remote, called_back), ids)

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod reload;
 
 use std::collections::HashSet;
