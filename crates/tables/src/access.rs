@@ -152,8 +152,9 @@ impl Access {
     pub fn address(&self, tag: Tag, address: IpAddr) -> Option<Hit> {
         let key = network::of_address(address);
         let shown = address.to_canonical().to_string();
-        self.whole(&self.networks, tag, &key, &shown, Some(address))
-            .or_else(|| network::shorter(&key).skip(1).find_map(|key| find(&self.networks, tag, key)))
+        self.whole(&self.networks, tag, &key, &shown, Some(address)).or_else(|| {
+            network::shorter(&key).skip(1).find_map(|key| find(&self.networks, tag, key))
+        })
     }
 
     /// The value of a key as it is written.

@@ -121,7 +121,9 @@ impl Virtusertable {
 
     /// The domains of the entries, each with a line that has it.
     pub fn domains(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.index.entries().filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
+        self.index
+            .entries()
+            .filter_map(|(key, found)| Some((key.rsplit_once('@')?.1, found.place())))
     }
 }
 
