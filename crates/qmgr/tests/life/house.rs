@@ -239,20 +239,27 @@ async fn converse(mut connection: Connection, asked: mpsc::UnboundedSender<Asked
 impl House {
     /// Submits a small message from the network, which is to be queued.
     pub(crate) async fn submit(&self, envelope: Envelope, content: &'static [u8]) -> QueueId {
-        let request = Submit::Whole { envelope, id_at: None };
-        let reply = self.mx.call(&request, content, None, PATIENCE).await.unwrap().head;
-        let Reply::Queued(id) = reply else { panic!("{reply:?}") };
-        id
+        queued(&self.mx, envelope, content).await
+    }
+
+    /// The same from a user of this machine.
+    pub(crate) async fn submit_own(&self, envelope: Envelope, content: &'static [u8]) -> QueueId {
+        queued(&self.submission, envelope, content).await
     }
 
     /// An administrator's connection.
     pub(crate) async fn visit(&self) -> Connection {
+        self.visit_as(true).await
+    }
+
+    /// The connection of an administrator, or of the user of this process.
+    pub(crate) async fn visit_as(&self, admin: bool) -> Connection {
         let (mut connection, theirs) = Connection::pair().unwrap();
-        let visitor = Visitor { name: "the test".to_owned(), admin: true };
+        let visitor = Visitor { name: "the test".to_owned(), admin };
         let handed = self.admin.call::<_, ()>(&visitor, b"", Some(&theirs), PATIENCE);
         handed.await.expect("qmgr takes the socket");
         let welcome = connection.receive_within::<Welcome>(PATIENCE).await.unwrap().head;
-        assert_eq!(welcome, Welcome::Yes { admin: true });
+        assert_eq!(welcome, Welcome::Yes { admin });
         connection
     }
 
@@ -319,6 +326,13 @@ impl House {
         assert!(matches!(end, Err(ipc::Error::PeerGone)), "{end:?}");
         assert!(self.child.wait().unwrap().success());
     }
+}
+
+async fn queued(client: &Client, envelope: Envelope, content: &'static [u8]) -> QueueId {
+    let request = Submit::Whole { envelope, id_at: None };
+    let reply = client.call(&request, content, None, PATIENCE).await.unwrap().head;
+    let Reply::Queued(id) = reply else { panic!("{reply:?}") };
+    id
 }
 
 pub(crate) fn envelope(from: &str, to: &[&str]) -> Envelope {

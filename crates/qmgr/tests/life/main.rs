@@ -1,6 +1,8 @@
 //! The life of messages in the real `qmgr` process, with agents that the test answers for.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod lists;
