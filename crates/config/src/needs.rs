@@ -20,3 +20,6 @@ pub const SOCKETS: &[&str] = &["mailertable"];
 /// What addresses are called elsewhere.
 pub const BORDER: &[&str] =
     &["domaintable", "generics-domains", "genericstable", "local-host-names", "masquerade-domains"];
+
+/// Who may send in whose name without a word about it.
+pub const CLAIMS: &[&str] = &["local-host-names", "trusted-users"];

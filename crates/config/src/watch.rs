@@ -16,8 +16,7 @@ use crate::Config;
 pub(crate) fn paths(config: &Config) -> BTreeSet<PathBuf> {
     let directory = &config.paths.tables;
     let sources = tables::SUPPORTED.into_iter().flat_map(|name| config.paths.of_table(name));
-    let later = tables::NOT_YET.into_iter().map(|name| directory.join(name));
-    let tables = sources.map(|source| source.path).chain(later);
+    let tables = sources.map(|source| source.path);
     let named: Vec<PathBuf> =
         tables.chain([directory.clone(), config.paths.file.clone()]).collect();
     let led_to = named.iter().filter_map(|path| path.canonicalize().ok());

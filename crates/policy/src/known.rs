@@ -3,7 +3,8 @@
 use envelope::Address;
 use routing::Admission;
 
-use crate::Policy;
+use crate::asked::{Asked, InDoubt};
+use crate::{Policy, Sending};
 use crate::verdict::{Step, Verdict};
 
 /// What can be said without asking for users.
@@ -12,6 +13,8 @@ pub enum Ruling {
     Decided(Verdict),
     /// The recipient is accepted if this name is a user with a mailbox: see [`conclude`].
     Depends(String),
+    /// The recipient is accepted if this host takes mail for it: see [`Asked::conclude`].
+    Asks(Asked),
 }
 
 /// What is known of a user name.
@@ -20,6 +23,8 @@ pub enum Account {
     /// A user with a mailbox.
     Exists,
     Unknown,
+    /// None, but `local.catch_all` takes the mail of such.
+    Caught,
     /// The users cannot be looked up now.
     Unavailable,
 }
@@ -29,20 +34,36 @@ pub enum Account {
 pub fn conclude(recipient: &Address, account: Account, trace: &mut Vec<Step>) -> Verdict {
     trace.push(Step::User(account));
     match account {
-        Account::Exists => Verdict::Accept,
+        Account::Exists | Account::Caught => Verdict::Accept,
         Account::Unknown => Verdict::unknown_user(recipient),
         // Any doubt defers.
         Account::Unavailable => Verdict::try_later(),
     }
 }
 
+impl Account {
+    /// Nobody is unknown where somebody gets all such mail.
+    #[must_use]
+    pub fn caught(self, catches_all: bool) -> Self {
+        match self {
+            Self::Unknown if catches_all => Self::Caught,
+            Self::Exists | Self::Unknown | Self::Caught | Self::Unavailable => self,
+        }
+    }
+}
+
 impl Policy {
     /// A recipient that may be sent to. In a local domain `a%b`, `a!b` and `"a@b"` are names like any
     /// other, and none of them says where to relay.
-    pub(crate) fn known(&self, recipient: &Address, trace: &mut Vec<Step>) -> Ruling {
+    pub(crate) fn known(
+        &self,
+        sending: &Sending<'_>,
+        recipient: &Address,
+        trace: &mut Vec<Step>,
+    ) -> Ruling {
         let mut steps = Vec::new();
-        let admission = self.router.admit(recipient, &mut steps);
-        // That the domain is local has been said.
+        let admission = self.router.admit(recipient, sending.reverse_path, &mut steps);
+        // Its new name, and that it is local, have been said.
         let said = trace.iter().find_map(|step| match step {
             Step::Local(place) => place.clone(),
             _ => None,
@@ -50,11 +71,33 @@ impl Policy {
         let is_domain = |step: &tables::Step| {
             said.as_ref().is_some_and(|it| it.file == step.file && Some(it.line) == step.line)
         };
-        trace.extend(steps.into_iter().skip_while(is_domain).map(Step::Route));
+        let steps = steps.into_iter().map(Step::Route);
+        let new = steps.skip_while(|step| match step {
+            Step::Route(it) => is_domain(it) || trace.contains(step),
+            _ => false,
+        });
+        let new: Vec<_> = new.collect();
+        trace.extend(new);
         match admission {
             Admission::Accept => Ruling::Decided(Verdict::Accept),
             Admission::User(user) => Ruling::Depends(user),
+            Admission::Mailbox(hop, address) => {
+                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Defer })
+            }
+            Admission::Leaves(hop, address) if self.verifies(sending) => {
+                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Accept })
+            }
+            Admission::Leaves(..) => Ruling::Decided(Verdict::Accept),
             Admission::Refuse(refusal) => Ruling::Decided(Verdict::refusal(recipient, &refusal)),
         }
+    }
+
+    /// Is the next hop asked whether it knows a recipient? Not for our own clients, who may send
+    /// anywhere. Nor about a bounce: it begets none if it fails, and as we ask with the null
+    /// reverse-path ourselves, two hosts that relay to each other never ask in a circle.
+    fn verifies(&self, sending: &Sending<'_>) -> bool {
+        self.verify
+            && sending.reverse_path.0.is_some()
+            && self.relays_for(sending.client).is_none()
     }
 }

@@ -6,9 +6,11 @@
 //! last the recipient must have a way: a local one is known, and no table refuses it.
 //!
 //! **Invariant:** pure. Whether a system user exists is asked for with [`Ruling::Depends`], and the
-//! answer is given to [`conclude`]; the name of a client comes with it.
+//! answer is given to [`conclude`]; whether a host knows a recipient, with [`Ruling::Asks`] and
+//! [`Asked::conclude`]; the name of a client comes with the question.
 
 mod access;
+mod asked;
 mod known;
 mod relay;
 mod sender;
@@ -21,6 +23,7 @@ use ipnet::IpNet;
 use routing::Router;
 use tables::{Access, Because, RelayDomains};
 
+pub use asked::{Asked, InDoubt};
 pub use known::{Account, Ruling, conclude};
 pub use verdict::{Step, Verdict};
 
@@ -34,6 +37,9 @@ pub struct Policy {
     pub relay_domains: RelayDomains,
     /// Its RELAY entries are part of the relay decision, whatever the rules are.
     pub access: Access,
+    /// `relay.verify_recipients`: a recipient of a domain for which mail is relayed must be known to
+    /// its next hop.
+    pub verify: bool,
     /// `policy.rules`, in order: the first that decides does.
     pub rules: Vec<Rule>,
 }
@@ -86,7 +92,14 @@ impl Policy {
         recipient: &Address,
         trace: &mut Vec<Step>,
     ) -> Ruling {
-        let local = self.router.local.find(recipient);
+        // CanonAddr in proto.m4: domains go by their new names.
+        let mut renamed = Vec::new();
+        let from = sending.reverse_path.0.as_ref();
+        let from = from.map(|from| self.router.canonical(from, &mut renamed));
+        let address = &self.router.canonical(recipient, &mut renamed);
+        trace.extend(renamed.into_iter().map(Step::Route));
+        let canonical = &Sending { reverse_path: &ReversePath(from), ..*sending };
+        let local = self.router.local.find(address);
         let admitted = match local {
             Some(ref why) => {
                 trace.push(Step::Local(match why {
@@ -95,15 +108,15 @@ impl Policy {
                 }));
                 Ok(())
             }
-            None => self.relayed(sending.client, recipient, trace),
+            None => self.relayed(sending.client, address, trace),
         };
         let refused = admitted
-            .and_then(|()| self.sender(sending, trace))
-            .and_then(|()| self.rules(sending, recipient, local.is_some(), trace))
+            .and_then(|()| self.sender(canonical, trace))
+            .and_then(|()| self.rules(canonical, address, local.is_some(), trace))
             .err();
         match refused {
             Some(verdict) => Ruling::Decided(verdict),
-            None => self.known(recipient, trace),
+            None => self.known(sending, recipient, trace),
         }
     }
 

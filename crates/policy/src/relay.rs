@@ -31,7 +31,7 @@ impl Policy {
         }
     }
 
-    fn relays_for(&self, client: Client<'_>) -> Option<Step> {
+    pub(crate) fn relays_for(&self, client: Client<'_>) -> Option<Step> {
         let Client::Network { address, name } = client else { return Some(Step::Submission) };
         let address = address.to_canonical();
         let network = self.networks.iter().find(|network| network.contains(&address));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use envelope::{Address, Enhanced, printable};
+use envelope::{Address, Enhanced, Heard, printable};
 use ipnet::IpNet;
 use tables::{Hit, Place, Refusal};
 
@@ -58,7 +58,7 @@ impl Verdict {
         Self::about(recipient, refusal.code, &enhanced, &refusal.text)
     }
 
-    fn about(address: &Address, code: u16, enhanced: &str, text: &str) -> Self {
+    pub(crate) fn about(address: &Address, code: u16, enhanced: &str, text: &str) -> Self {
         let address = address.to_string();
         let text = format!("{enhanced} <{}>... {text}", printable(&address));
         Self::Refuse { code, text }
@@ -78,6 +78,8 @@ pub enum Step {
     /// What the recipient stands for.
     Route(tables::Step),
     User(Account),
+    /// What the host said that was asked.
+    Asked(String, Heard),
     /// The entry of `relay.networks` that has the client.
     Network(IpNet),
     /// The submission socket.
@@ -107,7 +109,11 @@ impl fmt::Display for Step {
             Self::Route(step) => step.fmt(f),
             Self::User(Account::Exists) => f.write_str("there is such a user"),
             Self::User(Account::Unknown) => f.write_str("there is no such user and no alias"),
+            Self::User(Account::Caught) => {
+                f.write_str("there is no such user, and local.catch_all takes the mail")
+            }
             Self::User(Account::Unavailable) => f.write_str("users cannot be looked up now"),
+            Self::Asked(hop, heard) => crate::asked::say(f, hop, heard),
             Self::Network(network) => write!(f, "relay.networks: {network} may relay"),
             Self::Submission => f.write_str("a user of this machine may relay"),
             Self::RelayDomain(place) => write!(f, "{place}: mail is relayed"),

@@ -3,22 +3,26 @@
 //! **Invariant:** it decides nothing else, and what it cannot look up is refused with 4xx.
 
 mod directory;
+mod inquiries;
 mod names;
 mod uids;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use config::Config;
 use daemon::{Generation, House, Permit, Sandbox};
 use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
 use policy::{ClientName, Policy, Rule, Ruling, Sending, conclude};
 use routing::Router;
-use tables::{Access, RelayDomains, Source, Users};
+use tables::{Access, Mailertable, RelayDomains, Source, Users};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use directory::Directory;
+use inquiries::{Inquiries, Memory};
 use names::ClientNames;
 use uids::Uids;
 
@@ -29,11 +33,12 @@ fn main() -> ExitCode {
 /// The whole job: each connection asks, one request after the other. Each role has as many
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
-    let names = ClientNames::new(&house.config)?;
+    let lasting = Lasting::new(&house.config)?;
     // The resolver has read its files.
     let sandbox = Sandbox::new().permit(Permit::NameService).permit(Permit::Threads);
-    house.enter(sandbox.permit(Permit::CallOut))?;
-    let mut desk = Arc::new(Desk::furnish(&house.generation, &names)?);
+    let sockets = sockets(&house.generation)?;
+    house.enter(sandbox.permit(Permit::CallOut).sockets(sockets))?;
+    let mut desk = Arc::new(Desk::furnish(&house.generation, &lasting)?);
     let desks = watch::Sender::new(Arc::clone(&desk));
     let mut generations = house.generations()?;
     let mut mx = house.answers(Arrow::MxToPolicyd)?;
@@ -50,7 +55,7 @@ async fn answer(mut house: House) -> Result<(), daemon::Error> {
                 users.spawn(serve(desks.subscribe(), connection, Trust::Users));
             }
             generation = generations.next() => {
-                let furnished = Desk::furnish(&generation, &names).map(|new| {
+                let furnished = Desk::furnish(&generation, &lasting).map(|new| {
                     desk = Arc::new(new);
                     desks.send_replace(Arc::clone(&desk));
                 });
@@ -61,6 +66,12 @@ async fn answer(mut house: House) -> Result<(), daemon::Error> {
             () = drain.begun() => return Ok(()),
         }
     }
+}
+
+/// The LMTP servers that may be asked about recipients.
+fn sockets(generation: &Generation) -> Result<Vec<PathBuf>, daemon::Error> {
+    let mailertable = generation.table("mailertable", |f, source| Mailertable::read(f, source))?;
+    Ok(generation.config.sockets(&mailertable))
 }
 
 /// What the other end may claim; follows from the edge.
@@ -91,6 +102,19 @@ async fn serve(desks: watch::Receiver<Arc<Desk>>, mut connection: Connection, tr
     }
 }
 
+/// What outlives generations.
+#[derive(Debug)]
+struct Lasting {
+    names: ClientNames,
+    memory: Arc<Memory>,
+}
+
+impl Lasting {
+    fn new(config: &Config) -> Result<Self, daemon::Error> {
+        Ok(Self { names: ClientNames::new(config)?, memory: Arc::new(Memory::new()) })
+    }
+}
+
 /// What is needed to answer, of one generation.
 #[derive(Debug)]
 struct Desk {
@@ -99,11 +123,14 @@ struct Desk {
     policy: Policy,
     names: ClientNames,
     directory: Directory,
+    /// `local.catch_all` is set.
+    catches_all: bool,
+    inquiries: Inquiries,
     uids: Uids,
 }
 
 impl Desk {
-    fn furnish(generation: &Generation, before: &ClientNames) -> Result<Self, daemon::Error> {
+    fn furnish(generation: &Generation, lasting: &Lasting) -> Result<Self, daemon::Error> {
         let config = Arc::clone(&generation.config);
         let users = generation.table("users", |file, source| Users::read(file, source))?;
         let policy = Policy {
@@ -112,6 +139,7 @@ impl Desk {
             relay_domains: generation
                 .table("relay-domains", |file, source| RelayDomains::read(file, source))?,
             access: generation.table("access", |file, source| Access::read(file, source))?,
+            verify: config.relay.verify_recipients,
             rules: config
                 .policy
                 .rules
@@ -126,8 +154,11 @@ impl Desk {
         } else {
             Directory::system(config.local.minimum_uid)
         };
-        let names = before.under(&config)?;
-        Ok(Self { most: config.limits.sessions, policy, names, directory, uids: Uids::new() })
+        let names = lasting.names.under(&config)?;
+        let inquiries = Inquiries::new(&config, names.resolver(), &lasting.memory);
+        let most = config.limits.sessions;
+        let catches_all = config.local.catch_all.is_some();
+        Ok(Self { most, policy, names, directory, catches_all, inquiries, uids: Uids::new() })
     }
 
     async fn reply(
@@ -157,6 +188,7 @@ impl Desk {
             Client::User { .. } => policy::Client::User,
         };
         let sending = Sending { client, reverse_path: &check.reverse_path };
+        let mut round = self.inquiries.round();
         let mut verdicts = Vec::with_capacity(check.recipients.len());
         for recipient in &check.recipients {
             // Nobody reads the trace here; `pennypost explain` will.
@@ -164,8 +196,12 @@ impl Desk {
             let verdict = match self.policy.recipient(&sending, recipient, &mut trace) {
                 Ruling::Decided(verdict) => verdict,
                 Ruling::Depends(user) => {
-                    let account = self.directory.find(&user).await;
+                    let account = self.directory.find(&user).await.caught(self.catches_all);
                     conclude(recipient, account, &mut trace)
+                }
+                Ruling::Asks(asked) => {
+                    let heard = round.ask(&asked).await;
+                    asked.conclude(recipient, &heard, &mut trace)
                 }
             };
             verdicts.push(match verdict {

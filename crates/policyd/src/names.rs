@@ -38,9 +38,12 @@ impl ClientNames {
         Ok(Self { system: Arc::clone(&self.system), listed })
     }
 
+    pub(crate) fn resolver(&self) -> &Resolver {
+        self.listed.as_ref().unwrap_or(&self.system)
+    }
+
     pub(crate) async fn of(&self, address: IpAddr) -> ClientName {
-        let resolver = self.listed.as_ref().unwrap_or(&self.system);
-        match timeout(PATIENCE, resolver.confirmed_name(address)).await {
+        match timeout(PATIENCE, self.resolver().confirmed_name(address)).await {
             Ok(Ok(Some(name))) => ClientName::Confirmed(name),
             Ok(Ok(None)) => ClientName::None,
             Ok(Err(why)) => {

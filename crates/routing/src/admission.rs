@@ -30,7 +30,6 @@ pub(crate) fn admit(
     trace: &mut Vec<Step>,
 ) -> Admission {
     let mut way = Way::new(router, address, reverse_path, &[]);
-    let first = way.address.clone();
     let admission = loop {
         let ended = way.step();
         if way.is_alias {
@@ -41,7 +40,9 @@ pub(crate) fn admit(
                 Route::Remote(hop) if router.store.as_ref() == Some(&hop) => {
                     Admission::Mailbox(hop, way.address.clone())
                 }
-                Route::Remote(hop) if way.address == first => Admission::Leaves(hop, first),
+                Route::Remote(hop) if way.is_straight() => {
+                    Admission::Leaves(hop, way.address.clone())
+                }
                 route => at_the_end(route),
             };
         }

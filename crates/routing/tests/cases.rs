@@ -90,6 +90,7 @@ fn router(sections: &HashMap<String, String>) -> Router {
     let settings = Settings {
         hostname: "here.test".into(),
         relays,
+        store: value("store").map(|lmtp| NextHop::lmtp(lmtp).unwrap()),
         detail: value("detail").unwrap_or("+").into(),
         ..Settings::default()
     };

@@ -70,7 +70,7 @@ pub const MAX_FINDINGS: usize = 1000;
 /// The table that others may not read, and that is given to no process that has no use for it.
 pub const SECRET: &str = "authinfo";
 /// Files of the table directory that this version reads.
-pub const SUPPORTED: [&str; 14] = [
+pub const SUPPORTED: [&str; 15] = [
     "access",
     "aliases",
     SECRET,
@@ -82,9 +82,8 @@ pub const SUPPORTED: [&str; 14] = [
     "masquerade-domains",
     "relay-domains",
     "senderrelay",
+    "trusted-users",
     "users",
     "virtuser-domains",
     "virtusertable",
 ];
-/// Files that it would be wrong to ignore: they are refused by name.
-pub const NOT_YET: [&str; 1] = ["trusted-users"];

@@ -1,6 +1,7 @@
 //! The cases of `cases/*.txt`: each says which lines of sendmail's papers it comes from.
 //!
-//! `== …` begins a case with empty tables. `access| …` and `relay-domains| …` are lines of tables.
+//! `== …` begins a case with empty tables. `access| …`, `domaintable| …` and `relay-domains| …` are
+//! lines of tables.
 //! Each other line is a question and its answer: the client's address (or `user`), its name (`-` has
 //! none, `?` cannot be found out), the reverse-path, the recipient; after `=` reply code, enhanced
 //! code, the text if it matters in `(…)`, and the lines of tables that had a part in it.
@@ -9,8 +10,9 @@ use std::fmt::Write;
 
 use super::*;
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("access.txt", include_str!("../../tests/cases/access.txt")),
+    ("domaintable.txt", include_str!("../../tests/cases/domaintable.txt")),
     ("relay.txt", include_str!("../../tests/cases/relay.txt")),
 ];
 
@@ -20,6 +22,7 @@ struct Case {
     title: String,
     access: String,
     relay_domains: String,
+    domaintable: String,
     questions: usize,
 }
 
@@ -27,8 +30,12 @@ impl Case {
     fn policy(&self) -> Policy {
         let access = Access::read("access", self.access.as_bytes()).unwrap();
         let domains = RelayDomains::read("relay-domains", self.relay_domains.as_bytes()).unwrap();
-        assert_eq!((access.findings, domains.findings), (Vec::new(), Vec::new()), "{}", self.title);
-        Policy { access: access.table, relay_domains: domains.table, ..policy() }
+        let names = Domaintable::read("domaintable", self.domaintable.as_bytes()).unwrap();
+        let findings = [access.findings, domains.findings, names.findings].concat();
+        assert_eq!(findings, [], "{}", self.title);
+        let mut policy = policy();
+        policy.router.domaintable = names.table;
+        Policy { access: access.table, relay_domains: domains.table, ..policy }
     }
 
     /// What the policy answers, in the words of a case.
@@ -56,7 +63,7 @@ impl Case {
         };
         for step in trace {
             let line = step.split_once(": ").map_or("", |(line, _)| line);
-            if line.starts_with("access:") || line.starts_with("relay-domains:") {
+            if ["access:", "domaintable:", "relay-domains:"].iter().any(|it| line.starts_with(it)) {
                 write!(answer, " {line}").unwrap();
             }
         }
@@ -76,6 +83,8 @@ fn the_tables_decide_as_sendmail_says() {
                 case = Case { title: title.to_owned(), ..Case::default() };
             } else if let Some(entry) = line.strip_prefix("access|") {
                 writeln!(case.access, "{entry}").unwrap();
+            } else if let Some(entry) = line.strip_prefix("domaintable|") {
+                writeln!(case.domaintable, "{entry}").unwrap();
             } else if let Some(entry) = line.strip_prefix("relay-domains|") {
                 writeln!(case.relay_domains, "{entry}").unwrap();
             } else {

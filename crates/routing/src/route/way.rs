@@ -98,6 +98,11 @@ impl<'a> Way<'a> {
         Route::Remote(store.clone())
     }
 
+    /// No alias and no virtual user has led elsewhere.
+    pub(crate) const fn is_straight(&self) -> bool {
+        self.seen.is_empty()
+    }
+
     pub(super) fn go_on(&mut self, address: Address, bare: bool) {
         self.seen.push(std::mem::replace(&mut self.address, address));
         self.bare = bare;
