@@ -2,7 +2,7 @@
 //!
 //! `qmgr` sends attempts; each is answered with one outcome for each recipient. What comes from
 //! the network is hostile: the dialogue itself is the pure [`smtp::client`], names and addresses
-//! are found by [`net`], and every wait here has a bound.
+//! are found by [`net`], what addresses are called there by [`border`], and every wait here has a bound.
 //!
 //! **Invariant:** an attempt whose end is not known is answered with deferred, or not at all,
 //! which `qmgr` takes for the same.
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use daemon::{Drain, House, Permit, Sandbox};
 use ipc::delivery::Attempt;
 use ipc::{Arrow, Connection, Error, Frame};
+use tables::{Mailertable, Source as _};
 use tokio::task::JoinSet;
 
 use crate::agent::Agent;
@@ -35,8 +36,10 @@ fn main() -> ExitCode {
 async fn story(mut house: House) -> Result<(), daemon::Error> {
     let border = Border::read(&house.generation)?;
     let agent = Arc::new(Agent::new(&house.config, border)?);
+    let mailertable = house.generation.table("mailertable", |f, s| Mailertable::read(f, s))?;
+    let sockets = house.config.sockets(&mailertable);
     // The resolver has read its files.
-    house.enter(Sandbox::new().permit(Permit::CallOut))?;
+    house.enter(Sandbox::new().permit(Permit::CallOut).sockets(sockets))?;
     let mut incoming = house.answers(Arrow::QmgrToRemote)?;
     let mut drain = house.drain();
     let mut serving = JoinSet::new();

@@ -4,16 +4,20 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use clap::Args;
 use config::{Config, OnDisk, Resolver as Servers};
-use envelope::{Address, ReversePath};
-use net::{Families, Resolver};
+use envelope::{Address, Detail, Enhanced, Heard, ReversePath};
+use net::{Families, Inquiry, Ourselves, Resolver};
 use nix::unistd::User;
-use policy::{Account, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude};
+use policy::{
+    Account, Asked, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude,
+};
 use routing::Router;
 use serde_json::json;
 use tables::{Access, RelayDomains, Users};
+use tokio::time::timeout;
 
 use crate::control::wait;
 use crate::listing::json_line;
@@ -47,6 +51,9 @@ pub(super) struct Explain {
     json: bool,
 }
 
+/// How long another host may take to say whether it knows a recipient.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What is told of one recipient.
 struct Explained {
     steps: Vec<Step>,
@@ -55,8 +62,8 @@ struct Explained {
 
 impl Explain {
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
-        let config = config::load(site.root(), None)
-            .map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+        let config =
+            config::load(site.root(), None).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
         let policy = policy(&config)?;
         let users = users(&config)?;
         let name = match self.client {
@@ -75,8 +82,10 @@ impl Explain {
         self.introduce(&name, &mut out)?;
         let mut all_accepted = true;
         for recipient in &self.to {
-            let account = |user: &str| account(user, &users, &config);
-            let explained = explain(&policy, &sending, recipient, account);
+            let catches_all = config.local.catch_all.is_some();
+            let account = |user: &str| account(user, &users, &config).caught(catches_all);
+            let ask = |asked: &Asked| wait(heard(&config, asked));
+            let explained = explain(&policy, &sending, recipient, account, ask)?;
             all_accepted &= explained.verdict == Verdict::Accept;
             self.show(recipient, &explained, &mut out)?;
         }
@@ -127,13 +136,32 @@ fn explain(
     sending: &Sending<'_>,
     recipient: &Address,
     account: impl FnOnce(&str) -> Account,
-) -> Explained {
+    ask: impl FnOnce(&Asked) -> Result<Heard, Failure>,
+) -> Result<Explained, Failure> {
     let mut steps = Vec::new();
     let verdict = match policy.recipient(sending, recipient, &mut steps) {
         Ruling::Decided(verdict) => verdict,
         Ruling::Depends(user) => conclude(recipient, account(&user), &mut steps),
+        Ruling::Asks(asked) => asked.conclude(recipient, &ask(&asked)?, &mut steps),
     };
-    Explained { steps, verdict }
+    Ok(Explained { steps, verdict })
+}
+
+/// As `policyd` asks, without its memory.
+async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
+    let resolver = resolver(config)?;
+    let listeners = config.listeners.iter();
+    let ourselves = Ourselves {
+        hostname: config.hostname.clone(),
+        addresses: config.addresses.clone(),
+        listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
+        root: config.paths.root.clone(),
+        try_null_mx: config.remote.try_null_mx,
+    };
+    let mut inquiry = Inquiry::new(&resolver, &ourselves);
+    let heard = timeout(PATIENCE, inquiry.ask(&asked.hop, &asked.address)).await;
+    let silence = || Detail::ours(Enhanced::NO_ANSWER, "no answer in time");
+    Ok(heard.unwrap_or_else(|_| Heard::Unclear(silence())))
 }
 
 fn policy(config: &Config) -> Result<Policy, Failure> {
@@ -145,6 +173,7 @@ fn policy(config: &Config) -> Result<Policy, Failure> {
             RelayDomains::read(file, source)
         })?,
         access: table(config, "access", |file, source| Access::read(file, source))?,
+        verify: config.relay.verify_recipients,
         rules: config
             .policy
             .rules
@@ -156,13 +185,16 @@ fn policy(config: &Config) -> Result<Policy, Failure> {
     })
 }
 
-async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
+fn resolver(config: &Config) -> Result<Resolver, Failure> {
     let servers = match &config.remote.resolver {
         Servers::System => net::Servers::System,
         Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
     };
-    let resolver = Resolver::new(&servers, Families::Both)
-        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Resolver::new(&servers, Families::Both).map_err(|error| Failure::new(Exit::Config, error))
+}
+
+async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
+    let resolver = resolver(config)?;
     Ok(match resolver.confirmed_name(address).await {
         Ok(Some(name)) => ClientName::Confirmed(name),
         Ok(None) => ClientName::None,
