@@ -18,6 +18,8 @@ pub use complete::{Completion, UNSENT_FIELDS, completion, message_id, separator,
 pub use date::Date;
 pub use dsn::{Action, Built, Kind, Original, RecipientReport, Report};
 pub use header::{Field, Fields, count, end_of_header, fields, first, has};
-pub use received::{Protocol, Received};
+pub use received::{Protocol, Received, sender_warning};
 pub use recipients::{MAX_RECIPIENTS, Recipients, RecipientsError, addresses, recipients};
-pub use rewrite::{Party, Unreadable, Written, rewrite_header, written_addresses};
+pub use rewrite::{
+    Party, Unreadable, Written, qualify_header, rewrite_header, whole_fields, written_addresses,
+};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use envelope::{Address, Origin, QueueId};
+use envelope::{Address, Origin, QueueId, ReversePath};
 
 use crate::Date;
 
@@ -94,6 +94,14 @@ impl Received<'_> {
     }
 }
 
+/// A field that tells who it was that sent in another's name, as sendmail words it; CRLF at the end.
+#[must_use]
+pub fn sender_warning(hostname: &str, user: &str, claimed: &ReversePath) -> String {
+    let (hostname, user) = (shown(hostname), shown(user));
+    let claimed = claimed.0.as_ref().map_or("<>".to_owned(), Address::to_string);
+    format!("X-Authentication-Warning: {hostname}: {user} set sender to {claimed} using -f\r\n")
+}
+
 /// RFC 5321 §4.1.3.
 fn literal(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -157,6 +165,18 @@ mod tests {
         assert!(!text.contains("for"), "{text}");
         let (text, _) = written(&Origin::Ourselves, Some(&address), Protocol::Utf8SmtpA);
         assert!(text.contains("\r\n\tfor <dörte@bücher.example>;"), "{text}");
+    }
+
+    #[test]
+    fn who_sends_in_anothers_name_is_told() {
+        let warning = |user: &str, claimed: &str| {
+            sender_warning("mx.test", user, &ReversePath(claimed.parse().ok()))
+        };
+        let field = "X-Authentication-Warning: mx.test: alice set sender to ";
+        assert_eq!(warning("alice", "b@x.test"), format!("{field}b@x.test using -f\r\n"));
+        assert_eq!(warning("alice", ""), format!("{field}<> using -f\r\n"));
+        let forged = warning("a\r\nX: y", "\"b: c\"@x.test");
+        assert_eq!(crate::fields(forged.as_bytes()).count(), 1, "{forged}");
     }
 
     #[test]

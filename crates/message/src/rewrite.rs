@@ -12,7 +12,7 @@ use std::ops::Range;
 use envelope::Address;
 use memchr::{memchr, memrchr};
 
-use crate::fields;
+use crate::{end_of_header, fields};
 use list::Spot;
 pub use list::Unreadable;
 
@@ -90,6 +90,26 @@ pub fn rewrite_header(
     }
     rewritten.extend_from_slice(content.get(copied..end)?);
     Some(rewritten)
+}
+
+/// The same with `hostname` behind names that have no domain, and in place of `localhost` (RFC 6409
+/// §8.8).
+#[must_use]
+pub fn qualify_header(content: &[u8], hostname: &str) -> Option<Vec<u8>> {
+    rewrite_header(content, |_, Written { local, domain }| {
+        let is_bare = domain.is_none_or(|domain| domain.eq_ignore_ascii_case("localhost"));
+        // `!` and `%` route: such a name is of another host.
+        let is_name = is_bare && !local.contains(['!', '%']);
+        is_name.then(|| Address::new(local, hostname).ok()).flatten()
+    })
+}
+
+/// The fields at the beginning of a message that are there to their end, where more may follow.
+#[must_use]
+pub fn whole_fields(beginning: &[u8]) -> &[u8] {
+    let end = end_of_header(beginning);
+    let last = fields(beginning).last().filter(|_| end == beginning.len());
+    beginning.get(..last.map_or(end, |last| last.range.start)).unwrap_or_default()
 }
 
 /// Each address that a value of such a field names, in order.

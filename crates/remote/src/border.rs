@@ -9,7 +9,7 @@ use std::io;
 use daemon::{Error, Generation};
 use envelope::{Body, NextHop, Protocol, ReversePath};
 use ipc::delivery::{Attempt, Destination};
-use message::{Party, end_of_header, fields, rewrite_header};
+use message::{Party, end_of_header, rewrite_header, whole_fields};
 use routing::{Part, Taker};
 
 use crate::content::Content;
@@ -101,8 +101,8 @@ fn header(content: &Content) -> io::Result<Cow<'_, [u8]>> {
             return Ok(header);
         }
         if header.len() + next.len() > MAX_HEADER {
-            let last = fields(&header).last().map_or(0, |field| field.range.start);
-            header.to_mut().truncate(last);
+            let whole = whole_fields(&header).len();
+            header.to_mut().truncate(whole);
             return Ok(header);
         }
         header.to_mut().extend_from_slice(&next);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use config::Role;
 use daemon::{Error, House, Permit, Sandbox};
 
+mod claims;
 mod guests;
 mod listen;
 mod log;

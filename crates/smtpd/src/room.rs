@@ -10,6 +10,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use message::Date;
 use smtp::server::{Settings, Unqualified};
 
+use crate::claims::Claims;
 use crate::log::Quota;
 use crate::users::Users;
 
@@ -22,6 +23,7 @@ pub(crate) struct Room {
     pub(crate) policyd: Client,
     pub(crate) qmgr: Client,
     pub(crate) users: Users,
+    pub(crate) claims: Claims,
     /// Of refusals in the log.
     pub(crate) quota: Mutex<Quota>,
     /// Looked up once: later there may be no way to the file.
@@ -35,14 +37,21 @@ impl Room {
             Role::Submission => (Arrow::SubmissionToPolicyd, Arrow::SubmissionToQmgr),
         };
         let config = Arc::clone(&house.config);
-        Ok(Self::new(role, config, house.asks(policyd)?, house.asks(qmgr)?))
+        let claims = Claims::read(&house.generation)?;
+        Ok(Self::new(role, config, claims, house.asks(policyd)?, house.asks(qmgr)?))
     }
 
-    pub(crate) fn new(role: Role, config: Arc<Config>, policyd: Client, qmgr: Client) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        config: Arc<Config>,
+        claims: Claims,
+        policyd: Client,
+        qmgr: Client,
+    ) -> Self {
         let settings = Arc::new(settings(role, &config));
         let quota = Mutex::new(Quota::of_all(Instant::now()));
         let (users, zone) = (Users::default(), TimeZone::system());
-        Self { role, config, settings, policyd, qmgr, users, quota, zone }
+        Self { role, config, settings, policyd, qmgr, users, claims, quota, zone }
     }
 
     /// Now, with the local offset.

@@ -12,6 +12,7 @@ use ipc::submission::{Reply as Answer, Submit};
 use ipc::{Arrow, Client, Connection, Incoming};
 use tokio::sync::{mpsc, watch};
 
+use crate::claims::Claims;
 use crate::room::Room;
 
 mod clients;
@@ -55,7 +56,7 @@ impl House {
         let qmgr = edge(Arrow::MxToQmgr, move |connection| {
             tokio::spawn(qmgr(connection, given.clone()));
         });
-        let room = Arc::new(Room::new(role, Arc::new(config), policyd, qmgr));
+        let room = Arc::new(Room::new(role, Arc::new(config), Claims::default(), policyd, qmgr));
         let (drain, _) = watch::channel(false);
         Self { room, checks, submissions, drain }
     }

@@ -14,7 +14,7 @@ use crate::room::Room;
 
 mod dress;
 
-use dress::dressed;
+use dress::{Extent, dressed};
 
 /// A client waits ten minutes for the reply to the end of data (RFC 5321 §4.5.3.2.6).
 const TIME: Duration = Duration::from_secs(300);
@@ -77,7 +77,7 @@ impl Handover {
 
 /// Gives a message that came whole.
 async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
-    let (body, id_at) = dressed(room, &message.opening, &message.content);
+    let (body, id_at) = dressed(room, &message.opening, &message.content, Extent::Whole);
     let envelope = message.opening.envelope.clone();
     if body.len() > INLINE {
         let declared_size = Some(message.size);
@@ -103,7 +103,7 @@ struct Upload {
 impl Upload {
     /// Begins with the first piece.
     async fn begin(room: &Room, opening: Opening, piece: &[u8]) -> Result<Self, Reply> {
-        let (body, id_at) = dressed(room, &opening, piece);
+        let (body, id_at) = dressed(room, &opening, piece, Extent::Beginning);
         let Opening { envelope, declared_size, .. } = opening;
         Self::open(room, Submit::Begin { envelope, id_at, declared_size }, &body).await
     }

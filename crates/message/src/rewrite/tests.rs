@@ -147,6 +147,29 @@ fn addresses_are_read_in_order() {
     assert_eq!(written_addresses(b"a b", |_| ()), Err(Unreadable));
 }
 
+#[test]
+fn names_get_the_domain_of_the_host() {
+    let content = b"From: root (Cron)\r\nTo: a@localhost, B <b>, x!y, c%d, e@x.test\r\nCc: a b\r\n\r\nTo: f\r\n";
+    let expected = "From: root@here.test (Cron)\r\nTo: a@here.test, B <b@here.test>, x!y, c%d, e@x.test\r\nCc: a b\r\n";
+    assert_eq!(qualify_header(content, "here.test"), Some(expected.as_bytes().to_vec()));
+    assert_eq!(qualify_header(expected.as_bytes(), "here.test"), None);
+}
+
+#[test]
+fn a_field_that_may_go_on_is_not_whole() {
+    for (beginning, whole) in [
+        ("A: b\r\nC: d\r\n", "A: b\r\n"),
+        ("A: b\r\nC: d", "A: b\r\n"),
+        ("A: b\r\nC: d\r\n\r\n", "A: b\r\nC: d\r\n"),
+        ("A: b\r\nC: d\r\nbody", "A: b\r\nC: d\r\n"),
+        ("A: b\r\n", ""),
+        ("body", ""),
+        ("", ""),
+    ] {
+        assert_eq!(whole_fields(beginning.as_bytes()), whole.as_bytes(), "{beginning:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_taken(value in prop::collection::vec(any::<u8>(), 0..200)) {

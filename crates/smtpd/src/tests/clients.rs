@@ -320,7 +320,8 @@ fn users_of_this_machine_come_by_the_socket() {
         let mut client = Client(BufReader::new(UnixStream::connect(&path).await.unwrap()));
         // As `sendmail -bs <script` does: all at once.
         let envelope = "MAIL FROM:<alice>\r\nRCPT TO:<bob>\r\nDATA\r\n";
-        client.send(format!("{HELLO}{envelope}Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")).await;
+        let content = "Subject: x\r\nTo: bob,\r\n C <c@localhost>\r\n\r\nTo: x\r\n";
+        client.send(format!("{HELLO}{envelope}{content}.\r\nQUIT\r\n")).await;
         let replies = client.replies(7).await;
         assert!(replies[5].starts_with("250 2.0.0 Queued"), "{replies:?}");
         let uid = nix::unistd::getuid().as_raw();
@@ -331,8 +332,12 @@ fn users_of_this_machine_come_by_the_socket() {
         };
         assert!(matches!(envelope.origin, Origin::User { uid: origin, .. } if origin == uid));
         assert_eq!(envelope.reverse_path.to_string(), "alice@mx.test");
-        for name in ["Date", "Message-ID", "From"] {
+        // Nobody of this name is known to be who runs this test.
+        for name in ["Date", "Message-ID", "From", "X-Authentication-Warning"] {
             assert!(message::has(&content, name), "{name}");
         }
+        let content = String::from_utf8(content).unwrap();
+        let qualified = "\r\nTo: bob@mx.test,\r\n C <c@mx.test>\r\n\r\nTo: x\r\n";
+        assert!(content.ends_with(qualified), "{content}");
     });
 }
