@@ -8,6 +8,7 @@
 
 mod caller;
 mod control;
+mod credentials;
 mod exit;
 mod getopt;
 mod listing;

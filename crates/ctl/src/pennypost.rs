@@ -11,6 +11,8 @@ mod route;
 mod start;
 mod status;
 
+pub(crate) use start::supervisor;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,6 +74,11 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// `pennypost check`, for `sendmail -bC`.
+pub(crate) fn check(site: &Site, file: Option<PathBuf>) -> Result<Exit, Failure> {
+    check::Check::new(file).run(site)
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

@@ -58,7 +58,7 @@ fn read(path: Option<String>, site: &Site) -> Result<Read<Aliases>, Failure> {
         let read = File::open(path).and_then(|file| Aliases::read(path, file));
         return read.map_err(|error| Failure::new(Exit::NoInput, format!("{path}: {error}")));
     }
-    let config = config::load(site.root(), None);
+    let config = site.load();
     let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let read = read_table(&config, "aliases", Aliases::read).map_err(|why| unreadable(&why))?;
     Ok(read.unwrap_or_else(|| Read { table: Aliases::default(), findings: Vec::new() }))

@@ -12,23 +12,34 @@ mod listing;
 mod options;
 mod outcome;
 mod reading;
+mod start;
 mod submission;
 mod test_mode;
+mod traffic;
 mod verify;
+mod watch;
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use ipc::admin::Action;
 use message::Date;
 
 use crate::caller::Caller;
 use crate::site::{Rules, Site};
-use crate::{Exit, Failure, complain, finish};
+use crate::{Exit, Failure, complain, finish, pennypost};
 use letter::Letter;
-use options::{Mode, OnError, Options};
-use outcome::Outcome;
+use options::{Mode, OnError, Options, Patience};
+use outcome::{Door, Outcome};
 use reading::ReadError;
+use traffic::Traffic;
+use watch::{Show, Watch};
+
+/// How long `-odi` waits for the first attempt.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(60);
 
 /// The whole command.
 #[must_use]
@@ -44,21 +55,31 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
     for warning in &options.warnings {
         complain(program, format_args!("warning: {warning}"));
     }
-    let site = Site::from_environment();
+    let site = Site::from_environment().with_config(options.config.clone());
     if options.identity {
-        identity::write(&Rules::read(&site).hostname, &mut io::stdout().lock())?;
-    }
-    match &options.mode {
-        Mode::Deliver => deliver(options, &site),
-        Mode::Smtp => bridge::run(&site.submit_socket()),
-        Mode::List | Mode::Count | Mode::Retry | Mode::Hold | Mode::Release => {
-            listing::run(options, &site)
+        let hostname = Rules::read(&site).hostname;
+        match &options.debug_file {
+            Some(path) => identity::write(&hostname, &mut debug_file(path)?)?,
+            None => identity::write(&hostname, &mut io::stdout().lock())?,
         }
+    }
+    let traffic = Traffic::open(options.traffic.as_deref())?;
+    match &options.mode {
+        Mode::Deliver => deliver(options, &site, &traffic),
+        Mode::Smtp => bridge::run(&site.submit_socket(), traffic),
+        Mode::List => listing::list(options, &site),
+        Mode::Count => listing::count(options, &site),
+        Mode::Entries => listing::entries(options, &site),
+        Mode::Retry => listing::change(&Action::Retry, options, &site),
+        Mode::Hold => listing::change(&Action::Hold, options, &site),
+        Mode::Release => listing::change(&Action::Release, options, &site),
         Mode::Aliases => aliases::run(&site),
         Mode::Verify => verify::run(options, &site),
         Mode::Test => test_mode::run(&site),
         Mode::Hosts => hosts::show(options, &site),
         Mode::PurgeHosts => hosts::purge(&site),
+        Mode::Start(ground) => start::run(*ground, options.config.as_deref(), &site),
+        Mode::Check => pennypost::check(&site, options.config.clone()),
         Mode::Help => {
             io::stdout().write_all(help::of(program).as_bytes())?;
             Ok(Exit::Ok)
@@ -76,13 +97,15 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
 }
 
 /// Reads the message, submits it, and tells what became of it.
-fn deliver(options: &Options, site: &Site) -> Result<Exit, Failure> {
+fn deliver(options: &Options, site: &Site, traffic: &Traffic) -> Result<Exit, Failure> {
     let rules = Rules::read(site);
     let caller = Caller::find(site);
     let content = read(options, rules.message_size)?;
     let date = now();
     let letter = Letter::compose(options, &caller, &rules.hostname, date, content)?;
-    let outcome = Outcome::of(&letter, options, site, &rules);
+    let door = Door { site, rules: &rules, traffic };
+    let mut watch = watch(options, site);
+    let outcome = Outcome::of(&letter, options, &door);
     if options.verbose {
         outcome.show(&mut io::stdout().lock())?;
     }
@@ -98,10 +121,50 @@ fn deliver(options: &Options, site: &Site) -> Result<Exit, Failure> {
     }
     let exit = match options.on_error {
         OnError::Print | OnError::Quiet => outcome.exit(),
-        OnError::Mail => outcome.mail_back(&letter, site, &rules, date)?,
+        OnError::Mail => outcome.mail_back(&letter, &door, date)?,
+    };
+    let exit = match &mut watch {
+        Some(watch) if exit == Exit::Ok => first_attempt(watch, &outcome, options)?,
+        Some(_) | None => exit,
     };
     let misspelt = exit == Exit::Ok && !letter.misspelt.is_empty();
     Ok(if misspelt { Exit::DataErr } else { exit })
+}
+
+/// `-odi`: somebody who sees the first attempt. Errors that are mailed back are waited for only to be
+/// shown; whoever cannot watch does not.
+fn watch(options: &Options, site: &Site) -> Option<Watch> {
+    let wants = match options.on_error {
+        OnError::Print | OnError::Quiet => true,
+        OnError::Mail => options.verbose,
+    };
+    let waits = options.patience == Patience::FirstAttempt && wants;
+    if waits { Watch::begin(site).ok() } else { None }
+}
+
+/// The exit code of what became of the recipients. What is deferred is queued, and 0 (finis() in
+/// sendmail's main.c); what takes longer, too.
+fn first_attempt(watch: &mut Watch, outcome: &Outcome, options: &Options) -> Result<Exit, Failure> {
+    let show = if options.verbose { Show::Results } else { Show::Nothing };
+    let seen = watch.follow(outcome.queued(), FIRST_ATTEMPT, show, &mut io::stdout().lock())?;
+    let failed = seen.failures().map(|(address, status)| {
+        if options.on_error == OnError::Print && !options.verbose {
+            complain("sendmail", watch::line(address, status));
+        }
+        Exit::of(status)
+    });
+    // Each is said.
+    let exits: Vec<_> = failed.collect();
+    let mailed = options.on_error == OnError::Mail;
+    Ok(exits.first().copied().filter(|_| !mailed).unwrap_or(Exit::Ok))
+}
+
+/// `-D FILE`
+fn debug_file(path: &Path) -> Result<File, Failure> {
+    let opened = File::options().append(true).create(true).open(path);
+    opened.map_err(|error| {
+        Failure::new(Exit::CantCreat, format!("cannot open {}: {error}", path.display()))
+    })
 }
 
 fn read(options: &Options, limit: u64) -> Result<Vec<u8>, Failure> {

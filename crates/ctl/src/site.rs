@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use envelope::{Detail, Enhanced, Status};
+use config::{Config, Report};
+use envelope::{Detail, Enhanced, Status, printable};
+use serde_json::Value;
+
+use crate::{Exit, Failure};
 
 /// One installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Site {
     root: Option<PathBuf>,
+    /// Another configuration than the one at its place.
+    config: Option<PathBuf>,
 }
 
 /// Says where everything is, for `sendmail`, whose options are taken.
@@ -15,13 +21,26 @@ const ROOT: &str = "PENNYPOST_ROOT";
 
 impl Site {
     pub(crate) const fn new(root: Option<PathBuf>) -> Self {
-        Self { root }
+        Self { root, config: None }
+    }
+
+    /// With this configuration.
+    pub(crate) fn with_config(self, config: Option<PathBuf>) -> Self {
+        Self { config, ..self }
+    }
+
+    /// What the administrator wrote.
+    ///
+    /// # Errors
+    /// What is wrong with it, line by line.
+    pub(crate) fn load(&self) -> Result<Config, Box<Report>> {
+        config::load(self.root(), self.config.as_deref())
     }
 
     /// What the environment says.
     pub(crate) fn from_environment() -> Self {
         let root = std::env::var_os(ROOT).filter(|root| !root.is_empty());
-        Self { root: root.map(PathBuf::from) }
+        Self::new(root.map(PathBuf::from))
     }
 
     pub(crate) fn root(&self) -> Option<&Path> {
@@ -73,7 +92,7 @@ impl Rules {
     /// From the configuration; mail is taken even while that cannot be read, since it may be
     /// broken at the moment and the caller cannot mend it.
     pub(crate) fn read(site: &Site) -> Self {
-        match config::load(site.root(), None) {
+        match site.load() {
             Ok(config) => Self {
                 hostname: config.hostname,
                 message_size: config.limits.message_size,
@@ -88,6 +107,26 @@ impl Rules {
                 hops: 100,
             },
         }
+    }
+
+    /// One setting by its name, `queue.lifetime`: as the mail system takes it, times in seconds.
+    ///
+    /// # Errors
+    /// Exit code 64: there is none of this name; 78: the configuration cannot be read.
+    pub(crate) fn setting(site: &Site, name: &str) -> Result<String, Failure> {
+        let config = site.load();
+        let config = config.map_err(|why| Failure::new(Exit::Config, why.to_string()))?;
+        let all = serde_json::to_value(config);
+        let all = all.map_err(|why| Failure::new(Exit::Software, why.to_string()))?;
+        let path = format!("/{}", name.replace('.', "/"));
+        let Some(value) = all.pointer(&path) else {
+            let text = format!("there is no setting \"{}\"", printable(name));
+            return Err(Failure::new(Exit::Usage, text));
+        };
+        Ok(match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
     }
 
     /// RFC 5321 §6.3: the refusal of a message that has been around too often.

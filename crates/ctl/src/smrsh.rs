@@ -41,7 +41,7 @@ Examples:
 
 /// All that a program finds in its environment.
 const PATH: &str = "/bin:/usr/bin:/usr/ucb";
-/// Where programs are.
+/// Where programs are while the configuration cannot be read.
 const PROGRAMS: &str = "smrsh";
 
 /// The whole command.
@@ -75,7 +75,8 @@ fn obey(text: &str) -> ExitCode {
 }
 
 fn directory(site: &Site) -> PathBuf {
-    site.tables().join(PROGRAMS)
+    let config = site.load();
+    config.map_or_else(|_| site.tables().join(PROGRAMS), |config| config.local.programs)
 }
 
 /// Why the command is not run, for its caller and for the log.

@@ -38,6 +38,10 @@ pub(super) struct Check {
 }
 
 impl Check {
+    pub(super) const fn new(file: Option<PathBuf>) -> Self {
+        Self { file, json: false }
+    }
+
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
         let mut findings = Vec::new();
         match config::load(site.root(), self.file.as_deref()) {

@@ -43,7 +43,7 @@ impl Start {
 }
 
 /// The supervisor with its arguments.
-pub(super) fn supervisor(site: &Site, config: Option<&Path>) -> Result<Command, Failure> {
+pub(crate) fn supervisor(site: &Site, config: Option<&Path>) -> Result<Command, Failure> {
     let mut command = Command::new(find("supervisor")?);
     if let Some(root) = site.root() {
         command.arg("--root").arg(root);

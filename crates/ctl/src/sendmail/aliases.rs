@@ -25,7 +25,7 @@ struct Size {
 /// Ends when all daemons have the new table, if they run and the caller may tell them to look; they
 /// look by themselves within a second.
 pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
-    let config = config::load(site.root(), None);
+    let config = site.load();
     let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let (size, findings) = read(&config)?;
     findings.iter().for_each(|finding| complain("newaliases", finding));
@@ -92,7 +92,7 @@ mod tests {
                     postmaster: root\nloop: loop2\nloop2: loop\nMixed: daemon\n";
         let root = tempfile::tempdir().unwrap();
         let site = site(root.path(), &[("aliases", text)]);
-        let config = config::load(site.root(), None).unwrap();
+        let config = site.load().unwrap();
         let (size, findings) = read(&config).unwrap();
         let second_dup = "dup".len() + "b".len();
         assert_eq!(size, Size { aliases: 8 - 1, longest: 29, total: 93 - second_dup });

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::submission;
+use super::traffic::{Side, Traffic};
 use crate::{Exit, Failure};
 use heard::Heard;
 use lines::Lines;
@@ -22,7 +23,7 @@ const PIECE: usize = 16 * 1024;
 
 /// Bridges until the daemon closes the connection, which it does after QUIT and at the end of
 /// stdin.
-pub(super) fn run(socket: &Path) -> Result<Exit, Failure> {
+pub(super) fn run(socket: &Path, traffic: Traffic) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     let stream = match submission::dial(socket) {
         Ok(stream) => stream,
@@ -35,14 +36,16 @@ pub(super) fn run(socket: &Path) -> Result<Exit, Failure> {
     stream.set_write_timeout(None)?;
     let heard = Arc::new(Heard::default());
     let (writer, ears) = (stream.try_clone()?, Arc::clone(&heard));
+    let traffic = Arc::new(traffic);
+    let record = Arc::clone(&traffic);
     // The thread ends with the process: stdin may stay open after QUIT.
-    std::thread::spawn(move || pass_on(&mut io::stdin().lock(), writer, &ears));
-    hand_back(stream, &mut stdout, &heard)?;
+    std::thread::spawn(move || pass_on(&mut io::stdin().lock(), writer, &ears, &record));
+    hand_back(stream, &mut stdout, &heard, &traffic)?;
     Ok(Exit::Ok)
 }
 
 /// Copies commands and content.
-fn pass_on(input: &mut impl Read, mut daemon: UnixStream, heard: &Heard) {
+fn pass_on(input: &mut impl Read, mut daemon: UnixStream, heard: &Heard, traffic: &Traffic) {
     let mut lines = Lines::default();
     let mut buffer = [0; PIECE];
     let mut out = Vec::with_capacity(PIECE + 1024);
@@ -52,6 +55,7 @@ fn pass_on(input: &mut impl Read, mut daemon: UnixStream, heard: &Heard) {
         while !rest.is_empty() {
             out.clear();
             rest = lines.push(rest, &mut out);
+            traffic.note(Side::Client, &out);
             if daemon.write_all(&out).is_err() {
                 return;
             }
@@ -65,7 +69,12 @@ fn pass_on(input: &mut impl Read, mut daemon: UnixStream, heard: &Heard) {
 }
 
 /// Copies replies.
-fn hand_back(mut daemon: UnixStream, output: &mut impl Write, heard: &Heard) -> io::Result<()> {
+fn hand_back(
+    mut daemon: UnixStream,
+    output: &mut impl Write,
+    heard: &Heard,
+    traffic: &Traffic,
+) -> io::Result<()> {
     let mut buffer = [0; PIECE];
     loop {
         let read = daemon.read(&mut buffer);
@@ -75,6 +84,7 @@ fn hand_back(mut daemon: UnixStream, output: &mut impl Write, heard: &Heard) -> 
             return Ok(());
         }
         let replies = buffer.get(..read?).unwrap_or_default();
+        traffic.note(Side::Server, replies);
         heard.take(replies);
         output.write_all(replies)?;
         output.flush()?;
@@ -112,9 +122,10 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let (writer, ears) = (ours.try_clone().unwrap(), Arc::clone(&heard));
         let mut output = Vec::new();
+        let none = &Traffic::default();
         std::thread::scope(|scope| {
-            scope.spawn(move || pass_on(&mut input, writer, &ears));
-            hand_back(ours, &mut output, &heard).unwrap();
+            scope.spawn(move || pass_on(&mut input, writer, &ears, none));
+            hand_back(ours, &mut output, &heard, none).unwrap();
         });
         (server.join().unwrap(), String::from_utf8(output).unwrap())
     }

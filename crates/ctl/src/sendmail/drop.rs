@@ -52,6 +52,16 @@ fn fill(file: &mut File, mail: &Mail<'_>, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Messages that wait there.
+pub(super) fn count(directory: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        count += usize::from(!name.to_string_lossy().starts_with("tmp."));
+    }
+    Ok(count)
+}
+
 /// Who may not read the directory cannot sync it by itself, but can sync its file system.
 fn sync_directory(directory: &Path, file: &File) -> io::Result<()> {
     match File::open(directory) {
@@ -98,6 +108,8 @@ mod tests {
         leave(directory.path(), &mail, "A: ä\r\n\r\n.\r\n".as_bytes()).unwrap();
         let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|f| f.unwrap()).collect();
         assert_eq!(files.len(), 1);
+        fs::write(directory.path().join("tmp.1"), "").unwrap();
+        assert_eq!(count(directory.path()).unwrap(), 1);
         assert!(files[0].file_name().to_string_lossy().starts_with(|c: char| c.is_ascii_digit()));
         assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(

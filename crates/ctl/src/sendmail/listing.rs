@@ -2,46 +2,121 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use envelope::QueueId;
 use ipc::admin::{Action, Filter, Hello, Message};
 use jiff::tz::TimeZone;
 
-use super::options::{Layout, Mode, Options};
+use super::drop;
+use super::options::{Layout, Options, Patience};
+use super::watch::{Show, Watch};
 use crate::control::{Control, wait};
 use crate::listing::{Detailed, Postfix, Sendmail, json_line, postqueue};
-use crate::site::Site;
+use crate::site::{Rules, Site};
 use crate::{Exit, Failure};
 
-pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
+/// How long a queue run is followed without news.
+const SILENCE: Duration = Duration::from_secs(600);
+/// Ids in one request.
+const IDS: usize = 10_000;
+
+/// What scripts look for, whatever the directories are really called.
+pub(super) const QUEUE: &str = "/var/spool/mqueue";
+const SUBMISSION_QUEUE: &str = "/var/spool/clientmqueue";
+
+/// `-bp`
+pub(super) fn list(options: &Options, site: &Site) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
-    wait(async {
-        let mut queue = Control::open(site, Hello::Queue).await?;
-        match options.mode {
-            Mode::Retry => change(&mut queue, options, &Action::Retry, &mut out).await?,
-            Mode::Hold => change(&mut queue, options, &Action::Hold, &mut out).await?,
-            Mode::Release => change(&mut queue, options, &Action::Release, &mut out).await?,
-            Mode::Count => writeln!(out, "{}", count(&mut queue, options).await?)?,
-            Mode::List
-            | Mode::Deliver
-            | Mode::Smtp
-            | Mode::Aliases
-            | Mode::Verify
-            | Mode::Test
-            | Mode::Hosts
-            | Mode::PurgeHosts
-            | Mode::Help
-            | Mode::Version
-            | Mode::Nothing(_)
-            | Mode::NotYet(_) => list(&mut queue, options, &mut out).await?,
-        }
-        Ok(())
-    })?;
+    if options.submission_queue {
+        list_left(site, &mut out)?;
+    } else {
+        wait(async {
+            let mut queue = Control::open(site, Hello::Queue).await?;
+            list_all(&mut queue, options, &mut out).await
+        })?;
+    }
     out.flush()?;
     Ok(Exit::Ok)
 }
 
-async fn list(queue: &mut Control, options: &Options, out: &mut impl Write) -> Result<(), Failure> {
+/// `-bpc`
+pub(super) fn count(options: &Options, site: &Site) -> Result<Exit, Failure> {
+    writeln!(io::stdout(), "{}", counted(options, site)?)?;
+    Ok(Exit::Ok)
+}
+
+/// `-bP`, and with names what the configuration says of them: `-bP queue.lifetime`.
+pub(super) fn entries(options: &Options, site: &Site) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    if options.words.is_empty() {
+        match counted(options, site)? {
+            0 => writeln!(out, "{QUEUE} is empty")?,
+            count => writeln!(out, "{QUEUE}: entries={count}")?,
+        }
+        return Ok(Exit::Ok);
+    }
+    for name in &options.words {
+        writeln!(out, "{}", Rules::setting(site, name)?)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// `-q`, `-Q`
+pub(super) fn change(action: &Action, options: &Options, site: &Site) -> Result<Exit, Failure> {
+    let follows =
+        *action == Action::Retry && (options.verbose || options.patience == Patience::FirstAttempt);
+    // Before anything is tried, so that nothing is missed.
+    let watch = if follows { Some(Watch::begin(site)?) } else { None };
+    let ids = wait(async {
+        let mut queue = Control::open(site, Hello::Queue).await?;
+        change_all(&mut queue, options, action).await
+    })?;
+    let mut out = io::stdout().lock();
+    if options.verbose {
+        for (number, id) in (1..).zip(&ids) {
+            let all = ids.len();
+            match action {
+                Action::Retry => {
+                    writeln!(out, "Running {QUEUE}/{id} (sequence {number} of {all})")?
+                }
+                _ => writeln!(out, "{id}")?,
+            }
+        }
+    }
+    if let Some(mut watch) = watch {
+        let show = if options.verbose { Show::ResultsOfMany } else { Show::Nothing };
+        let seen = watch.follow(ids, SILENCE, show, &mut out)?;
+        if options.verbose && !seen.open.is_empty() {
+            writeln!(out, "{} messages are still under way", seen.open.len())?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// What waits in the drop directory, of which only root sees the names: it is counted.
+fn list_left(site: &Site, out: &mut impl Write) -> Result<(), Failure> {
+    let directory = site.drop_directory();
+    let count = drop::count(&directory).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::NoPerm, "You are not permitted to see the queue")
+        }
+        _ => Failure::new(Exit::NoInput, format!("{}: {error}", directory.display())),
+    })?;
+    if count == 0 {
+        writeln!(out, "{SUBMISSION_QUEUE} is empty")?;
+    } else {
+        let plural = if count == 1 { "" } else { "s" };
+        writeln!(out, "\t\t{SUBMISSION_QUEUE} ({count} request{plural})")?;
+    }
+    Ok(writeln!(out, "\t\tTotal requests: {count}")?)
+}
+
+async fn list_all(
+    queue: &mut Control,
+    options: &Options,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let zone = TimeZone::system();
     match options.layout {
         Layout::Json => {
@@ -57,15 +132,24 @@ async fn list(queue: &mut Control, options: &Options, out: &mut impl Write) -> R
             let mut listing = Sendmail::new(detailed, zone);
             // Counted before: the number stands in the first line, and the list may be too long
             // to be kept.
-            listing.begin(count(queue, options).await?, out)?;
+            listing.begin(count_all(queue, options).await?, out)?;
             each(queue, options, |message| Ok(listing.message(message, out)?)).await?;
             Ok(listing.end(out)?)
         }
     }
 }
 
-async fn count(queue: &mut Control, options: &Options) -> Result<u64, Failure> {
-    if options.selection.filters() == [Filter::default()] && queue.admin {
+fn counted(options: &Options, site: &Site) -> Result<u64, Failure> {
+    wait(async {
+        let mut queue = Control::open(site, Hello::Queue).await?;
+        count_all(&mut queue, options).await
+    })
+}
+
+async fn count_all(queue: &mut Control, options: &Options) -> Result<u64, Failure> {
+    let selection = &options.selection;
+    let all = selection.filters() == [Filter::default()] && selection.route.is_none();
+    if all && queue.admin {
         return Ok(queue.count().await?.messages);
     }
     let mut count = 0;
@@ -88,27 +172,44 @@ async fn each(
     for filter in &filters {
         let shown = queue.each_message(filter, |message| {
             let fresh = filters.len() == 1 || seen.insert(message.id);
-            if fresh { show(&message) } else { Ok(()) }
+            let meant = fresh && options.selection.has_route(&message);
+            if meant { show(&message) } else { Ok(()) }
         });
         shown.await?;
     }
     Ok(())
 }
 
-async fn change(
+/// Says which messages were changed.
+async fn change_all(
     queue: &mut Control,
     options: &Options,
     action: &Action,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
-    for filter in &options.selection.filters() {
-        let show = |id: QueueId| {
-            if options.verbose {
-                writeln!(out, "{id}")?;
-            }
+) -> Result<Vec<QueueId>, Failure> {
+    let mut changed = Vec::new();
+    for filter in filters_of_change(queue, options).await? {
+        let note = |id| {
+            changed.push(id);
             Ok(())
         };
-        queue.change(action, filter, false, show).await?;
+        queue.change(action, &filter, false, note).await?;
     }
-    Ok(())
+    changed.sort_unstable();
+    changed.dedup();
+    Ok(changed)
+}
+
+/// Routes are known here only: what has one is named by its ids.
+async fn filters_of_change(queue: &mut Control, options: &Options) -> Result<Vec<Filter>, Failure> {
+    if options.selection.route.is_none() {
+        return Ok(options.selection.filters());
+    }
+    let mut ids = Vec::new();
+    each(queue, options, |message| {
+        ids.push(message.id);
+        Ok(())
+    })
+    .await?;
+    let some = |ids: &[QueueId]| Filter { ids: ids.to_vec(), ..Filter::default() };
+    Ok(ids.chunks(IDS).map(some).collect())
 }

@@ -7,8 +7,11 @@
 mod letters;
 mod queue;
 
+use std::path::PathBuf;
+
 use envelope::{Body, Notify, Return};
 
+use super::start::Ground;
 use crate::{Exit, Failure};
 
 pub(super) use queue::Selection;
@@ -44,6 +47,18 @@ pub(super) struct Options {
     pub(super) layout: Layout,
     /// `-d0`: says first who we are.
     pub(super) identity: bool,
+    /// `-d21`, `-d27`, `-d60`: the lines of the tables that apply.
+    rules_shown: bool,
+    /// `-D`: where `-d` writes.
+    pub(super) debug_file: Option<PathBuf>,
+    /// `-C`: another configuration.
+    pub(super) config: Option<PathBuf>,
+    /// `-X`: SMTP is recorded there.
+    pub(super) traffic: Option<PathBuf>,
+    /// `-odi`, `-qf`: first attempts are waited for.
+    pub(super) patience: Patience,
+    /// `-Ac`: the queue of what was submitted while the mail system did not run.
+    pub(super) submission_queue: bool,
     /// What was asked and is not done.
     pub(super) warnings: Vec<String>,
 }
@@ -57,8 +72,10 @@ pub(super) enum Mode {
     Smtp,
     /// `-bp`
     List,
-    /// `-bpc`, `-bP`: only how many.
+    /// `-bpc`: only how many.
     Count,
+    /// `-bP`: the same in words; with a name what the configuration says of it.
+    Entries,
     /// `-q`
     Retry,
     /// `-Qreason`
@@ -78,6 +95,10 @@ pub(super) enum Mode {
     Hosts,
     /// `-bH`
     PurgeHosts,
+    /// `-bd`, `-bD`
+    Start(Ground),
+    /// `-bC`
+    Check,
     /// Nothing, and why: a daemon that retries by itself needs no queue runner.
     Nothing(&'static str),
     /// Part of sendmail, and not of this release: what, and what to use.
@@ -112,6 +133,14 @@ pub(super) enum HeaderCare {
     Leave,
 }
 
+/// Whether attempts are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    None,
+    /// Until the first one at each message is over, or for a while.
+    FirstAttempt,
+}
+
 /// How a listing looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -144,16 +173,18 @@ impl Options {
                 options.words.push(word);
             }
         }
+        // What applies is what -v shows of addresses.
+        options.verbose |= options.rules_shown && options.mode == Mode::Verify;
         Ok(options)
     }
 
     fn of_program(program: &str) -> Self {
         let mode = match program {
             "mailq" => Mode::List,
-            "newaliases" => letters::mode("i"),
-            "hoststat" => letters::mode("h"),
-            "purgestat" => letters::mode("H"),
-            "smtpd" => letters::mode("d"),
+            "newaliases" => Mode::Aliases,
+            "hoststat" => Mode::Hosts,
+            "purgestat" => Mode::PurgeHosts,
+            "smtpd" => Mode::Start(Ground::Back),
             _ => Mode::Deliver,
         };
         Self {
@@ -174,6 +205,12 @@ impl Options {
             selection: Selection::default(),
             layout: Layout::Sendmail,
             identity: false,
+            rules_shown: false,
+            debug_file: None,
+            config: None,
+            traffic: None,
+            patience: Patience::None,
+            submission_queue: false,
             warnings: Vec::new(),
         }
     }

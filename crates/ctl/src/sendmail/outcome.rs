@@ -5,19 +5,28 @@
 
 use std::io::{self, Write};
 
-use envelope::{Address, Detail, Recipient, ReversePath, Status, printable};
+use envelope::{Address, Detail, QueueId, Recipient, ReversePath, Status, printable};
 use message::{Action, Date, Kind, Original, RecipientReport, Report};
 
 use super::drop;
 use super::letter::Letter;
 use super::options::Options;
 use super::submission::{self, Posted};
+use super::traffic::Traffic;
 use crate::site::{Rules, Site};
 use crate::{Exit, Failure};
 
 /// One fate for each recipient, in order.
 #[derive(Debug)]
 pub(super) struct Outcome(Vec<(Address, Fate)>);
+
+/// Where mail goes in.
+#[derive(Debug)]
+pub(super) struct Door<'a> {
+    pub(super) site: &'a Site,
+    pub(super) rules: &'a Rules,
+    pub(super) traffic: &'a Traffic,
+}
 
 #[derive(Debug)]
 enum Fate {
@@ -33,13 +42,14 @@ enum Fate {
 
 impl Outcome {
     /// Submits the letter, in as many transactions as its recipients need.
-    pub(super) fn of(letter: &Letter, options: &Options, site: &Site, rules: &Rules) -> Self {
+    pub(super) fn of(letter: &Letter, options: &Options, door: &Door<'_>) -> Self {
+        let rules = door.rules;
         if let Some(status) = rules.loops(&letter.content, options.hops) {
             let refused = |r: &Recipient| (r.address.clone(), Fate::Refused(status.clone()));
             return Self(letter.recipients.iter().map(refused).collect());
         }
         let groups = letter.recipients.chunks(rules.recipients.max(1));
-        Self(groups.flat_map(|group| dispatch(letter, group, site, rules)).collect())
+        Self(groups.flat_map(|group| dispatch(letter, group, door)).collect())
     }
 
     /// A line for each refused recipient.
@@ -62,6 +72,14 @@ impl Outcome {
         self.0.iter().find_map(|(_, fate)| match fate {
             Fate::Lost(why) => Some(why.as_str()),
             Fate::Queued(_) | Fate::Left(_) | Fate::Refused(_) => None,
+        })
+    }
+
+    /// The messages in the queue: the daemon says "Queued as ID".
+    pub(super) fn queued(&self) -> impl Iterator<Item = QueueId> {
+        self.0.iter().filter_map(|(_, fate)| match fate {
+            Fate::Queued(detail) => detail.text.rsplit(' ').next()?.trim().parse().ok(),
+            Fate::Left(_) | Fate::Refused(_) | Fate::Lost(_) => None,
         })
     }
 
@@ -90,8 +108,7 @@ impl Outcome {
     pub(super) fn mail_back(
         &self,
         letter: &Letter,
-        site: &Site,
-        rules: &Rules,
+        door: &Door<'_>,
         date: Date,
     ) -> Result<Exit, Failure> {
         let Some(to) = letter.reverse_path.0.as_ref() else { return Ok(self.exit()) };
@@ -101,8 +118,8 @@ impl Outcome {
         }
         let reports: Vec<_> =
             refused.iter().map(|(address, status)| report(address, status)).collect();
-        let notification = notification(to, letter, rules, date, &reports);
-        match dispatch(&notification, &notification.recipients, site, rules).pop() {
+        let notification = notification(to, letter, door.rules, date, &reports);
+        match dispatch(&notification, &notification.recipients, door).pop() {
             Some((_, Fate::Queued(_) | Fate::Left(_))) => Ok(Exit::Ok),
             Some((_, Fate::Refused(_) | Fate::Lost(_))) | None => {
                 let text: Vec<_> = self.refusals().collect();
@@ -113,14 +130,11 @@ impl Outcome {
 }
 
 /// One transaction, and the drop directory for those of whom nothing final was said.
-fn dispatch(
-    letter: &Letter,
-    group: &[Recipient],
-    site: &Site,
-    rules: &Rules,
-) -> Vec<(Address, Fate)> {
+fn dispatch(letter: &Letter, group: &[Recipient], door: &Door<'_>) -> Vec<(Address, Fate)> {
+    let Door { site, rules, traffic } = door;
     let mail = letter.mail(group);
-    let posted = submission::post(&site.submit_socket(), &rules.hostname, &mail, &letter.content);
+    let (socket, name) = (site.submit_socket(), &rules.hostname);
+    let posted = submission::post(&socket, name, &mail, &letter.content, traffic);
     let statuses = match posted {
         Posted::Answered(statuses) => statuses,
         Posted::NoAnswer(why) => vec![Status::Deferred(why); group.len()],

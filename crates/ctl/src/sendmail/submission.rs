@@ -12,6 +12,8 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use smtp::client::{Ended, Mail, Phase, Session, Step, Stuffing};
 
+use super::traffic::{Side, Traffic};
+
 /// A daemon that does not take the connection or greet in this time does not answer, and the
 /// message goes to the drop directory.
 const GREETING: Duration = Duration::from_secs(10);
@@ -45,7 +47,13 @@ pub(super) fn dial(path: &Path) -> std::io::Result<UnixStream> {
 }
 
 /// One transaction. The daemon goes by the name of this host, as its client does.
-pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8]) -> Posted {
+pub(super) fn post(
+    path: &Path,
+    our_name: &str,
+    mail: &Mail<'_>,
+    content: &[u8],
+    traffic: &Traffic,
+) -> Posted {
     let mut stream = match dial(path) {
         Ok(stream) => stream,
         Err(error) => {
@@ -54,9 +62,9 @@ pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8])
         }
     };
     let mut session = Session::new(our_name, our_name);
-    let end = talk(&mut stream, &mut session, mail, content);
+    let end = talk(&mut Line { stream: &mut stream, traffic }, &mut session, mail, content);
     // All is said; whether the daemon hears the goodbye does not matter.
-    let _ = stream.write_all(&session.farewell());
+    let _ = Line { stream: &mut stream, traffic }.write_all(&session.farewell());
     match end {
         Ended::Undecided(why) => Posted::NoAnswer(why),
         // Nothing was asked but this.
@@ -67,16 +75,29 @@ pub(super) fn post(path: &Path, our_name: &str, mail: &Mail<'_>, content: &[u8])
     }
 }
 
-fn talk(stream: &mut UnixStream, session: &mut Session, mail: &Mail<'_>, content: &[u8]) -> Ended {
+/// The connection, and the record of it.
+struct Line<'a> {
+    stream: &'a mut UnixStream,
+    traffic: &'a Traffic,
+}
+
+impl Line<'_> {
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.traffic.note(Side::Client, bytes);
+        self.stream.write_all(bytes)
+    }
+}
+
+fn talk(line: &mut Line<'_>, session: &mut Session, mail: &Mail<'_>, content: &[u8]) -> Ended {
     loop {
         match session.step() {
             Step::Ready => session.begin(mail),
             Step::Reply(phase) => {
-                if let Err(error) = exchange(stream, session, phase) {
+                if let Err(error) = exchange(line, session, phase) {
                     session.lost(&error.to_string());
                 }
             }
-            Step::Content => match write_content(stream, content) {
+            Step::Content => match write_content(line, content) {
                 Ok(()) => session.content_sent(),
                 Err(error) => session.lost(&error.to_string()),
             },
@@ -89,35 +110,37 @@ fn talk(stream: &mut UnixStream, session: &mut Session, mail: &Mail<'_>, content
 }
 
 /// Writes what is to be written and reads what comes.
-fn exchange(stream: &mut UnixStream, session: &mut Session, phase: Phase) -> std::io::Result<()> {
+fn exchange(line: &mut Line<'_>, session: &mut Session, phase: Phase) -> std::io::Result<()> {
     let time = match phase {
         Phase::Greeting => GREETING,
         Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => REPLY,
         Phase::FinalDot => FINAL_DOT,
     };
-    stream.set_read_timeout(Some(time))?;
-    stream.write_all(&session.outgoing())?;
+    line.stream.set_read_timeout(Some(time))?;
+    line.write_all(&session.outgoing())?;
     let mut buffer = [0; 4096];
-    let length = stream.read(&mut buffer)?;
+    let length = line.stream.read(&mut buffer)?;
     if length == 0 {
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
-    session.receive(buffer.get(..length).unwrap_or_default());
+    let heard = buffer.get(..length).unwrap_or_default();
+    line.traffic.note(Side::Server, heard);
+    session.receive(heard);
     Ok(())
 }
 
-fn write_content(stream: &mut UnixStream, content: &[u8]) -> std::io::Result<()> {
+fn write_content(line: &mut Line<'_>, content: &[u8]) -> std::io::Result<()> {
     let mut stuffing = Stuffing::default();
     let mut out = Vec::with_capacity(content.len().min(PIECE) + 1024);
     for piece in content.chunks(PIECE) {
         stuffing.push(piece, &mut out);
         if out.len() >= PIECE {
-            stream.write_all(&out)?;
+            line.write_all(&out)?;
             out.clear();
         }
     }
     stuffing.finish(&mut out);
-    stream.write_all(&out)
+    line.write_all(&out)
 }
 
 #[cfg(test)]
@@ -165,7 +188,7 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         let server = std::thread::spawn(move || serve(&listener, replies));
         let recipients = ["a@x.test", "b@x.test"].map(|a| Recipient::plain(a.parse().unwrap()));
-        let posted = post(&path, "here.test", &mail(&recipients), b".\r\n");
+        let posted = post(&path, "here.test", &mail(&recipients), b".\r\n", &Traffic::default());
         (posted, server.join().unwrap())
     }
 
@@ -191,7 +214,8 @@ mod tests {
 
     #[test]
     fn silence_is_no_answer() {
-        let nowhere = post(Path::new("/nonexistent/submit"), "x", &mail(&[]), b"");
+        let nowhere =
+            post(Path::new("/nonexistent/submit"), "x", &mail(&[]), b"", &Traffic::default());
         assert!(matches!(nowhere, Posted::NoAnswer(_)));
         assert!(matches!(post_to(&[]).0, Posted::NoAnswer(_)));
         assert!(matches!(post_to(&["421 4.3.2 busy"]).0, Posted::NoAnswer(_)));

@@ -2,8 +2,9 @@
 
 use envelope::{Body, Notify, Return};
 
-use super::{HeaderCare, InputEnd, Mode, OnError, Options, usage};
+use super::{HeaderCare, InputEnd, Mode, OnError, Options, Patience, usage};
 use crate::Failure;
+use crate::sendmail::start::Ground;
 
 /// Whether a letter has an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +35,34 @@ const EXIM_OPERATIONS: [&str; 15] =
     ["", "c", "f", "g", "ar", "es", "md", "mad", "eb", "rm", "t", "vb", "vc", "vh", "vl"];
 
 /// The mode of `-b`.
-pub(super) fn mode(name: &str) -> Mode {
-    let instead = match name {
-        "m" => return Mode::Deliver,
-        "s" => return Mode::Smtp,
-        "i" => return Mode::Aliases,
-        "v" => return Mode::Verify,
-        "t" => return Mode::Test,
-        "h" => return Mode::Hosts,
-        "H" => return Mode::PurgeHosts,
-        "V" => return Mode::Version,
-        "pc" | "P" => return Mode::Count,
-        _ if name.starts_with('p') => return Mode::List,
-        "d" | "D" | "l" => "start the system with \"pennypost start\"",
-        "C" => "use \"pennypost check\"",
-        _ => return Mode::NotYet(format!("-b{name} is not supported yet")),
-    };
-    Mode::NotYet(format!("-b{name} is not supported yet: {instead}"))
+///
+/// # Errors
+/// Exit code 64: there is none, like `-ba`, the mail of the ARPANET.
+pub(super) fn mode(name: &str) -> Result<Mode, Failure> {
+    Ok(match name {
+        "m" => Mode::Deliver,
+        "s" => Mode::Smtp,
+        "i" => Mode::Aliases,
+        "v" => Mode::Verify,
+        "t" => Mode::Test,
+        "h" => Mode::Hosts,
+        "H" => Mode::PurgeHosts,
+        "V" => Mode::Version,
+        "pc" => Mode::Count,
+        "P" => Mode::Entries,
+        _ if name.starts_with('p') => Mode::List,
+        "d" | "l" => Mode::Start(Ground::Back),
+        "D" => Mode::Start(Ground::Fore),
+        "C" => Mode::Check,
+        _ => return Err(usage(format!("Invalid operation mode {name}"))),
+    })
 }
 
 impl Options {
     pub(super) fn flag(&mut self, letter: char) {
         match letter {
             'G' => self.header = HeaderCare::Leave,
-            'I' => self.mode = mode("i"),
+            'I' => self.mode = Mode::Aliases,
             'i' => self.input_end = InputEnd::File,
             'n' => self.warn("-n is not supported yet: aliases are followed"),
             't' => self.from_header = true,
@@ -70,11 +75,11 @@ impl Options {
     pub(super) fn with_argument(&mut self, letter: char, argument: &str) -> Result<(), Failure> {
         match letter {
             'B' => self.body = Some(body(argument)?),
-            'b' => self.mode = mode(argument),
-            'C' => self.warn("-C is not supported: PENNYPOST_ROOT says where everything is"),
-            'D' | 'X' => self.warn(&format!("-{letter} is not supported yet: nothing is recorded")),
-            'd' if argument == "0" || argument.starts_with("0.") => self.identity = true,
-            'd' => self.warn("-d is not supported yet: nothing more is shown"),
+            'A' => self.submission_queue = argument == "c",
+            'b' => self.mode = mode(argument)?,
+            'C' => self.configuration(argument),
+            'D' => self.debug_file = Some(argument.into()),
+            'd' => self.debug(argument),
             'e' => self.on_error = on_error(argument),
             'F' => self.full_name = Some(argument.to_owned()),
             'f' | 'r' => self.reverse_path = Some(argument.to_owned()),
@@ -90,7 +95,12 @@ impl Options {
             'q' => self.queue_run(argument)?,
             'R' => self.set_return(argument)?,
             'V' => self.set_envid(argument)?,
-            // -A: there is one queue. -L -M -p: only for programs that are trusted, later.
+            'p' if matches!(argument, "d" | "s" | "d0" | "s0") => {
+                return Err(usage(format!("-p{argument} is Exim's")));
+            }
+            'X' if argument.starts_with('V') => self.warn("-XV (VERP) is not supported"),
+            'X' => self.traffic = Some(argument.into()),
+            // -L -M -p: see docs/sendmail-differences.md.
             _ => {}
         }
         Ok(())
@@ -104,7 +114,7 @@ impl Options {
             Some('i') => self.input_end = InputEnd::File,
             Some('Q') => return Err(usage("the queue directory cannot be changed".to_owned())),
             Some('v') => self.verbose = true,
-            // -od: durable is all that is waited for, whatever follows.
+            Some('d') => self.delivery_mode(rest.as_str()),
             _ => {}
         }
         Ok(())
@@ -123,10 +133,37 @@ impl Options {
                 return Err(usage("the queue directory cannot be changed".to_owned()));
             }
             "verbose" => self.verbose = on,
+            "deliverymode" => self.delivery_mode(value),
             "requiretls" => self.warn("-O requiretls is not supported yet"),
             _ => {}
         }
         Ok(())
+    }
+
+    /// `i` waits; all others end when the message is durable.
+    fn delivery_mode(&mut self, text: &str) {
+        self.patience = if text.starts_with('i') { Patience::FirstAttempt } else { Patience::None };
+    }
+
+    /// `-C FILE`; there is no `sendmail.cf`.
+    fn configuration(&mut self, path: &str) {
+        if path.is_empty() || path.ends_with(".cf") {
+            self.warn("-C: there is no sendmail.cf; another pennypost.toml may be named");
+        } else {
+            self.config = Some(path.into());
+        }
+    }
+
+    /// `-d`, `-d0.1`, `-d21.12`, `-d0-99.1,8.8`
+    fn debug(&mut self, text: &str) {
+        for category in text.split(',') {
+            let number = category.split(['.', '-']).next().unwrap_or_default();
+            match number {
+                "0" if !category.contains('-') => self.identity = true,
+                "21" | "27" | "60" => self.rules_shown = true,
+                _ => self.warn(&format!("-d{category}: nothing more is shown")),
+            }
+        }
     }
 
     fn set_return(&mut self, text: &str) -> Result<(), Failure> {

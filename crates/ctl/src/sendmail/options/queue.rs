@@ -1,9 +1,9 @@
 //! `-q` and `-Q`: queue runs, what they select, and quarantine.
 
 use envelope::QueueId;
-use ipc::admin::{Exception, Filter};
+use ipc::admin::{Exception, Filter, Message};
 
-use super::{Mode, Options, usage};
+use super::{Mode, Options, Patience, usage};
 use crate::{Exit, Failure};
 
 /// Which queued messages: any of each kind, and of all kinds that are given.
@@ -15,6 +15,8 @@ pub(in crate::sendmail) struct Selection {
     pub(in crate::sendmail) held: bool,
     /// `!`: none of these.
     pub(in crate::sendmail) except: Exception,
+    /// `-qG`: those whose recipients have a route with this text.
+    pub(in crate::sendmail) route: Option<String>,
     /// `-qL`: those that were lost, of which this queue has none.
     pub(in crate::sendmail) lost: bool,
 }
@@ -42,14 +44,26 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// `-qG`: there are no queue groups; what mail waits for is its route.
+    #[must_use]
+    pub(in crate::sendmail) fn has_route(&self, message: &Message) -> bool {
+        let is_meant = |text: &str| {
+            let text = text.to_lowercase();
+            message.recipients.iter().any(|it| it.route.to_lowercase().contains(&text))
+        };
+        self.route.as_deref().is_none_or(is_meant)
+    }
+}
+
 /// The texts, or once none.
 fn each(texts: &[String]) -> Vec<Option<String>> {
     if texts.is_empty() { vec![None] } else { texts.iter().cloned().map(Some).collect() }
 }
 
 impl Options {
-    /// `-q`, `-q30m`, `-qp30m`, `-qf`, `-qIid`, `-qRpart`, `-qSpart`, `-qQ`, each of these also as
-    /// `-q!R…`, and `-qL`.
+    /// `-q`, `-q30m`, `-qp30m`, `-qf`, `-qGroute`, `-qL`; and `-qIid`, `-qRpart`, `-qSpart`, `-qQ`, each of
+    /// these also as `-q!R…`.
     pub(super) fn queue_run(&mut self, text: &str) -> Result<(), Failure> {
         let (negated, kind) = match text.strip_prefix('!') {
             Some(kind) => (true, kind),
@@ -62,7 +76,8 @@ impl Options {
             Some('I' | 'R' | 'S' | 'Q') => self.select(text, negated)?,
             _ if negated => return Err(usage(format!("invalid -q value '{text}'"))),
             Some('L') => self.selection.lost = true,
-            None | Some('f') => {}
+            None => {}
+            Some('f') => self.patience = Patience::FirstAttempt,
             Some('0') if value.is_empty() => {}
             Some('p' | '0'..='9') => {
                 if self.mode == Mode::Deliver {
@@ -70,7 +85,7 @@ impl Options {
                 }
                 return Ok(());
             }
-            Some('G') => self.mode = Mode::NotYet(format!("-q{text} is not supported yet")),
+            Some('G') if !value.is_empty() => self.selection.route = Some(value.to_owned()),
             Some(_) => return Err(usage(format!("invalid -q value '{text}'"))),
         }
         if self.mode == Mode::Deliver {
@@ -81,7 +96,7 @@ impl Options {
 
     /// `Itext`, `Rtext`, `Stext` or `Q`, perhaps after `!`.
     fn select(&mut self, text: &str, negated: bool) -> Result<(), Failure> {
-        let Selection { ids, from, to, held, except, lost: _ } = &mut self.selection;
+        let Selection { ids, from, to, held, except, .. } = &mut self.selection;
         let (ids, from, to, held) = if negated {
             (&mut except.ids, &mut except.from, &mut except.to, &mut except.held)
         } else {

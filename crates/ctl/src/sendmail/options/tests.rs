@@ -29,18 +29,19 @@ fn check<const N: usize>(cases: [(&str, Options); N]) {
 fn daemons_and_cron() {
     let base = Options { input_end: InputEnd::File, ..sendmail("") };
     let cron = Options { full_name: some("CronDaemon"), on_error: OnError::Mail, ..base.clone() };
+    let waiting = Options { patience: Patience::FirstAttempt, ..cron.clone() };
     let from_header = Options { from_header: true, ..base.clone() };
     let (user, root) = (words(&["user"]), some("root"));
     check([
         (
             "-FCronDaemon -i -odi -oem -oi -t -f user",
-            Options { from_header: true, reverse_path: some("user"), ..cron.clone() },
+            Options { from_header: true, reverse_path: some("user"), ..waiting.clone() },
         ),
         (
             "-FCronDaemon -i -B8BITMIME -oem user",
             Options { body: Some(Body::EightBitMime), words: user.clone(), ..cron.clone() },
         ),
-        ("-FCronDaemon -odi -oi -oem -t -or0s", Options { from_header: true, ..cron }),
+        ("-FCronDaemon -odi -oi -oem -t -or0s", Options { from_header: true, ..waiting }),
         ("-i user", Options { words: user.clone(), ..base.clone() }),
         ("-oi -t", from_header.clone()),
         ("-ti", from_header.clone()),
@@ -97,6 +98,18 @@ fn letters_of_four_decades() {
     let notify = Notify { success: true, failure: false, delay: true, stated: true };
     check([
         ("-L tag -p smtp:host -Mmvalue -x -E -T3d -c -s -U -S -m user", base.clone()),
+        ("-odi -odb user", base.clone()),
+        ("-O DeliveryMode=i user", Options { patience: Patience::FirstAttempt, ..base.clone() }),
+        (
+            "-X/tmp/log -D /tmp/debug -C./x.toml -Ac user",
+            Options {
+                traffic: Some("/tmp/log".into()),
+                debug_file: Some("/tmp/debug".into()),
+                config: Some("./x.toml".into()),
+                submission_queue: true,
+                ..base.clone()
+            },
+        ),
         ("-om -oo -os -oT3d -or1h -o7 -o8 -oA/etc/aliases -odf -odqs user", base.clone()),
         (
             "-NSUCCESS,DELAY -RFULL -VQQ+2B1 user",
@@ -141,14 +154,27 @@ fn names_and_modes() {
         ("-bt -d8.8", Mode::Test),
         ("-bp -q!Rexample.org", Mode::List),
         ("-q!I0BCDFGHJKLM", Mode::Retry),
+        ("-qGsmarthost", Mode::Retry),
+        ("-qf", Mode::Retry),
+        ("-bP", Mode::Entries),
+        ("-bh", Mode::Hosts),
+        ("-bH", Mode::PurgeHosts),
+        ("-bC", Mode::Check),
+        ("-bd -q30m", Mode::Start(Ground::Back)),
+        ("-q30m -bl", Mode::Start(Ground::Back)),
+        ("-bD", Mode::Start(Ground::Fore)),
         ("--help", Mode::Help),
     ];
     for (line, mode) in modes {
         assert_eq!(sendmail(line).mode, mode, "{line}");
     }
     assert!(matches!(sendmail("-q30m").mode, Mode::Nothing(_)));
-    for line in ["-bd", "-bD -q30m", "-q30m -bd", "-ba", "-bC", "-Mrm 1", "-qGx"] {
-        assert!(matches!(sendmail(line).mode, Mode::NotYet(_)), "{line}");
+    assert!(matches!(sendmail("-Mrm 1").mode, Mode::NotYet(_)));
+    assert_eq!(sendmail("-qf").patience, Patience::FirstAttempt);
+    assert_eq!(sendmail("-qGx").selection.route, some("x"));
+    let programs = [("hoststat", Mode::Hosts), ("purgestat", Mode::PurgeHosts)];
+    for (program, mode) in programs.into_iter().chain([("smtpd", Mode::Start(Ground::Back))]) {
+        assert_eq!(parse(program, "").unwrap().mode, mode, "{program}");
     }
 }
 
@@ -192,6 +218,12 @@ fn wrong_use_is_64() {
         "-q!R",
         "-q!f",
         "-q!30m",
+        "-qG",
+        "-ba",
+        "-bf",
+        "-bx",
+        "-pd",
+        "-ps0",
         "-O QueueDirectory=/tmp",
         "-oQ/tmp",
         "--frobnicate",
@@ -204,10 +236,11 @@ fn wrong_use_is_64() {
 
 #[test]
 fn what_is_not_done_is_said() {
-    for line in
-        ["-X/tmp/log", "-D/tmp/log", "-n", "-C/etc/x.cf", "-C", "-d", "-d8.11", "-O requiretls"]
-    {
+    for line in ["-XV", "-n", "-C/etc/x.cf", "-C", "-d", "-d8.11", "-O requiretls"] {
         assert_eq!(sendmail(&format!("{line} user")).warnings.len(), 1, "{line}");
     }
+    assert!(sendmail("-bv -d21.12,27.1 user").verbose);
+    assert!(!sendmail("-d21.12 user").verbose);
+    assert!(sendmail("-d0.1,60.5 -bv user").identity);
     assert!(sendmail("-oi -odi -oem -t").warnings.is_empty());
 }

@@ -1,0 +1,169 @@
+//! `-odi`, `-v -q`, `-qf`: the first attempts at messages are waited for, and shown.
+//!
+//! What is waited for is in the queue already: whoever does not wait loses only the news.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use envelope::{Address, QueueId, Status, printable};
+use ipc::admin::{Hello, News};
+use tokio::runtime::Runtime;
+
+use crate::control::Control;
+use crate::listing::reason;
+use crate::site::Site;
+use crate::{Exit, Failure};
+
+/// Somebody to whom the queue tells what comes of attempts.
+#[derive(Debug)]
+pub(super) struct Watch {
+    runtime: Runtime,
+    control: Control,
+}
+
+/// Whether results are written as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    Nothing,
+    Results,
+    /// Each with the id of its message.
+    ResultsOfMany,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The last result of each recipient.
+    results: HashMap<(QueueId, Address), Status>,
+    /// Messages for which something is still under way, or of which the end was missed.
+    pub(super) open: HashSet<QueueId>,
+}
+
+impl Watch {
+    /// From now on everything is seen; of others' mail by administrators only.
+    pub(super) fn begin(site: &Site) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
+        let control = runtime.block_on(async {
+            let mut control = Control::open(site, Hello::Queue).await?;
+            control.watch().await?;
+            Ok::<_, Failure>(control)
+        })?;
+        Ok(Self { runtime, control })
+    }
+
+    /// Until nothing is under way for these messages, or for as long as `patience` without news of
+    /// them.
+    pub(super) fn follow(
+        &mut self,
+        ids: impl IntoIterator<Item = QueueId>,
+        patience: Duration,
+        show: Show,
+        out: &mut impl Write,
+    ) -> Result<Seen, Failure> {
+        let Self { runtime, control } = self;
+        let mut seen = Seen { open: ids.into_iter().collect(), ..Seen::default() };
+        let of_interest = seen.open.clone();
+        let mut until = Instant::now() + patience;
+        while !seen.open.is_empty() && Instant::now() < until {
+            let (news, missed) = runtime.block_on(control.news())?;
+            if missed {
+                break;
+            }
+            for one in news {
+                if of_interest.contains(&id(&one)) {
+                    until = Instant::now() + patience;
+                    show.write(&one, out)?;
+                    seen.note(one);
+                }
+            }
+            out.flush()?;
+        }
+        Ok(seen)
+    }
+}
+
+impl Seen {
+    fn note(&mut self, news: News) {
+        match news {
+            News::Recipient { id, address, status, .. } => {
+                self.results.insert((id, address), status);
+            }
+            News::Rest(id) => drop(self.open.remove(&id)),
+        }
+    }
+
+    /// Those that will never be served.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&Address, &Status)> {
+        let failed = |status: &Status| matches!(status, Status::Failed(_));
+        let results = self.results.iter().filter(move |(_, status)| failed(status));
+        results.map(|((_, address), status)| (address, status))
+    }
+}
+
+impl Show {
+    fn write(self, news: &News, out: &mut impl Write) -> io::Result<()> {
+        let News::Recipient { id, address, status, .. } = news else { return Ok(()) };
+        let line = line(address, status);
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Results => writeln!(out, "{line}"),
+            Self::ResultsOfMany => writeln!(out, "{id}: {line}"),
+        }
+    }
+}
+
+/// `bob@example.net... Sent (mx.example.net: 250 2.0.0 Ok)`, in the words of sendmail's `-v`.
+pub(super) fn line(address: &Address, status: &Status) -> String {
+    let (address, reason) = (address.to_string(), reason(status));
+    let address = printable(&address);
+    match status {
+        Status::Delivered(_) => format!("{address}... Sent ({reason})"),
+        Status::Deferred(_) => format!("{address}... Deferred: {reason}"),
+        Status::Failed(_) => format!("{address}... {reason}"),
+    }
+}
+
+const fn id(news: &News) -> QueueId {
+    match news {
+        News::Recipient { id, .. } | News::Rest(id) => *id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envelope::{Detail, Enhanced};
+
+    use super::*;
+
+    #[test]
+    fn results_are_told_in_the_words_of_sendmail() {
+        let (id, other) = (QueueId::new(1).unwrap(), QueueId::new(2).unwrap());
+        let address: Address = "bob@x.test".parse().unwrap();
+        let reply = |code, text: &str| Detail::reply("mx.x.test", code, Enhanced(1, 1), text);
+        let statuses = [
+            Status::Deferred(Detail::ours(Enhanced::NO_ANSWER, "Connection refused")),
+            Status::Delivered(reply(250, "2.0.0 Ok")),
+            Status::Failed(reply(550, "5.1.1 who?\u{7}")),
+        ];
+        let mut seen = Seen { open: HashSet::from([id, other]), ..Seen::default() };
+        let mut out = Vec::new();
+        for status in statuses {
+            let address = address.clone();
+            let news = News::Recipient { id, address, status, again: None };
+            Show::ResultsOfMany.write(&news, &mut out).unwrap();
+            Show::Nothing.write(&news, &mut out).unwrap();
+            seen.note(news);
+        }
+        seen.note(News::Rest(id));
+        let expected = format!(
+            "{id}: bob@x.test... Deferred: Connection refused\n\
+             {id}: bob@x.test... Sent (mx.x.test: 250 2.0.0 Ok)\n\
+             {id}: bob@x.test... mx.x.test: 550 5.1.1 who?\\u{{7}}\n"
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(seen.failures().count(), 1, "the last result counts");
+        assert_eq!(seen.open, HashSet::from([other]));
+    }
+}
