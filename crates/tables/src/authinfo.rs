@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read as Source};
+use std::net::IpAddr;
 
 use data_encoding::BASE64;
 use envelope::domain_key;
@@ -51,17 +52,26 @@ impl Authinfo {
         Ok(Read { table: Self(index.finished()), findings })
     }
 
-    /// What to show the server of this name and address (`None`: not known): by its name, by its
-    /// address, or else the default (Sauthinfo in proto.m4).
+    /// What to show the server of this name and address: by its name, by its address, or else the
+    /// default (Sauthinfo in proto.m4).
     #[must_use]
-    pub fn find(&self, name: &str, address: Option<&str>) -> Option<(Credentials, Place)> {
-        let address = address.map(str::to_ascii_lowercase);
-        let named = Some(domain_key(name)).into_iter().chain(address).chain([String::new()]);
-        let found = { named }.find_map(|key| self.0.get(&key))?;
+    pub fn find(&self, name: &str, address: Option<IpAddr>) -> Option<(Credentials, Place)> {
+        let address = || self.get(&address.map(|address| address.to_canonical().to_string())?);
+        self.named(name).or_else(address).or_else(|| self.get(""))
+    }
+
+    /// What the server of this name alone says: its address may not be known.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<(Credentials, Place)> {
+        self.get(&domain_key(name))
+    }
+
+    fn get(&self, key: &str) -> Option<(Credentials, Place)> {
+        let found = self.0.get(key)?;
         Some((credentials(found.value).ok()?, found.place()))
     }
 
-    /// The lines with what they are for; the default is for `""`.
+    /// The servers with their lines; the default is for `""`.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Place)> {
         self.0.entries().map(|(server, found)| (server, found.place()))
     }
@@ -98,10 +108,17 @@ fn server(key: &str) -> Result<String, Wrong> {
     const TAG: &str = "authinfo:";
     let tagged = key.split_at_checked(TAG.len()).filter(|(tag, _)| tag.eq_ignore_ascii_case(TAG));
     match tagged {
-        Some((_, server)) => Ok(domain_key(server)),
+        Some((_, server)) => Ok(address(server).unwrap_or_else(|| domain_key(server))),
         // The key may be a secret in the wrong place.
         None => Err(Wrong::line("an entry is `AuthInfo:server  \"U:user\" \"P:secret\"`")),
     }
+}
+
+/// `192.0.2.1` or `IPv6:2001:db8::1`
+fn address(server: &str) -> Option<String> {
+    let tagged = server.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("ipv6:"));
+    let plain = tagged.map_or(server, |(_, six)| six);
+    Some(plain.parse::<IpAddr>().ok()?.to_canonical().to_string())
 }
 
 /// Reads a value as getauth() in sendmail's usersmtp.c does; an error does not repeat it.
@@ -190,13 +207,14 @@ mod tests {
     fn name_then_address_then_default() {
         let text = "AuthInfo:192.0.2.1 \"U:address\" \"P:x\"\nauthinfo:Mx.Test. \"U:name\" \"P:x\"\n\
                     AuthInfo: \"U:default\" \"P:x\"\nmx.test \"U:untagged\" \"P:secret\"\n\
-                    AuthInfo:mx.test \"U:again\" \"P:secret\"\nAuthInfo:x \"secret\"\n";
+                    AuthInfo:mx.test \"U:again\" \"P:secret\"\nAuthInfo:x \"secret\"\n\
+                    AuthInfo:IPv6:2001:DB8:0::1 \"U:six\" \"P:x\"\n";
         let read = Authinfo::read("authinfo", text.as_bytes()).unwrap();
         let lines: Vec<_> = read.findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [4, 5, 6]);
         assert!(!format!("{:?}{:?}", read.findings, read.table).contains("secret\""));
-        let found = |name, address| {
-            let found = read.table.find(name, address);
+        let found = |name, address: Option<&str>| {
+            let found = read.table.find(name, address.map(|address| address.parse().unwrap()));
             found.map(|(credentials, place)| (credentials.user, place.line))
         };
         let expected = |user: &str, line| Some((user.to_owned(), line));
@@ -204,7 +222,9 @@ mod tests {
         assert_eq!(found("other.test", Some("192.0.2.1")), expected("address", 1));
         assert_eq!(found("sub.mx.test", Some("192.0.2.2")), expected("default", 3));
         assert_eq!(found("sub.mx.test", None), expected("default", 3));
-        assert_eq!(read.table.entries().count(), 3);
+        assert_eq!(found("other.test", Some("2001:db8::1")), expected("six", 7));
+        assert_eq!(read.table.entries().count(), 4);
+        assert_eq!(read.table.named("other.test"), None);
         let shown = format!("{:?}", read.table.find("mx.test", None));
         assert!(shown.contains("P:***") && !shown.contains('x'), "{shown}");
     }
