@@ -3,9 +3,12 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use envelope::printable;
+use envelope::{Address, ReversePath, printable};
+use routing::Route;
 use serde_json::json;
+use tables::Step;
 
+use crate::credentials::Keyring;
 use crate::listing::json_line;
 use crate::routes::{Routes, Way};
 use crate::site::Site;
@@ -21,11 +24,15 @@ use crate::{Exit, Failure};
 Examples:
   pennypost route postmaster
   pennypost route bob@example.org list@example.net
+  pennypost route --from alice@example.org bob@example.net
   pennypost route --json postmaster | jq -r .route")]
 pub(super) struct RouteArgs {
     /// An address, or a name of this host
     #[arg(value_name = "ADDRESS", required = true)]
     addresses: Vec<String>,
+    /// The reverse-path of the mail [default: none, as in a bounce]
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<Address>,
     /// One JSON object for each address on the way
     #[arg(long)]
     json: bool,
@@ -36,65 +43,92 @@ impl RouteArgs {
         let routes = Routes::read(site)?;
         let mut out = io::stdout().lock();
         let ways = self.ways(&routes)?;
+        let keyring = Keyring::read(&routes.config);
         for way in &ways {
-            if self.json { write_json(way, &mut out) } else { write(way, &mut out) }?;
+            let write = if self.json { write_json } else { write };
+            write(way, &shown_to(way, &keyring), &mut out)?;
         }
         let dead_end = ways.iter().find_map(Way::dead_end);
         Ok(dead_end.map_or(Exit::Ok, |status| Exit::of(&status)))
     }
 
     fn ways(&self, routes: &Routes) -> Result<Vec<Way>, Failure> {
+        let reverse_path = ReversePath(self.from.clone());
         let mut ways = Vec::new();
         for word in &self.addresses {
             let found = message::addresses(word, &routes.config.hostname);
             if let Some(error) = found.errors.first() {
                 return Err(Failure::new(Exit::DataErr, error.to_string()));
             }
-            ways.extend(found.addresses.iter().flat_map(|address| routes.ways(address)));
+            ways.extend(
+                found.addresses.iter().flat_map(|address| routes.ways(address, &reverse_path)),
+            );
         }
         Ok(ways)
     }
 }
 
-fn write(way: &Way, out: &mut impl Write) -> io::Result<()> {
+/// The credentials that the next hop would be shown.
+fn shown_to(way: &Way, keyring: &Keyring<'_>) -> Vec<Step> {
+    match &way.routed.route {
+        Route::Remote(hop) => keyring.of(hop),
+        Route::Local { .. }
+        | Route::Special(_)
+        | Route::List { .. }
+        | Route::Refused(_)
+        | Route::Over(_) => Vec::new(),
+    }
+}
+
+fn write(way: &Way, credentials: &[Step], out: &mut dyn Write) -> io::Result<()> {
     let asked = way.asked.to_string();
     let margin = "  ".repeat(way.depth);
     writeln!(out, "{margin}{}", printable(&asked))?;
     way.routed.trace.iter().try_for_each(|step| writeln!(out, "{margin}  {step}"))?;
-    writeln!(out, "{margin}  goes to {}", printable(&way.routed.route.to_string()))
+    writeln!(out, "{margin}  goes to {}", printable(&way.routed.route.to_string()))?;
+    credentials.iter().try_for_each(|step| writeln!(out, "{margin}  {step}"))
 }
 
-fn write_json(way: &Way, out: &mut impl Write) -> io::Result<()> {
-    let trace: Vec<_> = way
-        .routed
-        .trace
-        .iter()
-        .map(|step| json!({ "file": *step.file, "line": step.line, "text": step.text }))
-        .collect();
+fn write_json(way: &Way, credentials: &[Step], mut out: &mut dyn Write) -> io::Result<()> {
+    let step = |step: &Step| json!({ "file": *step.file, "line": step.line, "text": step.text });
+    let trace: Vec<_> = way.routed.trace.iter().map(step).collect();
+    let credentials: Vec<_> = credentials.iter().map(step).collect();
     let object = json!({
         "asked": way.asked.to_string(),
         "depth": way.depth,
         "address": way.routed.address.to_string(),
         "route": way.routed.route.to_string(),
         "trace": trace,
+        "credentials": credentials,
     });
-    json_line(&object, out)
+    json_line(&object, &mut out)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::routes::tests::site;
 
-    fn shown(address: &str, write: fn(&Way, &mut Vec<u8>) -> io::Result<()>) -> String {
+    type Writer = fn(&Way, &[Step], &mut dyn Write) -> io::Result<()>;
+
+    fn shown(address: &str, write: Writer) -> String {
         let root = tempfile::tempdir().unwrap();
         let files = [
             ("aliases", "team: bob, carol@far.test\n"),
             ("mailertable", "far.test esmtp:[192.0.2.1]\n"),
+            ("authinfo", "AuthInfo:192.0.2.1 \"U:alice\" \"P:secret\"\n"),
         ];
-        let routes = Routes::read(&site(root.path(), &files)).unwrap();
+        let site = site(root.path(), &files);
+        let authinfo = root.path().join("etc/mail/authinfo");
+        std::fs::set_permissions(authinfo, Permissions::from_mode(0o600)).unwrap();
+        let routes = Routes::read(&site).unwrap();
+        let keyring = Keyring::read(&routes.config);
         let mut out = Vec::new();
-        routes.ways(&address.parse().unwrap()).iter().for_each(|way| write(way, &mut out).unwrap());
+        let ways = routes.ways(&address.parse().unwrap(), &ReversePath(None));
+        ways.iter().for_each(|way| write(way, &shown_to(way, &keyring), &mut out).unwrap());
         String::from_utf8(out).unwrap()
     }
 

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use config::{Config, check_tables, read_table};
 use envelope::Address;
-use tables::{Aliases, LocalDomains, Names, Place, Users, Virtusertable};
+use tables::{Aliases, Authinfo, LocalDomains, Names, Place, SECRET, Users, Virtusertable};
 
 use super::finding::Finding;
 
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(check_tables(config).into_iter().map(bad_line));
     findings.extend(unasked(config));
+    findings.extend(unused(config));
     // What cannot be read has been said.
     let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
     let is_alias = |name| aliases.as_ref().is_some_and(|aliases| aliases.table.get(name).is_some());
@@ -64,6 +65,21 @@ fn unasked(config: &Config) -> Vec<Finding> {
         Finding::warning(problem, remedy).in_file(file.display()).at(Some(place.line), None)
     };
     unasked.map(finding).collect()
+}
+
+/// Credentials, which wait for TLS.
+fn unused(config: &Config) -> Vec<Finding> {
+    let read = read_table(config, SECRET, Authinfo::read).ok().flatten();
+    let table = read.map(|read| read.table).unwrap_or_default();
+    let notice = |(server, place): (&str, Place)| {
+        let server = if server.is_empty() { "all servers" } else { server };
+        let problem = format!("the credentials for {server} are not used yet: mail goes without");
+        let finding = Finding::notice(problem, "they are never sent without TLS");
+        finding
+            .in_file(config.paths.of_source(SECRET, &place.file).display())
+            .at(Some(place.line), None)
+    };
+    table.entries().map(notice).collect()
 }
 
 fn bad_line(found: tables::Finding) -> Finding {
