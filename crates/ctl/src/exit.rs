@@ -34,9 +34,8 @@ impl Exit {
             (Status::Deferred(_), _) => Self::TempFail,
             (Status::Failed(_), Enhanced(1, 1 | 6)) => Self::NoUser,
             (Status::Failed(_), Enhanced(1, 2 | 8 | 10)) => Self::NoHost,
-            (Status::Failed(_), Enhanced(1 | 6, _) | Enhanced(3, 4)) => Self::DataErr,
+            (Status::Failed(_), Enhanced(1 | 6 | 7, _) | Enhanced(3, 4)) => Self::DataErr,
             (Status::Failed(_), Enhanced(5, _)) => Self::Protocol,
-            (Status::Failed(_), Enhanced(7, _)) => Self::NoPerm,
             (Status::Failed(_), Enhanced(_, _)) => Self::Unavailable,
         }
     }

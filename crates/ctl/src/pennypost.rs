@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::explain::policy;
 use crate::site::Site;
 use crate::{Exit, Failure, finish};
 

@@ -121,6 +121,26 @@ impl Resolver {
         }
     }
 
+    /// What a host is called where its aliases (CNAME) end. Without the last dot.
+    ///
+    /// # Errors
+    /// [`Failure`]: it has neither address nor MX.
+    pub async fn canonical(&self, name: &str) -> Result<String, Failure> {
+        let mut failure = Failure::NoSuchName;
+        for kind in [RecordType::A, RecordType::AAAA, RecordType::MX] {
+            match self.ask(name, kind).await {
+                Ok(answer) => {
+                    let mut records = answer.answers().iter();
+                    let found = records.find(|record| record.record_type() == kind);
+                    return Ok(found.map_or_else(|| name.to_owned(), |record| host(&record.name)));
+                }
+                Err(Failure::NoRecords) => failure = Failure::NoRecords,
+                Err(other) => return Err(other),
+            }
+        }
+        Err(failure)
+    }
+
     /// What the owner of an address calls it, if that name has the address (RFC 8601 §3): anybody
     /// may call his addresses as he likes. Lower case, without the last dot.
     ///

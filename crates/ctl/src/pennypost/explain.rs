@@ -164,7 +164,8 @@ async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
     Ok(heard.unwrap_or_else(|_| Heard::Unclear(silence())))
 }
 
-fn policy(config: &Config) -> Result<Policy, Failure> {
+/// The policy of the files as they are on disk.
+pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
     let tables = OnDisk(config);
     Ok(Policy {
         router: Router::read(config.routing(), &tables).map_err(|it| unreadable(&it))?,

@@ -3,40 +3,41 @@
 //! Rules of a ruleset cannot be shown, for there are none; the lines of tables that decide are. The lines
 //! `canonify … returns` and `parse … returns` look as sendmail's do, for scripts that read them.
 
+mod checks;
+mod commands;
+mod macros;
+mod maps;
+mod rulesets;
 mod triple;
 
 use std::io::{self, BufRead, Write};
 
+use config::OnDisk;
 use envelope::printable;
-use net::{Failure as NoAnswer, Families, Resolver, Servers};
-use routing::{Route, Routed, Router};
+use policy::Policy;
+use routing::{Border, Router};
 use tables::Aliases;
 
+use self::commands::Flags;
+use self::macros::Macros;
+use self::rulesets::Ruleset;
 use super::identity;
-use super::verify::{host, mailer};
-use crate::control::wait;
-use crate::routes::Routes;
+use crate::pennypost::policy;
+use crate::routes::{Routes, unreadable};
 use crate::site::{Site, machine_name};
 use crate::{Exit, Failure};
 
 /// Bytes of one line of input.
 const MAX_LINE: u64 = 64 * 1024;
 
-const HELP: &str = "\
-Address test mode:
-  3,0 ADDRESS    the triple (mailer, host, user) that an address becomes, and the lines that decide;
-                 aliases come after it: see -bv
-  3 ADDRESS      the address in sendmail's inner form
-  /parse ADDRESS the same, with mailer, host and user in a line
-  /mx HOST       the MX records of a host
-  $j $w $m $k $v names of this host and the version
-  $=w $=m        the names that are local, the domains of this host
-  /quit          the end
-";
+/// The name of a table of aliases without any: only that there is a postmaster would show.
+const NO_ALIASES: &str = "no aliases";
+
+const HELP: &str = include_str!("test_mode/help.txt");
 
 pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
     let routes = Routes::read(site)?;
-    let bench = Bench::new(&routes);
+    let mut bench = Bench::new(&routes)?;
     bench.run(&mut io::stdin().lock(), &mut io::stdout().lock())
 }
 
@@ -45,17 +46,27 @@ struct Bench<'a> {
     routes: &'a Routes,
     /// Rulesets know no aliases: those come after them.
     router: Router,
-    names: identity::Names,
+    policy: Policy,
+    /// What addresses are called where mail goes.
+    border: Border,
+    macros: Macros,
+    flags: Flags,
 }
 
 impl<'a> Bench<'a> {
-    fn new(routes: &'a Routes) -> Self {
-        let router = Router { aliases: Aliases::default(), ..routes.router.clone() };
+    fn new(routes: &'a Routes) -> Result<Self, Failure> {
+        let aliases = Aliases::read(NO_ALIASES, "postmaster: \\postmaster\n".as_bytes())?.table;
+        let router = Router { aliases, ..routes.router.clone() };
+        let policy = policy(&routes.config)?;
+        let config = &routes.config;
+        let border = Border::read(config.routing(), config.masquerade.clone(), &OnDisk(config));
+        let border = border.map_err(|finding| unreadable(&finding))?;
         let names = identity::Names::new(&routes.config.hostname, machine_name());
-        Self { routes, router, names }
+        let macros = Macros::new(&names);
+        Ok(Self { routes, router, policy, border, macros, flags: Flags::default() })
     }
 
-    fn run(&self, input: &mut impl BufRead, out: &mut impl Write) -> Result<Exit, Failure> {
+    fn run(&mut self, input: &mut impl BufRead, out: &mut impl Write) -> Result<Exit, Failure> {
         writeln!(out, "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)")?;
         writeln!(out, "Enter <ruleset> <address>")?;
         let mut line = Vec::new();
@@ -70,155 +81,63 @@ impl<'a> Bench<'a> {
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim();
-            if text == "/quit" {
+            if text.eq_ignore_ascii_case("/quit") {
                 return Ok(Exit::Ok);
             }
             self.answer(text, out)?;
         }
     }
 
-    fn answer(&self, text: &str, out: &mut impl Write) -> io::Result<()> {
+    fn answer(&mut self, text: &str, out: &mut impl Write) -> io::Result<()> {
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let rest = rest.trim();
-        match word.chars().next() {
-            // -d: there is nothing more to show.
-            None | Some('#' | '-') => Ok(()),
+        match text.chars().next() {
+            None | Some('#') => Ok(()),
             Some('?') => out.write_all(HELP.as_bytes()),
-            Some('$') => self.value(word, out),
+            Some('$') => self.value(text.get(1..).unwrap_or_default(), out),
             Some('/') => self.command(word, rest, out),
-            Some('=' | '.') => {
-                writeln!(out, "there are no rulesets, macros or mailers to change here")
-            }
+            Some('.') => self.define(text, out),
+            Some('=') => show(text, out),
+            // There is nothing more to show.
+            Some('-') if text.starts_with("-d") => Ok(()),
+            Some('-') if text == "-" => writeln!(out, "Usage: -d{{debug arguments}}"),
+            Some('-') => writeln!(out, "Unknown \"-\" command {}", printable(text)),
             Some(_) => self.rulesets(word, rest, out),
         }
     }
 
-    fn command(&self, word: &str, rest: &str, out: &mut impl Write) -> io::Result<()> {
-        match word.to_ascii_lowercase().as_str() {
-            "/parse" | "/mx" if rest.is_empty() => writeln!(out, "Usage: {word} address"),
-            "/parse" => self.parse(rest, out),
-            "/mx" => self.mx(rest, out),
-            "/canon" | "/dnslookup" | "/expand" | "/gethostbyname" | "/header" | "/map"
-            | "/sender" | "/try" | "/tryflags" => writeln!(out, "{word} is not supported yet"),
-            _ => writeln!(out, "Unknown \"/\" command {}", printable(word)),
-        }
-    }
-
     /// `$j`, `$=w`
-    fn value(&self, word: &str, out: &mut impl Write) -> io::Result<()> {
-        let names = &self.names;
-        match word {
-            "$j" => writeln!(out, "{}", names.canonical),
-            "$w" => writeln!(out, "{}", names.short),
-            "$m" => writeln!(out, "{}", names.domain),
-            "$k" => writeln!(out, "{}", names.node),
-            "$v" => writeln!(out, "{}", env!("CARGO_PKG_VERSION")),
-            "$=w" => self.local_names().iter().try_for_each(|name| writeln!(out, "{name}")),
-            "$=m" => writeln!(out, "{}", names.domain),
-            _ if word.starts_with("$=") => Ok(()),
-            _ => writeln!(out, "Undefined"),
+    fn value(&self, text: &str, out: &mut impl Write) -> io::Result<()> {
+        if let Some(class) = text.strip_prefix('=') {
+            let Some((name, _)) = macros::split(class) else { return Ok(()) };
+            let members = self.class(name);
+            return members.iter().try_for_each(|name| writeln!(out, "{}", printable(name)));
         }
+        let Some((name, _)) = macros::split(text) else { return Ok(()) };
+        writeln!(out, "{}", printable(self.macros.get(name).unwrap_or("Undefined")))
     }
 
-    fn local_names(&self) -> Vec<String> {
-        let local = &self.router.local;
-        let mut names = vec![local.hostname.clone(), "localhost".to_owned()];
-        names.extend(local.names.iter().map(|(name, _)| name.to_owned()));
-        names.extend(local.addresses.iter().map(|address| format!("[{address}]")));
-        names
-    }
-
-    /// `3,0 address`: each ruleset in turn, on what the one before it returned.
-    fn rulesets(&self, numbers: &str, text: &str, out: &mut impl Write) -> io::Result<()> {
-        if text.is_empty() {
-            return writeln!(out, "No address!");
-        }
-        let mut inner = false;
-        for ruleset in numbers.split(',') {
-            match ruleset.to_ascii_lowercase().as_str() {
-                "3" | "canonify" => {
-                    self.canonify(text, out)?;
-                    inner = true;
-                }
-                "0" | "parse" if inner => {
-                    self.parse_inner(text, out)?;
-                }
-                "0" | "parse" => {
-                    writeln!(
-                        out,
-                        "ruleset 0 wants what ruleset 3 returns: 3,0 {}",
-                        printable(text)
-                    )?;
-                }
-                _ => writeln!(out, "there is no ruleset {} here: 3,0", printable(ruleset))?,
-            }
+    fn define(&mut self, text: &str, out: &mut impl Write) -> io::Result<()> {
+        match (text.get(..2), text.get(2..)) {
+            (Some(".D"), Some(rest)) => self.macros.define(rest),
+            (Some(".C"), Some(rest)) => self.macros.add(rest),
+            _ if text == "." => writeln!(out, "Usage: .[DC]macro value(s)")?,
+            _ => writeln!(out, "Unknown \".\" command {}", printable(text))?,
         }
         Ok(())
     }
+}
 
-    fn canonify(&self, text: &str, out: &mut impl Write) -> io::Result<()> {
-        step("canonify", "input", &triple::tokens(text), out)?;
-        step("canonify", "returns", &triple::canonical(text), out)
-    }
-
-    /// `None`: it is no address, which was said.
-    fn parse_inner(&self, text: &str, out: &mut impl Write) -> io::Result<Option<Routed>> {
-        step("parse", "input", &triple::canonical(text), out)?;
-        let found = message::addresses(text, &self.routes.config.hostname);
-        let Some(address) = found.addresses.first() else {
-            step("parse", "returns", "$# error $@ 5 . 1 . 3 $: bad address", out)?;
-            return Ok(None);
-        };
-        let routed = self.router.route(address, &[]);
-        routed.trace.iter().try_for_each(|step| writeln!(out, "  {step}"))?;
-        step("parse", "returns", &triple::of(&routed, text), out)?;
-        Ok(Some(routed))
-    }
-
-    fn parse(&self, text: &str, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "Cracked address = $g\nParsing envelope recipient address")?;
-        self.canonify(text, out)?;
-        let Some(routed) = self.parse_inner(text, out)? else { return Ok(()) };
-        match &routed.route {
-            Route::Local { user, detail: _ } => {
-                writeln!(out, "mailer local, user {}", printable(user))
-            }
-            Route::Remote(hop) => {
-                let user = routed.address.to_string();
-                let (mailer, host) = (mailer(&routed), host(hop));
-                writeln!(out, "mailer {mailer}, host {host}, user {}", printable(&user))
-            }
-            Route::List { .. } => Ok(()),
-            Route::Refused(refusal) => writeln!(out, "{}", printable(&refusal.text)),
-            Route::Over(status) => writeln!(out, "{}", printable(&status.detail().text)),
-        }
-    }
-
-    fn mx(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
-        let found = wait(async { Ok(self.exchanges(name).await) });
-        let exchanges = match found.unwrap_or_else(|failure| Err(failure.text)) {
-            Ok(exchanges) => exchanges,
-            Err(why) => return writeln!(out, "getmxrr({}): {}", printable(name), printable(&why)),
-        };
-        writeln!(out, "getmxrr({}) returns {} value(s):", printable(name), exchanges.len())?;
-        exchanges.iter().try_for_each(|host| writeln!(out, "\t{}", printable(host)))
-    }
-
-    /// In the order of their preference; a null MX is one empty name.
-    async fn exchanges(&self, name: &str) -> Result<Vec<String>, String> {
-        let servers = match &self.routes.config.remote.resolver {
-            config::Resolver::System => Servers::System,
-            config::Resolver::Servers(addresses) => Servers::Listed(addresses.clone()),
-        };
-        let resolver = Resolver::new(&servers, Families::Both)?;
-        match resolver.exchanges(name).await {
-            Ok(mut found) => {
-                found.sort_by_key(|exchange| exchange.preference);
-                Ok(found.into_iter().map(|exchange| format!("{}.", exchange.host)).collect())
-            }
-            Err(NoAnswer::NoSuchName | NoAnswer::NoRecords) => Ok(Vec::new()),
-            Err(NoAnswer::NoAnswer(why)) => Err(why),
-        }
+/// `=S3`, `=M`
+fn show(text: &str, out: &mut impl Write) -> io::Result<()> {
+    match (text.get(..2), text.get(2..)) {
+        (Some("=S"), Some(name)) => match Ruleset::find(name.trim()) {
+            Some(_) => writeln!(out, "there are no rules; ask it, and see which lines decide"),
+            None => writeln!(out, "Undefined ruleset {}", printable(name)),
+        },
+        (Some("=M"), Some(_)) => commands::mailers(out),
+        _ if text == "=" => writeln!(out, "Usage: =Sruleset or =M"),
+        _ => writeln!(out, "Unknown \"=\" command {}", printable(text)),
     }
 }
 

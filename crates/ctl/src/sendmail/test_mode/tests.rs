@@ -1,16 +1,27 @@
 use super::*;
 use crate::routes::tests::site;
 
+const ACCESS: &str = "From:spammer@a.test\tREJECT\nConnect:192.0.2\tERROR:\"550 no mail from you\"\n\
+                      To:relayed.test\tRELAY\nFrom:moved.test\tERROR:4.7.1:450 later\n";
 const MAILERTABLE: &str = ".far.test\tesmtp:[relay.example.net]\n\
-                           gone.test\terror:5.1.2:550 gone away\n";
+                           gone.test\terror:5.1.2:550 gone away\nhere.far.test\tlocal:bob\n";
+const VIRTUSERTABLE: &str = "info@local.test\talice\n@virt.test\t%1@far.test\n";
 
 /// What is printed for these lines, without the banner.
 fn said(lines: &str) -> String {
     let root = tempfile::tempdir().unwrap();
-    let files = [("mailertable", MAILERTABLE), ("aliases", "alice: bob, x@y.test\n")];
-    let routes = Routes::read(&site(root.path(), &files)).unwrap();
+    let files = [
+        ("access", ACCESS),
+        ("aliases", "alice: bob, x@y.test\n"),
+        ("mailertable", MAILERTABLE),
+        ("relay-domains", "relay.test\n"),
+        ("virtusertable", VIRTUSERTABLE),
+        ("virtuser-domains", "virt.test\n"),
+    ];
+    let site = site(root.path(), &files);
+    let routes = Routes::read(&site).unwrap();
     let mut out = Vec::new();
-    let exit = Bench::new(&routes).run(&mut lines.as_bytes(), &mut out).unwrap();
+    let exit = Bench::new(&routes).unwrap().run(&mut lines.as_bytes(), &mut out).unwrap();
     assert_eq!(exit, Exit::Ok);
     let out = String::from_utf8(out).unwrap();
     let banner =
@@ -19,7 +30,28 @@ fn said(lines: &str) -> String {
     out.strip_suffix("> ").unwrap_or(out).to_owned()
 }
 
-/// The lines of canonify and parse are those of sendmail 8.17.1 with these tables.
+/// A session as it is seen: after each prompt what was written, and below it what was answered.
+#[test]
+fn a_session_is_as_written() {
+    let golden = include_str!("session.txt");
+    let lines = golden.lines().filter_map(|line| line.strip_prefix("> "));
+    let questions: Vec<_> = lines.collect();
+    let answers = said(&(questions.join("\n") + "\n"));
+    let mut rest = answers.as_str();
+    let mut session = String::new();
+    for question in questions {
+        session += &format!("> {question}\n");
+        while !rest.is_empty() && !rest.starts_with("> ") {
+            let (line, after) = rest.split_once('\n').unwrap();
+            session += &format!("{line}\n");
+            rest = after;
+        }
+        rest = rest.strip_prefix("> ").unwrap_or_default();
+    }
+    assert_eq!(session, golden, "{session}");
+}
+
+/// The triples of sendmail 8.17.1 with these tables.
 #[test]
 fn rulesets_as_sendmail_shows_them() {
     for (line, returns) in [
@@ -29,6 +61,8 @@ fn rulesets_as_sendmail_shows_them() {
         ("bob+x@local.test", "parse            returns: $# local $: bob + x"),
         ("alice", "canonify         returns: alice"),
         ("alice", "parse            returns: $# local $: alice"),
+        ("Root@local.test", "parse            returns: $# local $: Root"),
+        ("postmaster", "parse            returns: $# local $: postmaster"),
         (
             "x@a.far.test",
             "parse            returns: $# esmtp $@ [ relay . example . net ] $: x < @ a . far . test . >",
@@ -37,20 +71,20 @@ fn rulesets_as_sendmail_shows_them() {
             "bob@[192.0.2.7]",
             "parse            returns: $# esmtp $@ [ 192 . 0 . 2 . 7 ] $: bob < @ [ 192 . 0 . 2 . 7 ] >",
         ),
+        ("x@[IPv6:2001:DB8::9]", "canonify         returns: x < @ [ IPv6 : 2001 : DB8 : : 9 ] >"),
         (
             "a.b+c/d@x-y.test",
             "parse            returns: $# esmtp $@ x-y . test . $: a . b + c / d < @ x-y . test . >",
         ),
         ("\"a b\"@c.test", "canonify         returns: \"a b\" < @ c . test . >"),
+        ("x@single", "canonify         returns: x < @ single >"),
+        ("x@here.far.test", "parse            returns: $# local $@ x @ here . far . test $: bob"),
         ("x@gone.test", "parse            returns: $# error $@ 5 . 1 . 2 $: gone away"),
         ("x@gone.test", "  mailertable:2: "),
     ] {
         let said = said(&format!("3,0 {line}\n"));
         assert!(said.lines().any(|line| line.starts_with(returns)), "{line}: {said}");
     }
-    let parsed = said("/parse x@a.far.test\n");
-    let last = parsed.trim_end().lines().last().unwrap();
-    assert_eq!(last, "mailer esmtp, host [relay.example.net], user x@a.far.test");
 }
 
 #[test]
@@ -60,16 +94,19 @@ fn names_of_this_host() {
     for name in ["mta.test", "localhost", "local.test"] {
         assert!(names.lines().any(|line| line == name), "{names}");
     }
+    assert!(said("$=w\n").lines().count() > said("$=R\n").lines().count());
+}
+
+/// The names are asked of the DNS, which does not know these.
+#[test]
+fn the_dns_is_asked() {
+    let routes = |lines: &str| said(lines);
+    assert_eq!(routes("/canon a.invalid\n"), "getcanonname(a.invalid) returns a.invalid\n");
+    assert!(routes("/dnslookup a.test TXT\n").starts_with("TXT: only A, AAAA and MX"));
 }
 
 #[test]
-fn what_is_not_there_is_said() {
-    assert_eq!(said("/foo\n"), "Unknown \"/\" command /foo\n");
-    assert_eq!(said("/mx\n/parse\n"), "Usage: /mx address\n> Usage: /parse address\n");
-    assert_eq!(said("3\n"), "No address!\n");
-    assert!(said("5 x\n").contains("no ruleset 5"));
-    assert!(said("0 x@y.test\n").contains("3,0 x@y.test"));
-    assert!(said("/map access x\n").contains("not supported yet"));
-    assert_eq!(said("# comment\n\n-d8.8\n"), "> > ");
+fn quit_ends_it() {
     assert_eq!(said("/quit\n$j\n"), "");
+    assert_eq!(said("# comment\n\n-d8.8\n"), "> > ");
 }
