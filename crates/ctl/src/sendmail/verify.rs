@@ -38,12 +38,13 @@ fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Ex
 
 fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Result<Exit> {
     let Way { depth, asked, routed } = way;
-    // As it was written, or as the last alias wrote it.
+    // As it was written, or as the last alias wrote it; virtual users and the mailertable do not show.
     let address = &routed.address;
-    let shown = if *depth == 0 && address == asked && !word.contains([',', '<', ' ']) {
-        word.to_owned()
-    } else {
-        name(address, routes)
+    let by_alias = routed.trace.iter().any(|step| step.file.starts_with("aliases"));
+    let shown = match (by_alias, *depth == 0 && !word.contains([',', '<', ' '])) {
+        (true, _) => name(address, routes),
+        (false, true) => word.to_owned(),
+        (false, false) => name(asked, routes),
     };
     let shown = printable(&shown);
     if let Some(status) = way.dead_end() {
@@ -51,12 +52,16 @@ fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Re
         return Ok(Exit::of(&status));
     }
     match &routed.route {
-        Route::Local { user, .. } => {
-            writeln!(out, "{shown}... deliverable: mailer local, user {}", printable(user))?;
+        Route::Local { user, detail, .. } => {
+            let detail = detail.as_deref().filter(|detail| !detail.is_empty());
+            let host = detail.map_or_else(String::new, |detail| format!("host {detail}, "));
+            let (host, user) = (printable(&host), printable(user));
+            writeln!(out, "{shown}... deliverable: mailer local, {host}user {user}")?;
         }
         Route::Remote(hop) => {
             let user = address.to_string();
-            let (mailer, host, user) = (mailer(routed), host(hop), printable(&user));
+            let user = user.strip_suffix('.').unwrap_or(&user);
+            let (mailer, host, user) = (mailer(routed), host(routed, hop), printable(user));
             writeln!(out, "{shown}... deliverable: mailer {mailer}, host {host}, user {user}")?;
         }
         Route::Special(Special::Program(command)) => {
@@ -89,15 +94,23 @@ pub(super) fn mailer(routed: &Routed) -> &'static str {
     if last == Some("relay.smarthost") { "relay" } else { "esmtp" }
 }
 
-/// `example.net.` is looked up in the DNS, `[mx.example.net]` is this very host; several are asked in
-/// this order.
-pub(super) fn host(hop: &NextHop) -> String {
-    hop.servers().map(server).collect::<Vec<_>>().join(":")
+/// `example.net.` is the domain of the address, `mx.example.net` that of a line, `[mx.example.net]` this
+/// very host; several are asked in this order.
+pub(super) fn host(routed: &Routed, hop: &NextHop) -> String {
+    let dot = if is_named(routed) { "" } else { "." };
+    hop.servers().map(|it| server(it, dot)).collect::<Vec<_>>().join(":")
 }
 
-fn server(server: &Server) -> String {
+/// Does a line or key say which host it is?
+pub(super) fn is_named(routed: &Routed) -> bool {
+    let last = routed.trace.last().map_or("", |step| &*step.file);
+    last.starts_with("mailertable") || last.starts_with("relay.")
+}
+
+fn server(server: &Server, dot: &str) -> String {
     let host = match &server.host {
-        Host::Domain(domain) => format!("{domain}."),
+        Host::Domain(domain) => format!("{domain}{dot}"),
+        Host::Exact(host) if host.contains(':') => format!("[ipv6:{host}]"),
         Host::Exact(host) => format!("[{host}]"),
         Host::Socket(path) => return path.clone(),
     };
