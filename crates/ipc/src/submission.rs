@@ -23,6 +23,17 @@ pub enum Submit {
     More,
     /// There is no more.
     End,
+    /// No message: what is to be counted besides. Answered by [`Reply::Noted`].
+    Tally(Tally),
+}
+
+/// What `smtpd` did since it last said so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Clients that were let in.
+    pub connections: u64,
+    /// Clients, senders, recipients and messages that were refused.
+    pub refused: u64,
 }
 
 /// Answers.
@@ -32,6 +43,8 @@ pub enum Reply {
     Queued(QueueId),
     /// Send the next piece.
     Continue,
+    /// It is counted.
+    Noted,
     /// Not now: a reply code (452 or 451) and its text with the enhanced status code.
     Refused { code: u16, text: String },
 }

@@ -6,8 +6,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use envelope::{Origin, Special, Status};
+use ipc::Arrow;
 use ipc::admin::{MAILERS, Statistics, Traffic};
 use ipc::delivery::Destination;
+use ipc::submission::Tally;
 
 use crate::store::{Meta, Store, StoreError};
 
@@ -101,6 +103,18 @@ impl Counters {
         });
     }
 
+    /// What `smtpd` counted. Its two roles stand for other machines and for people of this one; who
+    /// sends through submission with a password counts as one of these.
+    pub fn told(&self, arrow: Arrow, Tally { connections, refused }: Tally) {
+        let mailer = if arrow == Arrow::SubmissionToQmgr { Mailer::Local } else { Mailer::Esmtp };
+        self.count(mailer, |traffic| {
+            traffic.rejected = traffic.rejected.saturating_add(refused);
+        });
+        let mut statistics = self.lock();
+        statistics.connections_from = statistics.connections_from.saturating_add(connections);
+        statistics.refused = statistics.refused.saturating_add(refused);
+    }
+
     /// Recipients of a message of so many bytes were answered.
     pub fn attempted<'a>(
         &self,
@@ -185,6 +199,8 @@ mod tests {
         counters.attempted(&away, 1000, statuses.iter());
         let here = Destination::Local { user: "bob".to_owned(), detail: None, verbatim: false };
         counters.attempted(&here, 1000, statuses[..1].iter());
+        counters.told(Arrow::MxToQmgr, Tally { connections: 4, refused: 2 });
+        counters.told(Arrow::SubmissionToQmgr, Tally { connections: 1, refused: 1 });
         let now = counters.now();
         let expected = [
             (
@@ -194,6 +210,7 @@ mod tests {
                     kilobytes_from: 1,
                     messages_to: 1,
                     kilobytes_to: 1,
+                    rejected: 1,
                     quarantined: 1,
                     ..Traffic::default()
                 },
@@ -205,6 +222,7 @@ mod tests {
                     kilobytes_from: 2,
                     messages_to: 2,
                     kilobytes_to: 2,
+                    rejected: 2,
                     ..Traffic::default()
                 },
             ),
@@ -212,7 +230,7 @@ mod tests {
         for (number, traffic) in expected {
             assert_eq!(now.mailers[number], traffic, "{number}");
         }
-        assert_eq!((now.connections_from, now.connections_to), (0, 1));
+        assert_eq!((now.connections_from, now.connections_to, now.refused), (5, 1, 3));
         assert_eq!(counters.saved().len(), 1 + COUNTERS);
         assert_eq!(counters.reset(7), now);
         assert_eq!(counters.now(), Statistics { since: 7, ..Statistics::default() });

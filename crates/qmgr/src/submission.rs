@@ -125,6 +125,10 @@ impl Submitter {
                 self.check(&envelope)?;
                 self.stream(envelope, (body, room), id_at, Rest::Follows).await
             }
+            Submit::Tally(tally) => {
+                self.shared.counters.told(self.arrow, tally);
+                self.connection.send(&Reply::Noted, b"", None).await
+            }
             Submit::More | Submit::End => Err(Error::PeerMisbehaved("a piece of no message")),
         }
     }
@@ -165,7 +169,7 @@ impl Submitter {
             piece = match frame.head {
                 Submit::More => frame.body,
                 Submit::End => break,
-                Submit::Whole { .. } | Submit::Begin { .. } => {
+                Submit::Whole { .. } | Submit::Begin { .. } | Submit::Tally(_) => {
                     return Err(Error::PeerMisbehaved("a message within a message"));
                 }
             };

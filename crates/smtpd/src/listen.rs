@@ -9,7 +9,7 @@ use envelope::Enhanced;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::TcpNoDelay};
 use smtp::Reply;
-use smtp::server::Peer;
+use smtp::server::{Peer, Stage};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::guests::{Guests, Rejection};
@@ -98,6 +98,7 @@ fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &
             });
         }
         Err(Rejection { reply, untold }) => {
+            room.counters.refused(Stage::Connect);
             if let Some(untold) = untold {
                 log::rejection(&room.quota, &peer, &reply, untold);
             }

@@ -21,6 +21,7 @@ mod rate;
 mod room;
 mod session;
 mod stream;
+mod tally;
 mod upload;
 mod users;
 
@@ -73,10 +74,18 @@ async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let pickup = (role == Role::Submission)
         .then(|| tokio::spawn(pickup::watch(Arc::clone(&room), drain.clone())));
     house.ready();
-    drain.nothing_new().await;
-    guests.gone().await;
-    if let Some(pickup) = pickup {
-        pickup.await?;
+    let end = async {
+        drain.nothing_new().await;
+        guests.gone().await;
+        match pickup {
+            Some(pickup) => pickup.await,
+            None => Ok(()),
+        }
+    };
+    tokio::select! {
+        ended = end => ended?,
+        () = tally::report_each_minute(&room) => {}
     }
+    tally::report(&room).await;
     Ok(())
 }

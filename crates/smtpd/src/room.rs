@@ -12,6 +12,7 @@ use smtp::server::{Settings, Unqualified};
 
 use crate::claims::Claims;
 use crate::log::Quota;
+use crate::tally::Counters;
 use crate::users::Users;
 
 /// Configuration and edges of the role.
@@ -26,6 +27,7 @@ pub(crate) struct Room {
     pub(crate) claims: Claims,
     /// Of refusals in the log.
     pub(crate) quota: Mutex<Quota>,
+    pub(crate) counters: Counters,
     /// Looked up once: later there may be no way to the file.
     zone: TimeZone,
 }
@@ -51,7 +53,8 @@ impl Room {
         let settings = Arc::new(settings(role, &config));
         let quota = Mutex::new(Quota::of_all(Instant::now()));
         let (users, zone) = (Users::default(), TimeZone::system());
-        Self { role, config, settings, policyd, qmgr, users, claims, quota, zone }
+        let counters = Counters::default();
+        Self { role, config, settings, policyd, qmgr, users, claims, quota, counters, zone }
     }
 
     /// Now, with the local offset.

@@ -29,6 +29,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Serves one client to the end.
 pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Drain, seat: Seat) {
     let now = Instant::now();
+    room.counters.connected();
     let session = Session::new(Arc::clone(&room.settings), peer, now);
     let mut visit = Visit {
         quota: Quota::of_a_session(now),
@@ -103,6 +104,7 @@ impl Visit {
         self.input.drain(..consumed);
         for refusal in self.session.refusals() {
             let quotas = (&mut self.quota, &self.room.quota);
+            self.room.counters.refused(refusal.stage);
             log::refusal(quotas, self.session.peer(), self.session.client_name(), &refusal);
         }
         if !self.session.in_content() && !matches!(step, Step::Submit(_)) {

@@ -142,10 +142,12 @@ impl Upload {
     async fn taken(&mut self) -> Result<(), Reply> {
         match self.answer().await? {
             Answer::Continue => Ok(()),
-            answer @ (Answer::Queued(_) | Answer::Refused { .. }) => match queued(answer) {
-                Ok(_) => Err(misbehaved()),
-                Err(reply) => Err(reply),
-            },
+            answer @ (Answer::Queued(_) | Answer::Refused { .. } | Answer::Noted) => {
+                match queued(answer) {
+                    Ok(_) => Err(misbehaved()),
+                    Err(reply) => Err(reply),
+                }
+            }
         }
     }
 
@@ -164,7 +166,7 @@ fn queued(answer: Answer) -> Result<QueueId, Reply> {
     match answer {
         Answer::Queued(id) => Ok(id),
         Answer::Refused { code, text } => Err(Reply::from_text(code.clamp(400, 499), &text)),
-        Answer::Continue => Err(misbehaved()),
+        Answer::Continue | Answer::Noted => Err(misbehaved()),
     }
 }
 
