@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use envelope::{Address, Member, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
-/// The message and the place. The content is the body of the frame, or a read-only descriptor
-/// (read with `pread`). Answered by [`Stored`].
+/// The message and the place. The content is the body of the frame; or a read-only descriptor (read with
+/// `pread`), with the body in place of its beginning. Answered by [`Stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
     /// Names the request in its answer.
@@ -34,6 +34,8 @@ pub struct Store {
     pub hostname: String,
     /// Bytes of content.
     pub size: u64,
+    /// Bytes of the descriptor's file in whose place the body stands.
+    pub replaced: u64,
     /// Arrival, seconds since 1970, for the `From ` line of an mbox.
     pub arrival: i64,
     /// The home may be made if it is missing (only under `--root`).

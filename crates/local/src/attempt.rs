@@ -12,6 +12,7 @@ use ipc::run_as::Who;
 use ipc::{Client, Frame};
 use tokio::time::Instant;
 
+use crate::border::Border;
 use crate::catch_all;
 use crate::conversation::Content;
 use crate::place::{self, Names};
@@ -28,6 +29,7 @@ const MAX_STARTS: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Agent {
     config: Arc<Config>,
+    border: Border,
     pub(crate) processes: Processes,
 }
 
@@ -40,15 +42,23 @@ struct Errand<'a> {
 }
 
 impl Agent {
-    pub(crate) fn new(config: &Arc<Config>, supervisor: Client) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, border: Border, supervisor: Client) -> Self {
         let processes = Processes::new(supervisor, &config.local.mailbox);
-        Self { config: Arc::clone(config), processes }
+        Self { config: Arc::clone(config), border, processes }
     }
 
     /// Delivers to every recipient and says what came of each.
     pub(crate) async fn deliver(&self, frame: Frame<Attempt>) -> Outcomes {
-        let Frame { head: attempt, body, descriptor } = frame;
-        let content = Content { body, descriptor: descriptor.map(Arc::new) };
+        let Frame { head: mut attempt, body, descriptor } = frame;
+        let content = Content { body, descriptor: descriptor.map(Arc::new), replaced: 0 };
+        let content = match self.border.cross(&mut attempt, content) {
+            Ok(content) => content,
+            Err(error) => {
+                let fault = Outcome::Status(Status::fault(format!("content: {error}")));
+                let recipients = vec![fault; attempt.recipients.len()];
+                return Outcomes { recipients, unreachable: false };
+            }
+        };
         let deadline = Instant::now() + BEGIN_WITHIN;
         let mut outcomes = Vec::with_capacity(attempt.recipients.len());
         for to in &attempt.recipients {
@@ -187,6 +197,7 @@ impl Agent {
             detail: None,
             hostname: self.config.hostname.clone(),
             size: attempt.size,
+            replaced: errand.content.replaced,
             arrival: attempt.arrival,
             make_home: self.config.rooted,
         }

@@ -23,11 +23,13 @@ const WAITING: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Conversation(mpsc::Sender<Parcel>);
 
-/// The content of a message: inline, or the spool file.
+/// The content of a message: inline, or the spool file with another beginning.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) body: Bytes,
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
+    /// Bytes of the file in whose place the body stands.
+    pub(crate) replaced: u64,
 }
 
 /// A message on its way, and who waits for what comes of it.

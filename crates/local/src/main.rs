@@ -6,6 +6,7 @@
 //! **Invariant:** no answer from `deliver` means deferred, never failed.
 
 mod attempt;
+mod border;
 mod catch_all;
 mod conversation;
 mod place;
@@ -20,6 +21,7 @@ use ipc::{Arrow, Connection};
 use tokio::task::JoinSet;
 
 use attempt::Agent;
+use border::Border;
 
 /// Connections from `qmgr`, each with at most one attempt under way.
 const MAX_CONNECTIONS: usize = 256;
@@ -29,9 +31,10 @@ fn main() -> ExitCode {
 }
 
 async fn story(mut house: House) -> Result<(), daemon::Error> {
+    let border = Border::read(&house.generation)?;
     house.enter(Sandbox::new())?;
     let mut attempts = house.answers(Arrow::QmgrToLocal)?;
-    let agent = Arc::new(Agent::new(&house.config, house.asks(Arrow::LocalToSupervisor)?));
+    let agent = Arc::new(Agent::new(&house.config, border, house.asks(Arrow::LocalToSupervisor)?));
     let mut drain = house.drain();
     let mut idle = tokio::time::interval(processes::IDLE);
     idle.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

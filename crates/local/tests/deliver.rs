@@ -115,6 +115,7 @@ fn request(home: &Path, place: Place) -> Store {
         detail: Some("tag".into()),
         hostname: "mx.example.org".into(),
         size: 0,
+        replaced: 0,
         arrival: 1_790_000_000,
         make_home: false,
     }

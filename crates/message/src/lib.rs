@@ -21,5 +21,6 @@ pub use header::{Field, Fields, count, end_of_header, fields, first, has};
 pub use received::{Protocol, Received, sender_warning};
 pub use recipients::{MAX_RECIPIENTS, Recipients, RecipientsError, addresses, recipients};
 pub use rewrite::{
-    Party, Unreadable, Written, qualify_header, rewrite_header, whole_fields, written_addresses,
+    MAX_HEADER, NewHeader, Party, Unreadable, Written, qualify_header, rewrite_content,
+    rewrite_header, whole_fields, written_addresses,
 };

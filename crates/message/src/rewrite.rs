@@ -7,6 +7,7 @@
 
 mod list;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use envelope::Address;
@@ -18,6 +19,19 @@ pub use list::Unreadable;
 
 /// Bytes of a line, without its end (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 998;
+
+/// Bytes of a header that are looked at, and held in memory; fields beyond stay as they are. Sendmail
+/// takes no header over 32 KiB (MaxHeadersLength).
+pub const MAX_HEADER: usize = 256 * 1024;
+
+/// What stands in place of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHeader {
+    /// At most twice [`MAX_HEADER`].
+    pub text: Vec<u8>,
+    /// Bytes at the beginning of the content that it replaces.
+    pub replaces: u64,
+}
 
 /// Whom a field names. Both lists are those of HdrInfo in sendmail's conf.c; `Return-Receipt-To`,
 /// which is not in it as an address, tells as much.
@@ -90,6 +104,42 @@ pub fn rewrite_header(
     }
     rewritten.extend_from_slice(content.get(copied..end)?);
     Some(rewritten)
+}
+
+/// The same for content that is read piece by piece; `None`: the header stays. `piece` reads it at an
+/// offset, and gives nothing at its end.
+///
+/// # Errors
+/// Those of `piece`.
+pub fn rewrite_content<'a, E>(
+    piece: impl Fn(u64) -> Result<Cow<'a, [u8]>, E>,
+    replace: impl FnMut(Party, Written<'_>) -> Option<Address>,
+) -> Result<Option<NewHeader>, E> {
+    let header = beginning(piece)?;
+    // Names may be longer than what they are for.
+    let text = rewrite_header(&header, replace).filter(|text| text.len() <= 2 * MAX_HEADER);
+    let replaces = end_of_header(&header) as u64;
+    Ok(text.map(|text| NewHeader { text, replaces }))
+}
+
+/// The header with what happens to follow, or as many whole fields of it as fit.
+fn beginning<'a, E>(
+    piece: impl Fn(u64) -> Result<Cow<'a, [u8]>, E>,
+) -> Result<Cow<'a, [u8]>, E> {
+    let mut header = piece(0)?;
+    while end_of_header(&header) == header.len() {
+        let next = piece(header.len() as u64)?;
+        if next.is_empty() {
+            break;
+        }
+        if header.len() + next.len() > MAX_HEADER {
+            let whole = whole_fields(&header).len();
+            header.to_mut().truncate(whole);
+            break;
+        }
+        header.to_mut().extend_from_slice(&next);
+    }
+    Ok(header)
 }
 
 /// The same with `hostname` behind names that have no domain, and in place of `localhost` (RFC 6409

@@ -66,7 +66,7 @@ pub(crate) const HOUSE: [Plan; 6] = [
         account: "_local",
         asks: &[Arrow::LocalToSupervisor],
         answers: &[Arrow::QmgrToLocal],
-        tables: &[],
+        tables: &[needs::BORDER],
         listens: None,
         lasts: false,
         drained: 2,

@@ -251,7 +251,7 @@ mod tests {
         let mut open = OpenOptions::new();
         let mut reader = open.read(true).custom_flags(O_NONBLOCK).open(&fifo).unwrap();
         let store = Store { home: home.path().to_owned(), ..letter::tests::store() };
-        let content = Content::new(Bytes::from_static(b"x"), None, 1);
+        let content = Content::new(Bytes::from_static(b"x"), None, 1, 0);
         let letter = Arc::new(Letter { store, content });
         let argv = ["/bin/sh", "-c", "exec 3>fifo; sleep 1000000 & wait"].map(String::from);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

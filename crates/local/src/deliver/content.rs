@@ -18,7 +18,8 @@ const READ: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) enum Content {
     Inline(Bytes),
-    Spooled { file: File, size: u64 },
+    /// `head`, and then what is in the file from `from` on; `size` bytes together.
+    Spooled { head: Bytes, file: File, from: u64, size: u64 },
 }
 
 /// How lines are written.
@@ -31,10 +32,10 @@ pub(crate) enum Quoting {
 }
 
 impl Content {
-    pub(crate) fn new(body: Bytes, spool: Option<OwnedFd>, size: u64) -> Self {
+    pub(crate) fn new(body: Bytes, spool: Option<OwnedFd>, size: u64, replaced: u64) -> Self {
         match spool {
             None => Self::Inline(body),
-            Some(fd) => Self::Spooled { file: File::from(fd), size },
+            Some(fd) => Self::Spooled { head: body, file: File::from(fd), from: replaced, size },
         }
     }
 
@@ -42,10 +43,12 @@ impl Content {
     /// The file is shorter than `size`: we would deliver half a message.
     pub(crate) fn check_whole(&self) -> io::Result<()> {
         match self {
-            Self::Spooled { file, size } if file.metadata()?.len() < *size => {
-                Err(io::ErrorKind::UnexpectedEof.into())
+            Self::Spooled { head, file, from, size } => {
+                let rest = file.metadata()?.len().saturating_sub(*from);
+                let is_whole = head.len() as u64 + rest >= *size;
+                is_whole.then_some(()).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
             }
-            Self::Spooled { .. } | Self::Inline(_) => Ok(()),
+            Self::Inline(_) => Ok(()),
         }
     }
 
@@ -94,10 +97,11 @@ impl Content {
     fn lines(&self) -> Lines<Box<dyn BufRead + '_>> {
         Lines::new(match self {
             Self::Inline(body) => Box::new(&**body),
-            Self::Spooled { file, size } => {
+            Self::Spooled { head, file, from, size } => {
                 // The offset of the descriptor is shared with other processes.
-                let at = At { file, offset: 0 };
-                Box::new(BufReader::with_capacity(READ, at.take(*size)))
+                let at = At { file, offset: *from };
+                let rest = at.take(size.saturating_sub(head.len() as u64));
+                Box::new(head.chain(BufReader::with_capacity(READ, rest)))
             }
         })
     }
@@ -176,8 +180,8 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         file.seek(io::SeekFrom::End(0)).unwrap();
         let size = text.len().try_into().unwrap();
-        let spooled = Content::new(Bytes::new(), Some(file.into()), size);
-        [Content::new(Bytes::copy_from_slice(text.as_bytes()), None, size), spooled]
+        let spooled = Content::new(Bytes::new(), Some(file.into()), size, 0);
+        [Content::new(Bytes::copy_from_slice(text.as_bytes()), None, size, 0), spooled]
     }
 
     fn written(text: &str, quoting: Quoting) -> String {
@@ -236,6 +240,22 @@ mod tests {
     #[test]
     fn a_short_spool_file_is_not_delivered() {
         let file = tempfile::tempfile().unwrap();
-        assert!(Content::new(Bytes::new(), Some(file.into()), 1).check_whole().is_err());
+        assert!(Content::new(Bytes::new(), Some(file.into()), 1, 0).check_whole().is_err());
+    }
+
+    #[test]
+    fn the_beginning_of_a_spool_file_may_be_another() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"From: old\r\n\r\nbody\r\n").unwrap();
+        let spooled = |size| {
+            let file = file.try_clone().unwrap();
+            Content::new(Bytes::from_static(b"From: newer\r"), Some(file.into()), size, 10)
+        };
+        let content = spooled(21);
+        content.check_whole().unwrap();
+        let mut out = Vec::new();
+        content.write(&mut out, &store(), Quoting::None).unwrap();
+        assert_eq!(out, format!("{TRACE}From: newer\n\nbody\n").into_bytes());
+        assert!(spooled(22).check_whole().is_err());
     }
 }

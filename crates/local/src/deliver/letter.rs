@@ -16,7 +16,7 @@ pub(crate) struct Letter {
 impl Letter {
     pub(crate) fn new(frame: Frame<Store>) -> Self {
         let Frame { head: store, body, descriptor } = frame;
-        let content = Content::new(body, descriptor, store.size);
+        let content = Content::new(body, descriptor, store.size, store.replaced);
         Self { store, content }
     }
 
@@ -58,6 +58,7 @@ pub(crate) mod tests {
             detail: None,
             hostname: "h".into(),
             size: 0,
+            replaced: 0,
             arrival: 0,
             make_home: false,
         }

@@ -3,6 +3,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use envelope::{QueueId, Recipient};
+use message::MAX_HEADER;
 use routing::{Masquerade, Settings};
 use tables::{Reader, Source};
 
