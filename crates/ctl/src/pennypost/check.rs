@@ -2,6 +2,7 @@
 
 mod finding;
 mod ground;
+mod specials;
 mod tables;
 
 use std::io::{self, Write};
@@ -47,6 +48,7 @@ impl Check {
         match config::load(site.root(), self.file.as_deref()) {
             Ok(config) => {
                 tables::check(&config, &mut findings);
+                specials::check(&config, &mut findings);
                 ground::check(&config, &mut findings);
             }
             Err(report) => findings.extend(of_configuration(&report)),

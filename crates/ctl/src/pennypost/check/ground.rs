@@ -53,7 +53,7 @@ fn missing_account(name: &str) -> Option<Finding> {
 }
 
 /// Who may write the configuration commands the mail system.
-fn written_by_others(path: &Path) -> Option<Finding> {
+pub(super) fn written_by_others(path: &Path) -> Option<Finding> {
     let mode = metadata(path)?.mode();
     (mode & 0o022 != 0).then(|| {
         let problem = format!("others than its owner may write it (mode {:o})", mode & 0o7777);
