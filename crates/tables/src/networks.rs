@@ -1,12 +1,13 @@
 //! Networks with their length, and what their lines say (Postfix's cidr_table(5)): of all that have an
 //! address the first line counts.
 
+use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
 
-use crate::Place;
 use crate::index::Found;
 use crate::lines::Line;
 
@@ -15,53 +16,59 @@ use crate::lines::Line;
 /// **Invariant:** a look-up takes a step for each length of a prefix that is in the table, at most 129.
 #[derive(Debug, Clone)]
 pub(crate) struct Networks<T> {
-    lines: Vec<Entry>,
-    /// Numbers of lines.
-    by_network: HashMap<(T, IpNet), usize>,
-    /// Of IPv4 and of IPv6.
-    lengths: [Vec<u8>; 2],
+    entries: HashMap<(T, IpNet), Entry>,
+    /// The sources, in their order.
+    files: Vec<(usize, Arc<str>)>,
+    /// Those that there are, each of IPv4 (`true`) or IPv6.
+    lengths: Vec<(T, bool, u8)>,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
-    network: IpNet,
-    value: String,
-    place: Place,
-    source: usize,
+    value: Box<str>,
+    /// Of `files`.
+    file: u32,
+    line: u32,
 }
 
 impl<T> Default for Networks<T> {
     fn default() -> Self {
-        Self { lines: Vec::new(), by_network: HashMap::new(), lengths: [Vec::new(), Vec::new()] }
+        Self { entries: HashMap::new(), files: Vec::new(), lengths: Vec::new() }
     }
 }
 
-impl<T: Copy + Eq + std::hash::Hash> Networks<T> {
+impl<T: Copy + Eq + Hash> Networks<T> {
     /// Adds a line; the network is without host bits.
     pub(crate) fn insert(&mut self, kind: T, network: IpNet, value: &str, line: &Line) {
-        let number = self.lines.len();
-        let (value, place, source) = (value.to_owned(), line.place(), line.source);
-        self.lines.push(Entry { network, value, place, source });
-        self.by_network.entry((kind, network)).or_insert(number);
-        let [four, six] = &mut self.lengths;
-        let lengths = if network.addr().is_ipv4() { four } else { six };
-        if !lengths.contains(&network.prefix_len()) {
-            lengths.push(network.prefix_len());
+        if self.files.last().is_none_or(|(source, _)| *source != line.source) {
+            self.files.push((line.source, Arc::clone(&line.file)));
+        }
+        let (file, line) = (number(self.files.len() - 1), number(line.number));
+        let entry = Entry { value: value.into(), file, line };
+        self.entries.entry((kind, network)).or_insert(entry);
+        let length = (kind, network.addr().is_ipv4(), network.prefix_len());
+        if !self.lengths.contains(&length) {
+            self.lengths.push(length);
         }
     }
 
     /// The first line that has `address`.
     pub(crate) fn find(&self, kind: T, address: IpAddr) -> Option<(IpNet, Found<'_>)> {
         let address = address.to_canonical();
-        let [four, six] = &self.lengths;
-        let lengths = if address.is_ipv4() { four } else { six };
-        let network = |length: &u8| IpNet::new(address, *length).ok().map(|net| net.trunc());
-        let numbers = lengths
-            .iter()
-            .filter_map(|length| self.by_network.get(&(kind, network(length)?)).copied());
-        let Entry { network, value, place, source } = self.lines.get(numbers.min()?)?;
-        Some((*network, Found::new(value, *source, place)))
+        let is_it = |(of, four, _): &&(T, bool, u8)| *of == kind && *four == address.is_ipv4();
+        let entries = self.lengths.iter().filter(is_it).filter_map(|(_, _, length)| {
+            let network = IpNet::new(address, *length).ok()?.trunc();
+            Some((network, self.entries.get(&(kind, network))?))
+        });
+        let (network, entry) = entries.min_by_key(|(_, entry)| (entry.file, entry.line))?;
+        let (source, file) = self.files.get(entry.file as usize)?;
+        let line = entry.line as usize;
+        Some((network, Found { value: &entry.value, source: *source, file, line }))
     }
+}
+
+fn number(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
