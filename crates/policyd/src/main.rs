@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use config::Config;
 use daemon::{Generation, House, Permit, Sandbox};
 use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
@@ -33,11 +32,10 @@ fn main() -> ExitCode {
 /// The whole job: each connection asks, one request after the other. Each role has as many
 /// connections as sessions, so that one that was taken over cannot keep the other from asking.
 async fn answer(mut house: House) -> Result<(), daemon::Error> {
-    let lasting = Lasting::new(&house.config)?;
+    let lasting = Lasting::new(&house.generation)?;
     // The resolver has read its files.
     let sandbox = Sandbox::new().permit(Permit::NameService).permit(Permit::Threads);
-    let sockets = sockets(&house.generation)?;
-    house.enter(sandbox.permit(Permit::CallOut).sockets(sockets))?;
+    house.enter(sandbox.permit(Permit::CallOut).sockets(lasting.sockets.clone()))?;
     let mut desk = Arc::new(Desk::furnish(&house.generation, &lasting)?);
     let desks = watch::Sender::new(Arc::clone(&desk));
     let mut generations = house.generations()?;
@@ -107,11 +105,25 @@ async fn serve(desks: watch::Receiver<Arc<Desk>>, mut connection: Connection, tr
 struct Lasting {
     names: ClientNames,
     memory: Arc<Memory>,
+    /// What the sandbox was told of.
+    sockets: Vec<PathBuf>,
 }
 
 impl Lasting {
-    fn new(config: &Config) -> Result<Self, daemon::Error> {
-        Ok(Self { names: ClientNames::new(config)?, memory: Arc::new(Memory::new()) })
+    fn new(generation: &Generation) -> Result<Self, daemon::Error> {
+        let names = ClientNames::new(&generation.config)?;
+        Ok(Self { names, memory: Arc::new(Memory::new()), sockets: sockets(generation)? })
+    }
+
+    /// Landlock lets nobody reach more than what he declared.
+    fn reaches(&self, generation: &Generation) -> Result<(), daemon::Error> {
+        let is_new = |path: &PathBuf| !path.starts_with("/run") && !self.sockets.contains(path);
+        match sockets(generation)?.iter().find(|path| is_new(path)) {
+            Some(path) => {
+                Err(format!("{}: a socket outside of /run needs a restart", path.display()).into())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -131,6 +143,7 @@ struct Desk {
 
 impl Desk {
     fn furnish(generation: &Generation, lasting: &Lasting) -> Result<Self, daemon::Error> {
+        lasting.reaches(generation)?;
         let config = Arc::clone(&generation.config);
         let users = generation.table("users", |file, source| Users::read(file, source))?;
         let policy = Policy {

@@ -36,27 +36,24 @@ pub(crate) fn admit(
             break Admission::Accept;
         }
         if let Some(route) = ended {
-            break match route {
-                Route::Remote(hop) if router.store.as_ref() == Some(&hop) => {
-                    Admission::Mailbox(hop, way.address.clone())
-                }
-                Route::Remote(hop) if way.is_straight() => {
-                    Admission::Leaves(hop, way.address.clone())
-                }
-                route => at_the_end(route),
-            };
+            break at_the_end(&way, route);
         }
     };
     trace.append(&mut way.trace);
     admission
 }
 
-fn at_the_end(route: Route) -> Admission {
+fn at_the_end(way: &Way<'_>, route: Route) -> Admission {
     let refuse = |code, status: &Status| {
         let detail = status.detail();
         Admission::Refuse(Refusal { code, enhanced: detail.enhanced, text: detail.text.clone() })
     };
+    let address = || way.address.clone();
     match route {
+        Route::Remote(hop) if way.router.store.as_ref() == Some(&hop) => {
+            Admission::Mailbox(hop, address())
+        }
+        Route::Remote(hop) if way.is_straight() => Admission::Leaves(hop, address()),
         Route::Remote(_) | Route::List { .. } | Route::Special(_) => Admission::Accept,
         Route::Local { user, .. } => Admission::User(user),
         Route::Refused(refusal) => Admission::Refuse(refusal),

@@ -9,7 +9,7 @@ use crate::{MAX_DEPTH, Router};
 
 /// The way so far.
 pub(crate) struct Way<'a> {
-    pub(super) router: &'a Router,
+    pub(crate) router: &'a Router,
     pub(super) reverse_path: &'a ReversePath,
     /// Where it is now.
     pub(crate) address: Address,
