@@ -19,7 +19,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("net", &["envelope", "smtp"]),
     ("routing", &["envelope", "tables"]),
     ("policy", &["envelope", "tables", "routing"]),
-    ("config", &["envelope", "tables", "routing"]),
+    ("config", &["envelope", "tables", "routing", "policy"]),
     ("daemon", &["envelope", "tables", "config", "ipc"]),
     ("ground", &["config", "daemon"]),
 ];

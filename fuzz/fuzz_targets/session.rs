@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use envelope::Enhanced;
+use envelope::{Disposition, Enhanced};
 use libfuzzer_sys::fuzz_target;
 use smtp::Reply;
 use smtp::server::{Peer, Session, Settings, Step, Unqualified};
@@ -76,7 +76,7 @@ fn run(session: &mut Session, input: &mut &[u8], now: Instant, watch: &mut Watch
                     .iter()
                     .map(|address| match address.local().starts_with('x') {
                         true => Err(Reply::new(550, Enhanced(1, 1), "No such user")),
-                        false => Ok(()),
+                        false => Ok(Disposition::Deliver),
                     })
                     .collect();
                 watch.accepted += verdicts.iter().filter(|verdict| verdict.is_ok()).count();

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use envelope::NextHop;
+use policy::Rule;
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
 use crate::sources::sources;
-use crate::{
-    Config, Families, Limits, LogTarget, Paths, Policy, Queue, Relay, Remote, Resolver, Rule,
-};
+use crate::{Config, Families, Limits, LogTarget, Paths, Policy, Queue, Relay, Remote, Resolver};
 use host::{hostname, machine_name, own_addresses};
 use listeners::listeners;
 use local::local;
@@ -241,13 +240,26 @@ fn remote(section: &mut Section<'_, '_>) -> Remote {
 }
 
 fn policy(section: &mut Section<'_, '_>) -> Policy {
-    let rule = |text: &str| (text == "access").then_some(Rule::Access);
+    // As with sendmail: an access table that is there counts, one that is not says nothing, and
+    // nobody sends from a domain that is not there.
+    let default = vec![Rule::Access, Rule::UnresolvableSender];
     Policy {
-        // An access table that is there counts, as with sendmail; one that is not says nothing.
-        rules: section.get("rules", vec![Rule::Access], |reader, value| {
-            let remedy = "remove it; a later version will read it";
-            reader.list(value, rule, "only the rule \"access\" is supported yet", remedy)
+        rules: section.get("rules", default, |reader, value| {
+            let problem = "this rule is not yet supported";
+            let remedy = "write \"access\", \"reject unresolvable_sender\" or \"reject bad_helo\"";
+            reader.list(value, rule, problem, remedy)
         }),
+        accept_unqualified_senders: section.get("accept_unqualified_senders", false, Reader::truth),
+    }
+}
+
+/// One of `policy.rules`; words are apart by any white space.
+fn rule(text: &str) -> Option<Rule> {
+    match text.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+        ["access"] => Some(Rule::Access),
+        ["reject", "unresolvable_sender"] => Some(Rule::UnresolvableSender),
+        ["reject", "bad_helo"] => Some(Rule::BadHelo),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! each table is a key, too.
 
 /// Keys that work. docs/configuration.md describes each of them.
-pub const SUPPORTED: [&str; 52] = [
+pub const SUPPORTED: [&str; 53] = [
     "hostname",
     "tables.directory",
     "listener.role",
@@ -52,6 +52,7 @@ pub const SUPPORTED: [&str; 52] = [
     "remote.idle",
     "remote.try_null_mx",
     "policy.rules",
+    "policy.accept_unqualified_senders",
     "control.admins",
     "log.target",
     "log.format",

@@ -24,7 +24,7 @@ pub use load::load;
 pub use report::{Finding, Report};
 pub use resolved::{
     CatchAll, Config, Families, Limits, Listener, Local, LogTarget, Mailbox, Paths, Policy, Queue,
-    Relay, Remote, Resolver, Role, Rule,
+    Relay, Remote, Resolver, Role,
 };
 pub use snapshot::Snapshot;
 pub use sources::{Sources, TableSource};

@@ -169,7 +169,8 @@ mod tests {
             ("[limits]\nhops = 1.5", "2:8: a whole number"),
             ("\"a\\u001b\" = 1", "1:1: unknown key `a\\u{1b}`"),
             ("[access]\nx = 1", "1:2: unknown key `access`"),
-            ("[policy]\nrules = [\"greylist\"]", "2:10: only the rule \"access\""),
+            ("[policy]\nrules = [\"greylist\"]", "2:10: this rule is not yet supported"),
+            ("[policy]\naccept_unqualified_senders = 1", "2:30: true or false is wanted"),
             ("[policy]\nspf = \"off\"", "2:1: `policy.spf` is not yet supported"),
         ] {
             let found = wrong(text);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use envelope::NextHop;
 use ipnet::IpNet;
+use policy::Rule;
 use routing::{Masquerade, Relays, Settings};
 use serde::{Deserialize, Serialize};
 use tables::Mailertable;
@@ -61,6 +62,17 @@ impl Config {
         let store = self.local.mailbox.store().and_then(NextHop::socket).cloned();
         let paths = store.into_iter().chain(mailertable.sockets());
         paths.map(|path| self.paths.root.join(path.trim_start_matches('/'))).collect()
+    }
+
+    /// What it says about who may send what to whom.
+    #[must_use]
+    pub fn judging(&self) -> policy::Settings {
+        policy::Settings {
+            networks: self.relay.networks.clone(),
+            verify: self.relay.verify_recipients,
+            rules: self.policy.rules.clone(),
+            accept_unqualified_senders: self.policy.accept_unqualified_senders,
+        }
     }
 
     /// What of the file means something else than in `other`: keys and tables, `[limits]`.
@@ -288,13 +300,8 @@ pub struct Policy {
     /// Asked in this order after the relay decision, which is not a rule; the first that decides
     /// does.
     pub rules: Vec<Rule>,
-}
-
-/// One entry of `policy.rules`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rule {
-    /// `"access"`: the access table.
-    Access,
+    /// Other systems may leave the domain of a reverse-path out.
+    pub accept_unqualified_senders: bool,
 }
 
 /// `remote.families`

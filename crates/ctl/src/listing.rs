@@ -14,6 +14,7 @@ pub(crate) use sendmail::{Detailed, Sendmail};
 pub(crate) use table::{Table, age, due, show};
 
 use envelope::{Status, printable};
+use ipc::admin::Message;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -29,6 +30,14 @@ pub(crate) fn reason(status: &Status) -> String {
     match &detail.remote {
         Some(remote) => format!("{}: {detail}", printable(remote)),
         None => detail.to_string(),
+    }
+}
+
+/// Why a held message is held, in one line that is safe to show.
+pub(crate) fn why_held(message: &Message) -> String {
+    match &message.quarantine {
+        Some(reason) => printable(reason).to_string(),
+        None => "held by an administrator".to_owned(),
     }
 }
 

@@ -14,6 +14,8 @@ const ALPHABET: &[u8; 52] = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwx
 pub struct QueueId(u64);
 
 impl QueueId {
+    /// Before all others.
+    pub const FIRST: Self = Self(0);
     /// Characters of every id as text.
     pub const WIDTH: usize = 11;
     /// 52^11: the first number that would need a twelfth character.

@@ -341,6 +341,8 @@ pub struct Message {
     /// Seconds since 1970; `None`: held or under way.
     pub next_attempt: Option<i64>,
     pub state: State,
+    /// Why it is held, if that was said.
+    pub quarantine: Option<String>,
     /// `192.0.2.1 (helo mx.example.net)`, `user alice`, `Pennypost`.
     pub origin: String,
     pub recipients: Vec<Recipient>,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, ReversePath};
+use envelope::{Address, Disposition, ReversePath};
 use serde::{Deserialize, Serialize};
 
 /// What `smtpd` asks.
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Question {
     /// Answered by [`Verdicts`].
     Check(Check),
+    /// On what terms a client is served; answered by [`Terms`].
+    Terms(IpAddr),
     /// The name of a user of this machine. The submission role only; answered by [`Name`].
     Name { uid: u32 },
 }
@@ -20,6 +22,8 @@ pub struct Check {
     pub client: Client,
     pub helo: String,
     pub reverse_path: ReversePath,
+    /// The client gave it without a domain, and it was given that of this host.
+    pub unqualified: bool,
     /// Those not yet asked about.
     pub recipients: Vec<Address>,
 }
@@ -30,6 +34,17 @@ pub struct Check {
 pub enum Client {
     Network(IpAddr),
     User { uid: u32 },
+}
+
+/// On what terms a client is served; `None`: nothing is said of that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Connections in a minute; 0: as many as it likes.
+    pub rate: Option<u32>,
+    /// Sessions at a time; 0: as many as it likes.
+    pub sessions: Option<u32>,
+    /// Milliseconds before it is greeted.
+    pub pause: Option<u32>,
 }
 
 /// `None`: nobody has this uid, or it cannot be said now.
@@ -43,10 +58,8 @@ pub struct Verdicts(pub Vec<Verdict>);
 /// What to answer to RCPT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    Accept,
+    /// 250, and what becomes of it then.
+    Accept(Disposition),
     /// 4xx or 5xx with its text, enhanced status code included: `550`, `5.7.1 Relaying denied`.
-    Refuse {
-        code: u16,
-        text: String,
-    },
+    Refuse { code: u16, text: String },
 }

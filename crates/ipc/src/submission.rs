@@ -14,11 +14,16 @@ pub const INLINE: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Submit {
     /// A whole message; the body is its content.
-    Whole { envelope: Envelope, id_at: Option<u32> },
+    Whole { envelope: Envelope, quarantine: Option<String>, id_at: Option<u32> },
     /// The first piece of long content is the body. `id_at`: the offset of
     /// [`QueueId::WIDTH`] bytes in this body, in the `Received` field, which `qmgr`, who alone
-    /// makes ids, overwrites with the id.
-    Begin { envelope: Envelope, id_at: Option<u32>, declared_size: Option<u64> },
+    /// makes ids, overwrites with the id. `quarantine`: why the message is held.
+    Begin {
+        envelope: Envelope,
+        quarantine: Option<String>,
+        id_at: Option<u32>,
+        declared_size: Option<u64>,
+    },
     /// The next piece is the body.
     More,
     /// There is no more.

@@ -121,6 +121,30 @@ impl Resolver {
         }
     }
 
+    /// Could mail be sent there? A domain has an MX record or an address, an address literal (in
+    /// brackets, lower case) a confirmed name: what sendmail asks of a reverse-path.
+    ///
+    /// # Errors
+    /// Nobody knows; what was seen, for a person.
+    pub async fn takes_mail(&self, domain: &str) -> Result<bool, String> {
+        if let Some(inner) = domain.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+            return match inner.strip_prefix("ipv6:").unwrap_or(inner).parse() {
+                Ok(address) => Ok(self.confirmed_name(address).await?.is_some()),
+                Err(_) => Ok(false),
+            };
+        }
+        let found = match self.exchanges(domain).await {
+            Ok(_) => Ok(()),
+            Err(Failure::NoRecords) => self.addresses(domain).await.map(drop),
+            Err(failure) => Err(failure),
+        };
+        match found {
+            Ok(()) => Ok(true),
+            Err(Failure::NoSuchName | Failure::NoRecords) => Ok(false),
+            Err(Failure::NoAnswer(why)) => Err(why),
+        }
+    }
+
     /// What a host is called where its aliases (CNAME) end. Without the last dot.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use envelope::{Address, Detail, Enhanced, Heard, NextHop};
+use envelope::{Address, Detail, Disposition, Enhanced, Heard, NextHop};
 
 use crate::verdict::{Step, Verdict};
 
@@ -15,6 +15,8 @@ pub struct Asked {
     /// The recipient as it is there.
     pub address: Address,
     pub in_doubt: InDoubt,
+    /// What becomes of it if it is taken.
+    pub then: Disposition,
 }
 
 /// What is done while the host does not say.
@@ -32,7 +34,9 @@ impl Asked {
     pub fn conclude(&self, recipient: &Address, heard: &Heard, trace: &mut Vec<Step>) -> Verdict {
         trace.push(Step::Asked(self.hop.to_string(), heard.clone()));
         match (heard, self.in_doubt) {
-            (Heard::Taken, _) | (Heard::Unclear(_), InDoubt::Accept) => Verdict::Accept,
+            (Heard::Taken, _) | (Heard::Unclear(_), InDoubt::Accept) => {
+                Verdict::Accept(self.then.clone())
+            }
             (Heard::Refused(detail), _) => in_its_words(recipient, 550, detail),
             (Heard::Unclear(detail), InDoubt::Defer) => match detail.code {
                 // The mailbox is full, for example.
@@ -59,7 +63,9 @@ pub(crate) fn say(f: &mut fmt::Formatter<'_>, hop: &str, heard: &Heard) -> fmt::
     match heard {
         Heard::Taken => write!(f, "{hop} takes mail for it"),
         Heard::Refused(detail) => write!(f, "{hop} takes no mail for it: {detail}"),
-        Heard::Unclear(detail) => write!(f, "{hop} does not say whether it takes mail for it: {detail}"),
+        Heard::Unclear(detail) => {
+            write!(f, "{hop} does not say whether it takes mail for it: {detail}")
+        }
     }
 }
 
@@ -111,13 +117,14 @@ mod tests {
     /// Whom the policy asks about what; or the code of its answer.
     fn asks(policy: &Policy, client: Client<'_>, from: &str, to: &str) -> String {
         let reverse_path = ReversePath((!from.is_empty()).then(|| from.parse().unwrap()));
-        let sending = Sending { client, reverse_path: &reverse_path };
+        let sending = Sending::plain(client, &reverse_path);
         match policy.recipient(&sending, &to.parse().unwrap(), &mut Vec::new()) {
-            Ruling::Asks(Asked { hop, address, in_doubt }) => {
+            Ruling::Asks(Asked { hop, address, in_doubt, then: Disposition::Deliver }) => {
                 format!("{hop} {address} {in_doubt:?}")
             }
-            Ruling::Depends(user) => format!("user {user}"),
-            Ruling::Decided(Verdict::Accept) => "250".to_owned(),
+            Ruling::Asks(asked) => panic!("{asked:?}"),
+            Ruling::Depends { user, .. } => format!("user {user}"),
+            Ruling::Decided(Verdict::Accept(_)) => "250".to_owned(),
             Ruling::Decided(Verdict::Refuse { code, .. }) => code.to_string(),
         }
     }
@@ -181,9 +188,11 @@ mod tests {
             hop: NextHop::lmtp("unix:/run/lmtp").unwrap(),
             address: "alice@here.test".parse().unwrap(),
             in_doubt,
+            then: Disposition::Deliver,
         };
         let reply = |code, enhanced, text: &str| Detail::reply("x", code, enhanced, text);
-        let unknown = || reply(550, Enhanced::BAD_MAILBOX, "5.1.1 <alice@here.test>\n5.1.1 unknown");
+        let unknown =
+            || reply(550, Enhanced::BAD_MAILBOX, "5.1.1 <alice@here.test>\n5.1.1 unknown");
         let full = || reply(452, Enhanced::MAILBOX_FULL, "4.2.2 full");
         let silent = || Detail::ours(Enhanced::NO_ANSWER, "gone");
         let not_mail = || reply(550, Enhanced::REFUSED, "5.7.1 no bounces");
@@ -214,7 +223,7 @@ mod tests {
             for (in_doubt, expected) in [(InDoubt::Defer, defers), (InDoubt::Accept, accepts)] {
                 let mut trace = Vec::new();
                 let said = match asked(in_doubt).conclude(&recipient, &heard, &mut trace) {
-                    Verdict::Accept => "250".to_owned(),
+                    Verdict::Accept(_) => "250".to_owned(),
                     Verdict::Refuse { code, text } => format!("{code} {text}"),
                 };
                 assert_eq!(said, expected);

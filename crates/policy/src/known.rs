@@ -1,18 +1,22 @@
 //! Is there such a recipient?
 
-use envelope::Address;
+use envelope::{Address, Disposition};
 use routing::Admission;
 
 use crate::asked::{Asked, InDoubt};
-use crate::{Policy, Sending};
 use crate::verdict::{Step, Verdict};
+use crate::{Policy, Sending};
 
 /// What can be said without asking for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
     Decided(Verdict),
-    /// The recipient is accepted if this name is a user with a mailbox: see [`conclude`].
-    Depends(String),
+    /// The recipient is accepted, and this becomes of it, if the name is a user with a mailbox: see
+    /// [`conclude`].
+    Depends {
+        user: String,
+        then: Disposition,
+    },
     /// The recipient is accepted if this host takes mail for it: see [`Asked::conclude`].
     Asks(Asked),
 }
@@ -31,10 +35,15 @@ pub enum Account {
 
 /// The verdict on `recipient` once its user was looked up.
 #[must_use]
-pub fn conclude(recipient: &Address, account: Account, trace: &mut Vec<Step>) -> Verdict {
+pub fn conclude(
+    recipient: &Address,
+    account: Account,
+    then: Disposition,
+    trace: &mut Vec<Step>,
+) -> Verdict {
     trace.push(Step::User(account));
     match account {
-        Account::Exists | Account::Caught => Verdict::Accept,
+        Account::Exists | Account::Caught => Verdict::Accept(then),
         Account::Unknown => Verdict::unknown_user(recipient),
         // Any doubt defers.
         Account::Unavailable => Verdict::try_later(),
@@ -59,6 +68,7 @@ impl Policy {
         &self,
         sending: &Sending<'_>,
         recipient: &Address,
+        then: Disposition,
         trace: &mut Vec<Step>,
     ) -> Ruling {
         let mut steps = Vec::new();
@@ -79,15 +89,15 @@ impl Policy {
         let new: Vec<_> = new.collect();
         trace.extend(new);
         match admission {
-            Admission::Accept => Ruling::Decided(Verdict::Accept),
-            Admission::User(user) => Ruling::Depends(user),
+            Admission::Accept => Ruling::Decided(Verdict::Accept(then)),
+            Admission::User(user) => Ruling::Depends { user, then },
             Admission::Mailbox(hop, address) => {
-                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Defer })
+                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Defer, then })
             }
             Admission::Leaves(hop, address) if self.verifies(sending) => {
-                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Accept })
+                Ruling::Asks(Asked { hop, address, in_doubt: InDoubt::Accept, then })
             }
-            Admission::Leaves(..) => Ruling::Decided(Verdict::Accept),
+            Admission::Leaves(..) => Ruling::Decided(Verdict::Accept(then)),
             Admission::Refuse(refusal) => Ruling::Decided(Verdict::refusal(recipient, &refusal)),
         }
     }
@@ -96,8 +106,6 @@ impl Policy {
     /// anywhere. Nor about a bounce: it begets none if it fails, and as we ask with the null
     /// reverse-path ourselves, two hosts that relay to each other never ask in a circle.
     fn verifies(&self, sending: &Sending<'_>) -> bool {
-        self.verify
-            && sending.reverse_path.0.is_some()
-            && self.relays_for(sending.client).is_none()
+        self.verify && sending.reverse_path.0.is_some() && self.relays_for(sending.client).is_none()
     }
 }

@@ -51,7 +51,7 @@ fn rule(client: Client<'_>, recipient: &str) -> (Verdict, Vec<String>) {
 }
 
 fn from_nobody(client: Client<'_>) -> Sending<'_> {
-    Sending { client, reverse_path: &ReversePath::NULL }
+    Sending::plain(client, &ReversePath::NULL)
 }
 
 /// `alice` is the only user.
@@ -60,9 +60,9 @@ fn decide(policy: &Policy, sending: &Sending<'_>, recipient: &str) -> (Verdict, 
     let mut trace = Vec::new();
     let verdict = match policy.recipient(sending, &recipient, &mut trace) {
         Ruling::Decided(verdict) => verdict,
-        Ruling::Depends(user) => {
+        Ruling::Depends { user, then } => {
             let account = if user == "alice" { Account::Exists } else { Account::Unknown };
-            conclude(&recipient, account, &mut trace)
+            conclude(&recipient, account, then, &mut trace)
         }
         Ruling::Asks(asked) => panic!("{asked:?}"),
     };
@@ -71,7 +71,7 @@ fn decide(policy: &Policy, sending: &Sending<'_>, recipient: &str) -> (Verdict, 
 
 fn code(client: Client<'_>, recipient: &str) -> u16 {
     match rule(client, recipient).0 {
-        Verdict::Accept => 250,
+        Verdict::Accept(_) => 250,
         Verdict::Refuse { code, .. } => code,
     }
 }
@@ -161,7 +161,7 @@ fn what_the_mailertable_refuses_is_told_to_who_may_relay() {
 #[test]
 fn users_that_cannot_be_looked_up_are_deferred() {
     let recipient = "alice@example.org".parse().unwrap();
-    let verdict = conclude(&recipient, Account::Unavailable, &mut Vec::new());
+    let verdict = conclude(&recipient, Account::Unavailable, Disposition::Deliver, &mut Vec::new());
     assert!(matches!(verdict, Verdict::Refuse { code: 451, text } if text.starts_with("4.3.0 ")));
 }
 
@@ -210,11 +210,13 @@ proptest! {
     fn a_user_name_comes_from_the_local_part(local in "\\PC{1,40}") {
         let Ok(recipient) = Address::new(&local, "example.org") else { return Ok(()) };
         match policy().recipient(&from_nobody(stranger()), &recipient, &mut Vec::new()) {
-            Ruling::Depends(user) => {
+            Ruling::Depends { user, .. } => {
                 prop_assert!(!user.is_empty() && local.to_lowercase().starts_with(&user));
             }
             Ruling::Asks(asked) => prop_assert!(false, "{:?}", asked),
-            Ruling::Decided(verdict) => prop_assert_eq!(verdict, Verdict::Accept),
+            Ruling::Decided(verdict) => {
+                prop_assert_eq!(verdict, Verdict::Accept(Disposition::Deliver));
+            }
         }
     }
 }

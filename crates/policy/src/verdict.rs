@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use envelope::{Address, Enhanced, Heard, printable};
+use envelope::{Address, Disposition, Enhanced, Heard, printable};
 use ipnet::IpNet;
 use tables::{Hit, Place, Refusal};
 
@@ -12,12 +12,10 @@ use crate::Account;
 /// The answer to RCPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    Accept,
+    /// 250, and what becomes of it then.
+    Accept(Disposition),
     /// A reply code from 400 to 599, and its text with the enhanced status code.
-    Refuse {
-        code: u16,
-        text: String,
-    },
+    Refuse { code: u16, text: String },
 }
 
 impl Verdict {
@@ -51,6 +49,25 @@ impl Verdict {
         Self::about(from, 553, "5.5.4", "Real domain name required for sender address")
     }
 
+    pub(crate) fn domain_required(from: &Address) -> Self {
+        let local = printable(from.local()).to_string();
+        let text = format!("5.5.4 <{local}>... Domain name required for sender address {local}");
+        Self::Refuse { code: 553, text }
+    }
+
+    pub(crate) fn domain_unknown(from: &Address) -> Self {
+        Self::about(from, 553, "5.1.8", &domain_of(from, "exist"))
+    }
+
+    pub(crate) fn domain_in_doubt(from: &Address) -> Self {
+        Self::about(from, 451, "4.1.8", &domain_of(from, "resolve"))
+    }
+
+    pub(crate) fn bad_helo(helo: &str) -> Self {
+        let text = format!("5.7.1 bogus HELO name used: {}", printable(helo));
+        Self::Refuse { code: 550, text }
+    }
+
     /// What a line of a table says.
     pub(crate) fn refusal(recipient: &Address, refusal: &Refusal) -> Self {
         let Enhanced(subject, detail) = refusal.enhanced;
@@ -68,6 +85,12 @@ impl Verdict {
         let text = "4.3.0 Users cannot be looked up now; try again later".to_owned();
         Self::Refuse { code: 451, text }
     }
+}
+
+/// `Domain of sender address x@y does not …`
+fn domain_of(from: &Address, what: &str) -> String {
+    let from = from.to_string();
+    format!("Domain of sender address {} does not {what}", printable(&from))
 }
 
 /// One rule that applied.
@@ -91,12 +114,25 @@ pub enum Step {
     NameUnknown,
     /// Another host sends from `localhost`.
     Localhost,
+    /// Another host sends from no domain at all.
+    Unqualified,
+    /// The domain of the reverse-path is not in the DNS.
+    NoSuchDomain,
+    /// The DNS does not answer about it.
+    DomainInDoubt,
+    /// The client has called itself as we are called: by this line of `local-host-names`, or by our
+    /// own name or address.
+    OurHelo(Option<Place>),
+    /// The client has called itself by a name without a domain.
+    UnqualifiedHelo,
+    /// Nobody looks at who sends to this recipient.
+    Spared,
     /// A line of `access`, and what it says.
     Access(Place, String),
 }
 
 impl Step {
-    pub(crate) fn access(hit: &Hit) -> Self {
+    pub(crate) fn access<V: fmt::Display>(hit: &Hit<V>) -> Self {
         Self::Access(hit.place.clone(), hit.to_string())
     }
 }
@@ -124,6 +160,23 @@ impl fmt::Display for Step {
                 f.write_str("the client might relay by its name, but the DNS does not tell it")
             }
             Self::Localhost => f.write_str("another host sends from the domain localhost"),
+            Self::Unqualified => {
+                f.write_str("policy.accept_unqualified_senders: the sender has no domain")
+            }
+            Self::NoSuchDomain => {
+                f.write_str("reject unresolvable_sender: the DNS has no such sender domain")
+            }
+            Self::DomainInDoubt => {
+                f.write_str("reject unresolvable_sender: the DNS does not answer for now")
+            }
+            Self::OurHelo(Some(place)) => {
+                write!(f, "{place}: reject bad_helo: the name is ours")
+            }
+            Self::OurHelo(None) => {
+                f.write_str("reject bad_helo: the name is this host's own name or address")
+            }
+            Self::UnqualifiedHelo => f.write_str("reject bad_helo: the name has no domain"),
+            Self::Spared => f.write_str("who sends is not looked at for this recipient"),
             Self::Access(place, text) => write!(f, "{place}: {}", printable(text)),
         }
     }

@@ -53,11 +53,12 @@ impl Memory {
     }
 
     fn remember(&self, asked: &Asked, heard: &Heard, now: Instant) {
-        let until = now + match heard {
-            Heard::Taken => TAKEN,
-            Heard::Refused(_) => REFUSED,
-            Heard::Unclear(_) => UNCLEAR,
-        };
+        let until = now
+            + match heard {
+                Heard::Taken => TAKEN,
+                Heard::Refused(_) => REFUSED,
+                Heard::Unclear(_) => UNCLEAR,
+            };
         match heard {
             Heard::Unclear(detail) if detail.remote.is_none() => {
                 tracing::warn!("{} does not answer about recipients: {detail}", asked.hop);
@@ -175,11 +176,14 @@ fn unclear(why: &str) -> Heard {
 
 #[cfg(test)]
 mod tests {
+    use envelope::Disposition;
+
     use super::*;
 
     fn asked(address: &str) -> Asked {
         let hop = NextHop::lmtp("unix:/run/x").unwrap();
-        Asked { hop, address: address.parse().unwrap(), in_doubt: InDoubt::Defer }
+        let then = Disposition::Deliver;
+        Asked { hop, address: address.parse().unwrap(), in_doubt: InDoubt::Defer, then }
     }
 
     fn reply(code: u16) -> Detail {

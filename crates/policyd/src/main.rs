@@ -7,16 +7,16 @@ mod inquiries;
 mod names;
 mod uids;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use daemon::{Generation, House, Permit, Sandbox};
-use ipc::policy::{Check, Client, Name, Question, Verdict, Verdicts};
+use ipc::policy::{Check, Client, Name, Question, Terms, Verdict, Verdicts};
 use ipc::{Arrow, Connection, Frame};
-use policy::{ClientName, Policy, Rule, Ruling, Sending, conclude};
-use routing::Router;
-use tables::{Access, Mailertable, RelayDomains, Source, Users};
+use policy::{ClientName, Policy, Ruling, SenderDomain, Sending, conclude};
+use tables::{Mailertable, Source, Users};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -146,22 +146,7 @@ impl Desk {
         lasting.reaches(generation)?;
         let config = Arc::clone(&generation.config);
         let users = generation.table("users", |file, source| Users::read(file, source))?;
-        let policy = Policy {
-            router: Router::read(config.routing(), generation)?,
-            networks: config.relay.networks.clone(),
-            relay_domains: generation
-                .table("relay-domains", |file, source| RelayDomains::read(file, source))?,
-            access: generation.table("access", |file, source| Access::read(file, source))?,
-            verify: config.relay.verify_recipients,
-            rules: config
-                .policy
-                .rules
-                .iter()
-                .map(|rule| match rule {
-                    config::Rule::Access => Rule::Access,
-                })
-                .collect(),
-        };
+        let policy = Policy::read(config.routing(), config.judging(), generation)?;
         let directory = if config.rooted {
             Directory::Table(users)
         } else {
@@ -187,6 +172,7 @@ impl Desk {
                 }
                 connection.send(&self.decide(&check).await, b"", None).await
             }
+            Question::Terms(client) => connection.send(&self.terms(client).await, b"", None).await,
             Question::Name { uid } if trust == Trust::Users => {
                 connection.send(&Name(self.uids.name(uid).await), b"", None).await
             }
@@ -195,12 +181,15 @@ impl Desk {
     }
 
     async fn decide(&self, check: &Check) -> Verdicts {
-        let name = self.name(&check.client).await;
-        let client = match check.client {
-            Client::Network(address) => policy::Client::Network { address, name: &name },
-            Client::User { .. } => policy::Client::User,
+        let asked = Sending {
+            client: client(&check.client, &ClientName::NotAsked),
+            helo: &check.helo,
+            reverse_path: &check.reverse_path,
+            unqualified: check.unqualified,
+            domain: SenderDomain::NotAsked,
         };
-        let sending = Sending { client, reverse_path: &check.reverse_path };
+        let (name, domain) = tokio::join!(self.name(&check.client), self.domain(&asked));
+        let sending = Sending { client: client(&check.client, &name), domain, ..asked };
         let mut round = self.inquiries.round();
         let mut verdicts = Vec::with_capacity(check.recipients.len());
         for recipient in &check.recipients {
@@ -208,9 +197,9 @@ impl Desk {
             let mut trace = Vec::new();
             let verdict = match self.policy.recipient(&sending, recipient, &mut trace) {
                 Ruling::Decided(verdict) => verdict,
-                Ruling::Depends(user) => {
+                Ruling::Depends { user, then } => {
                     let account = self.directory.find(&user).await.caught(self.catches_all);
-                    conclude(recipient, account, &mut trace)
+                    conclude(recipient, account, then, &mut trace)
                 }
                 Ruling::Asks(asked) => {
                     let heard = round.ask(&asked).await;
@@ -218,11 +207,29 @@ impl Desk {
                 }
             };
             verdicts.push(match verdict {
-                policy::Verdict::Accept => Verdict::Accept,
+                policy::Verdict::Accept(disposition) => Verdict::Accept(disposition),
                 policy::Verdict::Refuse { code, text } => Verdict::Refuse { code, text },
             });
         }
         Verdicts(verdicts)
+    }
+
+    async fn terms(&self, address: IpAddr) -> Terms {
+        let name = match self.policy.greets_by_name() {
+            true => self.names.of(address.to_canonical()).await,
+            false => ClientName::NotAsked,
+        };
+        let policy::Terms { rate, sessions, pause } =
+            self.policy.terms(address, &name, &mut Vec::new());
+        Terms { rate, sessions, pause }
+    }
+
+    /// What the DNS says of the domain of the reverse-path, if anything depends on it.
+    async fn domain(&self, sending: &Sending<'_>) -> SenderDomain {
+        match self.policy.asks_for_domain(sending) {
+            Some(from) => self.names.domain(&from.domain_key()).await,
+            None => SenderDomain::NotAsked,
+        }
     }
 
     /// What the client is called, if anything depends on it.
@@ -233,5 +240,12 @@ impl Desk {
             }
             Client::Network(_) | Client::User { .. } => ClientName::NotAsked,
         }
+    }
+}
+
+fn client<'a>(client: &Client, name: &'a ClientName) -> policy::Client<'a> {
+    match client {
+        Client::Network(address) => policy::Client::Network { address: *address, name },
+        Client::User { .. } => policy::Client::User,
     }
 }

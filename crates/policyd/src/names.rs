@@ -1,12 +1,13 @@
-//! What clients are called in the DNS.
+//! What the DNS says of clients and of reverse-paths.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Resolver as Servers};
+use envelope::printable;
 use net::{Families, Resolver};
-use policy::ClientName;
+use policy::{ClientName, SenderDomain};
 use tokio::time::timeout;
 
 /// How long the DNS may take, over both questions; `smtpd` waits longer.
@@ -36,6 +37,22 @@ impl ClientNames {
             }
         };
         Ok(Self { system: Arc::clone(&self.system), listed })
+    }
+
+    /// Could mail to this domain, or to this literal, be answered?
+    pub(crate) async fn domain(&self, domain: &str) -> SenderDomain {
+        match timeout(PATIENCE, self.resolver().takes_mail(domain)).await {
+            Ok(Ok(true)) => SenderDomain::Exists,
+            Ok(Ok(false)) => SenderDomain::Unknown,
+            Ok(Err(why)) => {
+                tracing::warn!("the DNS does not tell of {}: {why}", printable(domain));
+                SenderDomain::InDoubt
+            }
+            Err(_) => {
+                tracing::warn!("the DNS does not tell of {} in time", printable(domain));
+                SenderDomain::InDoubt
+            }
+        }
     }
 
     pub(crate) fn resolver(&self) -> &Resolver {

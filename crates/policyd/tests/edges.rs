@@ -14,13 +14,17 @@ use std::time::Duration;
 
 use envelope::ReversePath;
 use ipc::control::{End, Push, Report};
-use ipc::policy::{Check, Client as Who, Name, Question, Verdict, Verdicts};
+use ipc::policy::{Check, Client as Who, Name, Question, Terms, Verdict, Verdicts};
 use ipc::{Arrow, Client, Connection, Error};
 use tempfile::TempDir;
 
 const TIME: Duration = Duration::from_secs(60);
 const TABLES: [(&str, &str); 5] = [
-    ("access", "From:spam.test REJECT\nConnect:good.test RELAY\nFrom:x.test nonsense\n"),
+    (
+        "access",
+        "From:spam.test REJECT\nConnect:good.test RELAY\nFrom:x.test nonsense\n\
+         From:accepted.test OK\nClientRate:203.0.113 7\nClientConn: 3\nGreetPause:good.test 50\n",
+    ),
     ("aliases", "staff: alice, bob@far.test\nthis line is bad\n"),
     ("local-host-names", "example.org\n"),
     ("relay-domains", "backup.test\n198.51.100\n"),
@@ -32,6 +36,9 @@ const ZONE: &str = "
     mail.good.test A 203.0.113.1
     2.113.0.203.in-addr.arpa PTR mail.good.test
     3.113.0.203.in-addr.arpa SERVFAIL
+    answers.test MX 10 mx.answers.test
+    alone.test A 203.0.113.7
+    doubtful.test SERVFAIL
 ";
 
 /// A running `policyd`, and what `smtpd` sees of it.
@@ -104,7 +111,8 @@ fn check(client: Who, recipients: &[&str]) -> Question {
 
 fn check_from(client: Who, reverse_path: ReversePath, recipients: &[&str]) -> Question {
     let recipients = recipients.iter().map(|recipient| recipient.parse().unwrap()).collect();
-    Question::Check(Check { client, helo: "x".to_owned(), reverse_path, recipients })
+    let helo = "x".to_owned();
+    Question::Check(Check { client, helo, reverse_path, unqualified: false, recipients })
 }
 
 fn network(address: &str) -> Who {
@@ -119,7 +127,7 @@ async fn ask(edge: &Client, who: Who, recipients: &[&str]) -> Result<Vec<u16>, E
 async fn answer(edge: &Client, question: &Question) -> Result<Vec<u16>, Error> {
     let frame = edge.call::<_, Verdicts>(question, b"", None, TIME).await?;
     let code = |verdict: &Verdict| match verdict {
-        Verdict::Accept => 250,
+        Verdict::Accept(_) => 250,
         Verdict::Refuse { code, .. } => *code,
     };
     Ok(frame.head.0.iter().map(code).collect())
@@ -172,6 +180,51 @@ fn the_tables_and_the_name_of_the_client_decide() {
         for who in [network("203.0.113.1"), network("10.1.1.1"), Who::User { uid: 0 }] {
             let question = check_from(who, spam.clone(), &far);
             assert_eq!(answer(&daemon.submission, &question).await.unwrap(), [550; 3]);
+        }
+        daemon.log().await;
+    });
+}
+
+#[test]
+fn nobody_sends_from_a_domain_that_is_not_there() {
+    run(async {
+        let daemon = Daemon::start().await;
+        for (from, code) in [
+            ("x@answers.test", 250),
+            ("x@alone.test", 250),
+            ("x@nowhere.test", 553),
+            ("x@doubtful.test", 451),
+            ("x@accepted.test", 250),
+            ("x@example.org", 250),
+            ("x@[203.0.113.1]", 250),
+            ("x@[203.0.113.4]", 553),
+        ] {
+            let path = ReversePath(Some(from.parse().unwrap()));
+            for (who, code) in [(network("203.0.113.9"), code), (network("10.1.1.1"), 250)] {
+                let question = check_from(who, path.clone(), &["alice@example.org"]);
+                assert_eq!(answer(&daemon.mx, &question).await.unwrap(), [code], "{from}");
+            }
+        }
+        daemon.log().await;
+    });
+}
+
+#[test]
+fn the_terms_of_a_client_depend_on_its_address_and_name() {
+    run(async {
+        let daemon = Daemon::start().await;
+        let terms = |rate, sessions, pause| Terms { rate, sessions, pause };
+        for (client, expected) in [
+            ("203.0.113.1", terms(Some(7), Some(3), Some(50))),
+            ("203.0.113.2", terms(Some(7), Some(3), None)),
+            ("192.0.77.1", terms(None, Some(3), None)),
+            ("10.1.1.1", terms(None, None, None)),
+        ] {
+            let question = Question::Terms(client.parse().unwrap());
+            for edge in [&daemon.mx, &daemon.submission] {
+                let frame = edge.call::<_, Terms>(&question, b"", None, TIME).await.unwrap();
+                assert_eq!(frame.head, expected, "{client}");
+            }
         }
         daemon.log().await;
     });

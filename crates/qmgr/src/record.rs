@@ -34,6 +34,47 @@ pub struct MessageRecord {
     pub held: bool,
     /// The reverse-path was told of the delay.
     pub warned: bool,
+    /// Why it is held, if that was said.
+    pub quarantine: Option<String>,
+}
+
+/// Version 1, without a reason.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct MessageBefore {
+    arrival: Millis,
+    size: u64,
+    place: Place,
+    body: Body,
+    smtputf8: bool,
+    ret: Option<Return>,
+    envid: Option<String>,
+    origin: Origin,
+    due: Millis,
+    held: bool,
+    warned: bool,
+}
+
+impl From<MessageBefore> for MessageRecord {
+    fn from(before: MessageBefore) -> Self {
+        let MessageBefore { arrival, size, place, body, smtputf8, ret, envid, .. } = before;
+        let MessageBefore { origin, due, held, warned, .. } = before;
+        let quarantine = None;
+        Self {
+            arrival,
+            size,
+            place,
+            body,
+            smtputf8,
+            ret,
+            envid,
+            origin,
+            due,
+            held,
+            warned,
+            quarantine,
+        }
+    }
 }
 
 /// Where the content is.
@@ -62,6 +103,7 @@ impl MessageRecord {
             due: now,
             held: false,
             warned: false,
+            quarantine: None,
         }
     }
 }
@@ -178,7 +220,14 @@ pub trait Record: Serialize + DeserializeOwned {
 }
 
 impl Record for MessageRecord {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, rest: &[u8]) -> Result<Self, RecordError> {
+        match version {
+            1 => whole::<MessageBefore>(rest).map(Self::from),
+            other => Err(RecordError::Version(other)),
+        }
+    }
 }
 
 impl Record for RecipientRecord {
@@ -256,7 +305,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    use super::{LastAttempt, MessageRecord, RecipientRecord, Record, RecordError};
+    use super::{LastAttempt, MessageBefore, MessageRecord, RecipientRecord, Record, RecordError};
 
     fn message() -> MessageRecord {
         let envelope = Envelope {
@@ -268,7 +317,12 @@ mod tests {
             envid: Some("ümlaut".to_owned()),
             origin: Origin::User { uid: 1000, name: "alice".to_owned() },
         };
-        MessageRecord { held: true, ..MessageRecord::arrived(&envelope, 1_790_000_000_000) }
+        let quarantine = Some("suspicious".to_owned());
+        MessageRecord {
+            held: true,
+            quarantine,
+            ..MessageRecord::arrived(&envelope, 1_790_000_000_000)
+        }
     }
 
     fn recipient() -> RecipientRecord {
@@ -286,6 +340,28 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         assert_eq!(MessageRecord::decode(&message().encode().unwrap()), Ok(message()));
         assert_eq!(RecipientRecord::decode(&recipient().encode().unwrap()), Ok(recipient()));
+    }
+
+    #[test]
+    fn a_message_of_the_previous_version_is_read() {
+        let MessageRecord { arrival, size, place, body, smtputf8, ret, envid, .. } = message();
+        let MessageRecord { origin, due, held, warned, .. } = message();
+        let before = MessageBefore {
+            arrival,
+            size,
+            place,
+            body,
+            smtputf8,
+            ret,
+            envid,
+            origin,
+            due,
+            held,
+            warned,
+        };
+        let row = postcard::to_extend(&before, vec![1]).unwrap();
+        let read = MessageRecord { quarantine: None, ..message() };
+        assert_eq!(MessageRecord::decode(&row), Ok(read));
     }
 
     #[test]

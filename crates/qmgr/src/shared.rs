@@ -251,13 +251,21 @@ impl Arrived {
         Self { message: Queued { id, record, recipients }, content: None }
     }
 
+    /// It is not tried until it is released.
+    #[must_use]
+    pub fn held(mut self, reason: String) -> Self {
+        self.message.record.held = true;
+        self.message.record.quarantine = Some(reason);
+        self
+    }
+
     /// Adds content that goes inside the database, and returns what is to be stored.
     #[must_use]
     pub fn with_content(&mut self, shared: &Shared, content: Bytes) -> NewMessage {
         let record = &mut self.message.record;
         record.size = content.len() as u64;
         record.place = Place::Inline;
-        let room = shared.room(record.size).filter(|_| !self.is_put_off());
+        let room = shared.room(record.size).filter(|_| !self.is_put_off() && !self.is_held());
         let record = self.message.record.clone();
         self.content = room.map(|room| room.hold(content.clone()));
         NewMessage::inline(self.message.id, record, self.recipients(), content)
@@ -270,6 +278,11 @@ impl Arrived {
         record.size = file.size();
         record.place = Place::File;
         NewMessage::spooled(record.clone(), self.recipients(), file)
+    }
+
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.message.record.held
     }
 
     /// Was it deferred while it arrived?

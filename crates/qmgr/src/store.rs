@@ -152,6 +152,8 @@ pub struct Update {
     pub due: Option<Millis>,
     /// Hold or release.
     pub held: Option<bool>,
+    /// Why it is held, with `held`.
+    pub quarantine: Option<String>,
     pub warned: Option<bool>,
     /// By number: `None` is done with, `Some` replaces the record, or adds it when the number is
     /// new (take one above all of [`Queued::recipients`]).

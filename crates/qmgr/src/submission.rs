@@ -109,21 +109,21 @@ impl Submitter {
     async fn take(&mut self, bytes: usize) -> Result<(), Error> {
         let (Frame { head, body, .. }, room) = self.receive(bytes).await?;
         match head {
-            Submit::Whole { envelope, id_at } if body.len() <= INLINE => {
+            Submit::Whole { envelope, quarantine, id_at } if body.len() <= INLINE => {
                 self.check(&envelope)?;
                 let id = self.shared.next_id();
                 let content = named(&body, id_at, id)?;
-                let mut arrived = self.arrived(id, envelope);
+                let mut arrived = self.arrived(id, envelope, quarantine);
                 let new = arrived.with_content(&self.shared, content);
                 self.submit(new, arrived).await
             }
-            Submit::Whole { envelope, id_at } => {
+            Submit::Whole { envelope, quarantine, id_at } => {
                 self.check(&envelope)?;
-                self.stream(envelope, (body, room), id_at, Rest::None).await
+                self.stream((envelope, quarantine), (body, room), id_at, Rest::None).await
             }
-            Submit::Begin { envelope, id_at, declared_size: _ } => {
+            Submit::Begin { envelope, quarantine, id_at, declared_size: _ } => {
                 self.check(&envelope)?;
-                self.stream(envelope, (body, room), id_at, Rest::Follows).await
+                self.stream((envelope, quarantine), (body, room), id_at, Rest::Follows).await
             }
             Submit::Tally(tally) => {
                 self.shared.counters.told(self.arrow, tally);
@@ -136,7 +136,7 @@ impl Submitter {
     /// Takes content that is too long for the database into a spool file.
     async fn stream(
         &mut self,
-        envelope: Envelope,
+        (envelope, quarantine): (Envelope, Option<String>),
         (first, mut room): (Bytes, OwnedSemaphorePermit),
         id_at: Option<u32>,
         rest: Rest,
@@ -178,24 +178,30 @@ impl Submitter {
             Ok(file) => file,
             Err(error) => return self.refuse(&error).await,
         };
-        let mut arrived = self.arrived(id, envelope);
+        let mut arrived = self.arrived(id, envelope, quarantine);
         let new = arrived.with_file(file);
         self.submit(new, arrived).await
     }
 
-    fn arrived(&self, id: QueueId, envelope: Envelope) -> Arrived {
-        round::foresee(&self.shared, Arrived::new(&self.shared, id, envelope))
+    fn arrived(&self, id: QueueId, envelope: Envelope, quarantine: Option<String>) -> Arrived {
+        let arrived = Arrived::new(&self.shared, id, envelope);
+        match quarantine {
+            Some(reason) => arrived.held(reason),
+            None => round::foresee(&self.shared, arrived),
+        }
     }
 
     async fn submit(&mut self, new: NewMessage, arrived: Arrived) -> Result<(), Error> {
         let row = arrived.row();
         let MessageRecord { origin, size, held, .. } = arrived.message.record.clone();
         let is_put_off = arrived.is_put_off();
-        let wake = if arrived.is_put_off() {
-            Wake::Due(row)
+        let wake = if held {
+            None
+        } else if is_put_off {
+            Some(Wake::Due(row))
         } else {
             self.shared.begin(row.id);
-            Wake::Arrived(arrived)
+            Some(Wake::Arrived(arrived))
         };
         if let Err(error) = self.shared.store.submit(new).await {
             self.shared.end(row.id);
@@ -206,7 +212,9 @@ impl Submitter {
             self.shared.reporter.tell(&origin, || News::Rest(row.id));
         }
         let told = self.connection.send(&Reply::Queued(row.id), b"", None).await;
-        self.shared.wake(wake).await;
+        if let Some(wake) = wake {
+            self.shared.wake(wake).await;
+        }
         told
     }
 

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use envelope::{Address, Enhanced, Envelope, ReversePath};
+use envelope::{Address, Disposition, Enhanced, Envelope, ReversePath};
 
 use crate::Reply;
 use crate::line::Skip;
@@ -46,10 +46,14 @@ pub struct Settings {
     pub unqualified: Unqualified,
 }
 
+/// The answer to [`Step::Check`] for one recipient: what becomes of it, or the reply that refuses it.
+pub type Verdict = Result<Disposition, Reply>;
+
 /// What an address without a domain means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unqualified {
-    /// It is refused, `<postmaster>` apart (RFC 5321 §4.1.1.3).
+    /// A recipient is refused, `<postmaster>` apart (RFC 5321 §4.1.1.3). Of a reverse-path
+    /// [`Question::unqualified`] tells.
     Refused,
     /// It is in the domain of this host, as a submission's may be (RFC 6409 §4.2).
     Ours,
@@ -97,6 +101,8 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     pub reverse_path: ReversePath,
+    /// It came without a domain, from another system, and was given that of this host.
+    pub unqualified: bool,
     pub recipients: Vec<Address>,
 }
 
@@ -114,9 +120,22 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     pub envelope: Envelope,
+    pub fate: Fate,
+    /// Recipients that were accepted, and are not in the envelope.
+    pub omitted: Vec<Address>,
     pub protocol: Protocol,
     /// SIZE
     pub declared_size: Option<u64>,
+}
+
+/// What becomes of a message that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    Deliver,
+    /// It is held, for this reason.
+    Hold(String),
+    /// Nobody gets it.
+    Discard,
 }
 
 /// `with` of the `Received` field (RFC 3848, RFC 6531 §4.3).
@@ -220,6 +239,7 @@ impl Session {
     /// Greets the client. One that has spoken already is no mail system, or its words are not its
     /// own: it is told so instead (RFC 5321 §3.1, §4.3.1).
     pub fn greet(&mut self, spoke_first: bool) {
+        self.patience.renew();
         if spoke_first {
             self.hang_up(
                 Stage::Connect,
@@ -292,6 +312,8 @@ impl Session {
         let transaction = self.transaction.as_deref()?;
         Some(Opening {
             envelope: transaction.envelope(&self.peer, self.client_name()),
+            fate: transaction.fate(),
+            omitted: transaction.omitted.clone(),
             protocol: self.protocol(transaction),
             declared_size: transaction.declared_size,
         })

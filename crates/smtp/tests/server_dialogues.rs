@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::{Address, Enhanced};
+use envelope::{Address, Disposition, Enhanced};
 use smtp::Reply;
-use smtp::server::{Peer, Question, Session, Settings, Step, Unqualified};
+use smtp::server::{Peer, Question, Session, Settings, Step, Unqualified, Verdict};
 
 #[expect(clippy::panic, unreachable_pub, reason = "shared by tests, which fail by panicking")]
 #[path = "../../../tests/dialogues/script.rs"]
@@ -149,14 +149,18 @@ impl<'a> Run<'a> {
 }
 
 /// What `policyd` would say of the dialogues' little world.
-fn verdicts(script: &Script, question: &Question) -> Vec<Result<(), Reply>> {
+fn verdicts(script: &Script, question: &Question) -> Vec<Verdict> {
     if script.setting("policyd") == Some("gone") {
         return Vec::new();
     }
-    question.recipients.iter().map(verdict).collect()
+    let unqualified = || Reply::new(553, Enhanced(5, 4), "Domain name required for sender address");
+    match question.unqualified {
+        true => question.recipients.iter().map(|_| Err(unqualified())).collect(),
+        false => question.recipients.iter().map(verdict).collect(),
+    }
 }
 
-fn verdict(recipient: &Address) -> Result<(), Reply> {
+fn verdict(recipient: &Address) -> Verdict {
     let known = ["alice", "bob", "postmaster"];
     if !["mail.test", "mx.mail.test"].contains(&recipient.domain_key().as_str()) {
         return Err(Reply::new(550, Enhanced::REFUSED, "Relaying denied"));
@@ -164,7 +168,7 @@ fn verdict(recipient: &Address) -> Result<(), Reply> {
     if !known.contains(&recipient.local().to_lowercase().as_str()) {
         return Err(Reply::new(550, Enhanced::BAD_MAILBOX, "User unknown"));
     }
-    Ok(())
+    Ok(Disposition::Deliver)
 }
 
 fn queue(script: &Script) -> Reply {

@@ -1,15 +1,18 @@
 //! Who is here: how many sessions there may be in all and of each client, and how fast a client may
-//! come.
+//! come. Terms that the access table has for a client stand in for the limits of the configuration;
+//! they are known a moment after it has its seat, and of who comes often already before.
 //!
 //! **Invariant:** strangers never take the last seats, so that those whom we trust can always send,
 //! and neither do those: anybody on this machine can be one of them.
 //! **Invariant:** what is remembered of clients is bounded, and so are the log lines about them.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::{Config, Relay};
 use envelope::Enhanced;
+use ipc::policy::Terms;
 use nix::unistd::geteuid;
 use smtp::Reply;
 use smtp::server::Peer;
@@ -26,6 +29,10 @@ const RESERVE: usize = 10;
 /// Clients that are sent away at a time, and have not yet gone.
 const DOOR: usize = 256;
 const MINUTE: Duration = Duration::from_secs(60);
+/// How long the terms of a client are not asked for anew: a change of the table takes no longer.
+const FRESH: Duration = Duration::from_secs(1);
+/// The longest that a client waits for the greeting (RFC 5321 §4.5.3.2.1), as in sendmail.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Gives seats. Clones share them.
 #[derive(Debug, Clone)]
@@ -57,7 +64,15 @@ pub(crate) struct Seat {
     guests: Guests,
     client: Client,
     standing: Standing,
+    terms: Terms,
     crowded: watch::Receiver<bool>,
+}
+
+/// What one client may have; `None`: as much as it likes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    rate: Option<Rate>,
+    sessions: Option<usize>,
 }
 
 /// A client that gets no seat.
@@ -95,31 +110,33 @@ impl Guests {
     pub(crate) fn seat(&self, peer: &Peer, now: Instant) -> Result<Seat, Rejection> {
         let (client, standing) = (Client::from(peer), self.standing(peer));
         let mut counts = self.counts();
-        if let Err(reply) = self.admit(&mut counts, client, standing, now) {
+        let terms = counts.clients.terms(client).map(|(_, terms)| terms).unwrap_or_default();
+        if let Err(reply) = self.admit(&mut counts, (client, standing), &terms, now) {
             return Err(Rejection { reply, untold: counts.clients.tell(client, now) });
         }
         counts.all += 1;
         counts.strangers += usize::from(standing == Standing::Stranger);
         counts.clients.enter(client, now);
         let crowded = self.0.crowded.subscribe();
-        Ok(Seat { guests: self.clone(), client, standing, crowded })
+        Ok(Seat { guests: self.clone(), client, standing, terms, crowded })
     }
 
     fn admit(
         &self,
         counts: &mut Counts,
-        client: Client,
-        standing: Standing,
+        (client, standing): (Client, Standing),
+        terms: &Terms,
         now: Instant,
     ) -> Result<(), Reply> {
-        let Shared { sessions, sessions_per_client, connections, .. } = *self.0;
         let busy = |enhanced, text| Err(Reply::new(421, enhanced, text));
-        if standing == Standing::Stranger && !counts.clients.may_come(client, connections, now) {
-            return busy(Enhanced(7, 0), "Too many connections of yours, try again later");
+        let limits = self.limits(standing, terms);
+        if limits.rate.is_some_and(|rate| !counts.clients.may_come(client, rate, now)) {
+            return Err(too_often(terms));
         }
-        if standing != Standing::Trusted && counts.clients.sessions(client) >= sessions_per_client {
-            return busy(Enhanced(7, 0), "Too many sessions of yours, try again later");
+        if limits.sessions.is_some_and(|most| counts.clients.sessions(client) >= most) {
+            return Err(too_many(terms));
         }
+        let sessions = self.0.sessions;
         let alike = match standing {
             Standing::Stranger => counts.strangers,
             Standing::Trusted | Standing::User => counts.all - counts.strangers,
@@ -131,6 +148,21 @@ impl Guests {
             return busy(Enhanced(3, 2), "Too many sessions, try again later");
         }
         Ok(())
+    }
+
+    fn limits(&self, standing: Standing, terms: &Terms) -> Limits {
+        let Shared { sessions_per_client, connections, .. } = *self.0;
+        let stated = |limit: u32| usize::try_from(limit).ok().filter(|limit| *limit > 0);
+        Limits {
+            rate: match terms.rate {
+                Some(rate) => stated(rate).map(|rate| Rate::new(rate, MINUTE)),
+                None => (standing == Standing::Stranger).then_some(connections),
+            },
+            sessions: match terms.sessions {
+                Some(sessions) => stated(sessions),
+                None => (standing != Standing::Trusted).then_some(sessions_per_client),
+            },
+        }
     }
 
     fn standing(&self, peer: &Peer) -> Standing {
@@ -180,6 +212,41 @@ impl Shared {
 }
 
 impl Seat {
+    /// The client whose terms are to be asked for.
+    pub(crate) fn stranger(&self, peer: &Peer, now: Instant) -> Option<IpAddr> {
+        let Peer::Network(address) = peer else { return None };
+        let known = self.guests.counts().clients.terms(self.client);
+        let fresh = known.is_some_and(|(asked, _)| now - asked < FRESH);
+        (!fresh).then_some(*address)
+    }
+
+    /// Are these terms kept?
+    pub(crate) fn agree(&mut self, terms: Terms, now: Instant) -> Result<(), Rejection> {
+        let mut counts = self.guests.counts();
+        counts.clients.agree(self.client, terms, now);
+        if terms == self.terms {
+            return Ok(());
+        }
+        let before = self.guests.limits(self.standing, &self.terms);
+        let limits = self.guests.limits(self.standing, &terms);
+        self.terms = terms;
+        let rejected = if !counts.clients.recount(self.client, (before.rate, limits.rate), now) {
+            Some(too_often(&terms))
+        } else if limits.sessions.is_some_and(|most| counts.clients.sessions(self.client) > most) {
+            Some(too_many(&terms))
+        } else {
+            None
+        };
+        let Some(reply) = rejected else { return Ok(()) };
+        Err(Rejection { reply, untold: counts.clients.tell(self.client, now) })
+    }
+
+    /// How long the client waits for the greeting.
+    pub(crate) fn pause(&self) -> Duration {
+        let pause = Duration::from_millis(self.terms.pause.unwrap_or_default().into());
+        pause.min(LONGEST_PAUSE)
+    }
+
     /// Do others wait for the seat? Who is trusted may keep it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.standing == Standing::Stranger && *self.crowded.borrow()
@@ -190,6 +257,22 @@ impl Seat {
         if self.standing != Standing::Stranger || self.crowded.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+// The words are sendmail's where its table speaks (proto.m4, RateControl and ConnControl).
+
+fn too_often(terms: &Terms) -> Reply {
+    match terms.rate {
+        Some(_) => Reply::new(421, Enhanced(3, 2), "Connection rate limit exceeded."),
+        None => Reply::new(421, Enhanced(7, 0), "Too many connections of yours, try again later"),
+    }
+}
+
+fn too_many(terms: &Terms) -> Reply {
+    match terms.sessions {
+        Some(_) => Reply::new(421, Enhanced(3, 2), "Too many open connections."),
+        None => Reply::new(421, Enhanced(7, 0), "Too many sessions of yours, try again later"),
     }
 }
 

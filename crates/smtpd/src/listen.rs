@@ -12,8 +12,9 @@ use smtp::Reply;
 use smtp::server::{Peer, Stage};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::guests::{Guests, Rejection};
+use crate::guests::{Guests, Rejection, Seat};
 use crate::log;
+use crate::policy;
 use crate::room::Room;
 use crate::session;
 use crate::stream::Stream;
@@ -89,22 +90,37 @@ fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &
         return send_away(stream, &reply, guests);
     }
     match guests.seat(&peer, Instant::now()) {
-        Ok(seat) => {
-            let (room, drain) = (Arc::clone(room), drain.clone());
+        Ok(mut seat) => {
+            let (room, drain, guests) = (Arc::clone(room), drain.clone(), guests.clone());
             // Seated first: while somebody is here this process stays.
             tokio::spawn(async move {
                 let peer = named(peer, &room).await;
-                session::serve(stream, peer, room, drain, seat).await;
+                match settle(&peer, &room, &mut seat).await {
+                    Ok(()) => session::serve(stream, peer, room, drain, seat).await,
+                    Err(rejection) => reject(stream, &peer, rejection, &room, &guests),
+                }
             });
         }
-        Err(Rejection { reply, untold }) => {
-            room.counters.refused(Stage::Connect);
-            if let Some(untold) = untold {
-                log::rejection(&room.quota, &peer, &reply, untold);
-            }
-            send_away(stream, &reply, guests);
-        }
+        Err(rejection) => reject(stream, &peer, rejection, room, guests),
     }
+}
+
+/// On what terms the client stays.
+async fn settle(peer: &Peer, room: &Room, seat: &mut Seat) -> Result<(), Rejection> {
+    let Some(client) = seat.stranger(peer, Instant::now()) else { return Ok(()) };
+    match policy::terms(room, client).await {
+        Some(terms) => seat.agree(terms, Instant::now()),
+        None => Ok(()),
+    }
+}
+
+fn reject(stream: Stream, peer: &Peer, rejection: Rejection, room: &Room, guests: &Guests) {
+    let Rejection { reply, untold } = rejection;
+    room.counters.refused(Stage::Connect);
+    if let Some(untold) = untold {
+        log::rejection(&room.quota, peer, &reply, untold);
+    }
+    send_away(stream, &reply, guests);
 }
 
 /// Who it is may take a while to find out.

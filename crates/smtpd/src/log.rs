@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use envelope::{Body, QueueId};
+use envelope::{Body, QueueId, printable};
 use smtp::Reply;
-use smtp::server::{Message, Peer, Protocol, Refusal, Stage};
+use smtp::server::{Fate, Message, Peer, Protocol, Refusal, Stage};
 
 use crate::rate::Rate;
 
-/// A message is in the queue.
+/// A message is accepted: it is in the queue, or goes nowhere.
 pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) {
     let Message { opening, size, .. } = message;
     let protocol = match opening.protocol {
@@ -23,12 +23,20 @@ pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) 
         Body::SevenBit => "",
         Body::EightBitMime => ", bodytype=8BITMIME",
     };
+    let fate = match &opening.fate {
+        Fate::Deliver => String::new(),
+        Fate::Hold(reason) => format!(", quarantine={}", printable(reason)),
+        Fate::Discard => ", discarded".to_owned(),
+    };
     tracing::info!(
-        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}",
+        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}{fate}",
         opening.envelope.reverse_path,
         opening.envelope.recipients.len(),
         Relay { peer, helo },
     );
+    for address in &opening.omitted {
+        tracing::info!("{id}: to=<{address}>, discarded");
+    }
 }
 
 /// Refusals that are logged: not endlessly many, or journald drops lines of everybody's (it takes

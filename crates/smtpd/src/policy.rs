@@ -1,24 +1,35 @@
 //! Asking `policyd`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use ipc::policy::{Check, Client, Question as Asked, Verdict, Verdicts};
+use ipc::policy::{Check, Client, Question as Asked, Terms, Verdict, Verdicts};
 use smtp::Reply;
-use smtp::server::{Peer, Question};
+use smtp::server::{Peer, Question, Verdict as Answer};
 
 use crate::room::Room;
 
 /// RFC 5321 §4.5.3.2.3 has the client wait five minutes for the reply to RCPT.
 const TIME: Duration = Duration::from_secs(60);
 
+/// Who waits for the greeting waits five minutes (RFC 5321 §4.5.3.2.1), but for whom nobody can say
+/// anything the configuration speaks.
+const TERMS: Duration = Duration::from_secs(10);
+
+/// On what terms the client is served; `None`: nobody says.
+pub(crate) async fn terms(room: &Room, client: IpAddr) -> Option<Terms> {
+    match room.policyd.call::<_, Terms>(&Asked::Terms(client), b"", None, TERMS).await {
+        Ok(frame) => Some(frame.head),
+        Err(error) => {
+            tracing::warn!("policyd cannot be asked: {error}");
+            None
+        }
+    }
+}
+
 /// One verdict for each recipient; none at all where there is no answer, and then the session
 /// defers them.
-pub(crate) async fn ask(
-    room: &Room,
-    peer: &Peer,
-    helo: &str,
-    question: Question,
-) -> Vec<Result<(), Reply>> {
+pub(crate) async fn ask(room: &Room, peer: &Peer, helo: &str, question: Question) -> Vec<Answer> {
     let expected = question.recipients.len();
     let check = Asked::Check(Check {
         client: match peer {
@@ -27,6 +38,7 @@ pub(crate) async fn ask(
         },
         helo: helo.to_owned(),
         reverse_path: question.reverse_path,
+        unqualified: question.unqualified,
         recipients: question.recipients,
     });
     match room.policyd.call::<_, Verdicts>(&check, b"", None, TIME).await {
@@ -44,9 +56,9 @@ pub(crate) async fn ask(
     }
 }
 
-fn answer(verdict: Verdict) -> Result<(), Reply> {
+fn answer(verdict: Verdict) -> Answer {
     match verdict {
-        Verdict::Accept => Ok(()),
+        Verdict::Accept(disposition) => Ok(disposition),
         Verdict::Refuse { code, text } => Err(Reply::from_text(code.clamp(400, 599), &text)),
     }
 }

@@ -29,6 +29,11 @@ impl Rate {
         }
         allowed
     }
+
+    /// The last one that was allowed does not count after all.
+    pub(crate) fn give_back(&self, until: &mut Instant) {
+        *until = until.checked_sub(self.each).unwrap_or(*until);
+    }
 }
 
 #[cfg(test)]

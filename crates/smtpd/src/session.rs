@@ -74,7 +74,7 @@ impl Visit {
     /// Returns an error when the client is gone before the end.
     async fn converse(&mut self) -> io::Result<()> {
         let spoke_first = match self.session.peer() {
-            Peer::Network(_) => self.stream.has_spoken(),
+            Peer::Network(_) => self.speaks_in_pause().await? || self.stream.has_spoken(),
             Peer::User { .. } => false,
         };
         self.session.greet(spoke_first);
@@ -94,6 +94,22 @@ impl Visit {
                 }
                 Step::Close(ending) => return self.close(ending).await,
             }
+        }
+    }
+
+    /// Lets the client wait for its greeting, as it is to; who does not is told so. Nobody waits in
+    /// others' way.
+    async fn speaks_in_pause(&mut self) -> io::Result<bool> {
+        let pause = self.seat.pause();
+        if pause.is_zero() {
+            return Ok(false);
+        }
+        tokio::select! {
+            biased;
+            spoke = self.stream.speaks() => spoke.map(|()| true),
+            () = tokio::time::sleep(pause) => Ok(false),
+            () = self.drain.begun() => Ok(false),
+            () = self.seat.changed() => Ok(false),
         }
     }
 

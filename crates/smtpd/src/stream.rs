@@ -26,6 +26,23 @@ impl Stream {
         read.is_ok_and(|length| length > 0)
     }
 
+    /// Returns once the client has said anything. Cancel-safe.
+    pub(crate) async fn speaks(&self) -> io::Result<()> {
+        loop {
+            self.readable().await?;
+            let read = match self {
+                Self::Tcp(stream) => stream.try_read(&mut [0]),
+                Self::Unix(stream) => stream.try_read(&mut [0]),
+            };
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Returns once there is input or an end. Cancel-safe.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Role};
-use envelope::{Envelope, QueueId};
-use ipc::policy::{Check, Client as Asker, Name, Question, Verdict, Verdicts};
+use envelope::{Disposition, Envelope, QueueId};
+use ipc::policy::{Check, Client as Asker, Name, Question, Terms, Verdict, Verdicts};
 use ipc::submission::{Reply as Answer, Submit};
 use ipc::{Arrow, Client, Connection, Incoming};
 use tokio::sync::{mpsc, watch};
@@ -30,7 +30,13 @@ pub(crate) struct House {
 #[derive(Debug)]
 pub(crate) enum Submission {
     /// The frames' requests in order, and all content.
-    Whole { envelope: Envelope, id_at: usize, content: Vec<u8>, frames: usize },
+    Whole {
+        envelope: Envelope,
+        quarantine: Option<String>,
+        id_at: usize,
+        content: Vec<u8>,
+        frames: usize,
+    },
     /// The disk is said to be full.
     Refused,
     /// The connection closed before the end.
@@ -46,11 +52,21 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 
 impl House {
     pub(crate) fn new(role: Role, root: &Path, change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Terms::default(), role, root, change)
+    }
+
+    /// One whose `policyd` has these terms for everybody.
+    pub(crate) fn on(
+        terms: Terms,
+        role: Role,
+        root: &Path,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config(root);
         change(&mut config);
         let (told, checks) = mpsc::unbounded_channel();
         let policyd = edge(Arrow::MxToPolicyd, move |connection| {
-            tokio::spawn(policyd(connection, told.clone()));
+            tokio::spawn(policyd(connection, terms, told.clone()));
         });
         let (given, submissions) = mpsc::unbounded_channel();
         let qmgr = edge(Arrow::MxToQmgr, move |connection| {
@@ -79,11 +95,16 @@ fn edge(arrow: Arrow, serve: impl Fn(Connection) + Send + Sync + 'static) -> Cli
     client
 }
 
-/// Accepts everyone but `nobody`, dies when asked about `death`, and knows every user as `userUID`.
-async fn policyd(mut connection: Connection, told: mpsc::UnboundedSender<Check>) {
+/// Accepts everyone but `nobody`, discards what is for `void`, holds what is for `held`, dies when asked
+/// about `death`, and knows every user as `userUID`.
+async fn policyd(mut connection: Connection, terms: Terms, told: mpsc::UnboundedSender<Check>) {
     while let Ok(frame) = connection.receive::<Question>().await {
         let check = match frame.head {
             Question::Check(check) => check,
+            Question::Terms(_) => {
+                connection.send(&terms, b"", None).await.unwrap();
+                continue;
+            }
             Question::Name { uid } => {
                 let name = Name(Some(format!("user{uid}")));
                 connection.send(&name, b"", None).await.unwrap();
@@ -95,7 +116,9 @@ async fn policyd(mut connection: Connection, told: mpsc::UnboundedSender<Check>)
         }
         let verdict = |local: &str| match local {
             "nobody" => Verdict::Refuse { code: 550, text: "5.1.1 User unknown".to_owned() },
-            _ => Verdict::Accept,
+            "void" => Verdict::Accept(Disposition::Discard),
+            "held" => Verdict::Accept(Disposition::Quarantine("suspicious".to_owned())),
+            _ => Verdict::Accept(Disposition::Deliver),
         };
         let verdicts = check.recipients.iter().map(|recipient| verdict(recipient.local()));
         let verdicts = Verdicts(verdicts.collect());
@@ -107,23 +130,24 @@ async fn policyd(mut connection: Connection, told: mpsc::UnboundedSender<Check>)
 /// Queues everything but what comes from `full`, and dies when given something from `death`.
 async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submission>) {
     let id = QueueId::new(52).unwrap();
-    let mut open: Option<(Envelope, usize, Vec<u8>, usize)> = None;
+    let mut open: Option<(Envelope, Option<String>, usize, Vec<u8>, usize)> = None;
     while let Ok(frame) = connection.receive::<Submit>().await {
         let body = frame.body.to_vec();
         let (whole, answer) = match (frame.head, open.take()) {
-            (Submit::Whole { envelope, id_at }, None) => {
-                (Some((envelope, id_at.unwrap() as usize, body, 1)), Answer::Queued(id))
+            (Submit::Whole { envelope, quarantine, id_at }, None) => {
+                (Some((envelope, quarantine, id_at.unwrap() as usize, body, 1)), Answer::Queued(id))
             }
-            (Submit::Begin { envelope, id_at, .. }, None) => {
-                open = Some((envelope, id_at.unwrap() as usize, body, 1));
+            (Submit::Begin { envelope, quarantine, id_at, .. }, None) => {
+                open = Some((envelope, quarantine, id_at.unwrap() as usize, body, 1));
                 (None, Answer::Continue)
             }
-            (Submit::More, Some((envelope, id_at, content, frames))) => {
-                open = Some((envelope, id_at, [content, body].concat(), frames + 1));
+            (Submit::More, Some((envelope, quarantine, id_at, content, frames))) => {
+                let content = [content, body].concat();
+                open = Some((envelope, quarantine, id_at, content, frames + 1));
                 (None, Answer::Continue)
             }
-            (Submit::End, Some((envelope, id_at, content, frames))) => {
-                (Some((envelope, id_at, content, frames + 1)), Answer::Queued(id))
+            (Submit::End, Some((envelope, quarantine, id_at, content, frames))) => {
+                (Some((envelope, quarantine, id_at, content, frames + 1)), Answer::Queued(id))
             }
             (request, _) => panic!("{request:?} out of order"),
         };
@@ -135,8 +159,9 @@ async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submissio
         };
         if let Answer::Refused { .. } = answer {
             given.send(Submission::Refused).unwrap();
-        } else if let Some((envelope, id_at, content, frames)) = whole {
-            given.send(Submission::Whole { envelope, id_at, content, frames }).unwrap();
+        } else if let Some((envelope, quarantine, id_at, content, frames)) = whole {
+            let whole = Submission::Whole { envelope, quarantine, id_at, content, frames };
+            given.send(whole).unwrap();
         }
         // A submitter that gives up does not wait for the answer.
         if connection.send(&answer, b"", None).await.is_err() {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use envelope::{Enhanced, QueueId};
 use ipc::Lent;
 use ipc::submission::{INLINE, Reply as Answer, Submit};
+use jiff::Timestamp;
 use smtp::Reply;
-use smtp::server::{Message, Opening, Session};
+use smtp::server::{Fate, Message, Opening, Session};
 use tokio::time::timeout;
 
 use crate::log;
@@ -32,8 +33,9 @@ impl Handover {
         let upload = match self.upload.take() {
             Some(upload) => upload.more(piece).await,
             None => match session.opening() {
+                // What is to be discarded goes nowhere.
+                None | Some(Opening { fate: Fate::Discard, .. }) => return,
                 Some(opening) => Upload::begin(room, opening, piece).await,
-                None => return,
             },
         };
         match upload {
@@ -51,6 +53,7 @@ impl Handover {
     ) -> bool {
         let queued = match self.upload.take() {
             Some(upload) => upload.end(&message.content).await,
+            None if message.opening.fate == Fate::Discard => Ok(name()),
             None => whole(room, message).await,
         };
         let reply = match &queued {
@@ -75,16 +78,24 @@ impl Handover {
     }
 }
 
+/// The id that the client is told of a message that is discarded: it hears no difference.
+fn name() -> QueueId {
+    let micros = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+    QueueId::next(QueueId::FIRST, micros)
+}
+
 /// Gives a message that came whole.
 async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
     let (body, id_at) = dressed(room, &message.opening, &message.content, Extent::Whole);
     let envelope = message.opening.envelope.clone();
+    let quarantine = reason(&message.opening.fate);
     if body.len() > INLINE {
         let declared_size = Some(message.size);
-        let upload = Upload::open(room, Submit::Begin { envelope, id_at, declared_size }, &body);
+        let begin = Submit::Begin { envelope, quarantine, id_at, declared_size };
+        let upload = Upload::open(room, begin, &body);
         return upload.await?.end(b"").await;
     }
-    let submit = Submit::Whole { envelope, id_at };
+    let submit = Submit::Whole { envelope, quarantine, id_at };
     match room.qmgr.call::<_, Answer>(&submit, &body, None, TIME).await {
         Ok(frame) => queued(frame.head),
         Err(error) => Err(fault(&error)),
@@ -104,8 +115,10 @@ impl Upload {
     /// Begins with the first piece.
     async fn begin(room: &Room, opening: Opening, piece: &[u8]) -> Result<Self, Reply> {
         let (body, id_at) = dressed(room, &opening, piece, Extent::Beginning);
+        let quarantine = reason(&opening.fate);
         let Opening { envelope, declared_size, .. } = opening;
-        Self::open(room, Submit::Begin { envelope, id_at, declared_size }, &body).await
+        let begin = Submit::Begin { envelope, quarantine, id_at, declared_size };
+        Self::open(room, begin, &body).await
     }
 
     async fn open(room: &Room, begin: Submit, body: &[u8]) -> Result<Self, Reply> {
@@ -159,6 +172,14 @@ impl Upload {
     async fn answer(&mut self) -> Result<Answer, Reply> {
         let frame = self.lent.connection.receive_within(TIME).await;
         frame.map(|frame| frame.head).map_err(|error| fault(&error))
+    }
+}
+
+/// Why the message is held.
+fn reason(fate: &Fate) -> Option<String> {
+    match fate {
+        Fate::Hold(reason) => Some(reason.clone()),
+        Fate::Deliver | Fate::Discard => None,
     }
 }
 

@@ -2,8 +2,8 @@
 //! CONTROL").
 //!
 //! A key is looked up with its tag first and then without, at each step from the most specific
-//! form on; only the first hit counts. The names of the look-ups are those of sendmail's rulesets
-//! (proto.m4): A, D, F and U.
+//! form on; only the first hit counts. Tags that came later than untagged keys have no such second
+//! step. The names of the look-ups are those of sendmail's rulesets (proto.m4): A, D, F and U.
 //!
 //! **Invariant:** networks and names are kept apart, so that no name in the DNS can be taken for
 //! the address of a network.
@@ -24,8 +24,8 @@ use crate::{Kind, Place, Read};
 
 use key::{Key, key};
 pub(crate) use network::{Group, groups};
-pub use value::Value;
 use value::understand;
+pub use value::{Value, Wish};
 
 /// The table. Keys are in lower case, with their tag; a value is understood anew when it is hit.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +37,8 @@ pub struct Access {
     /// Asked with whole keys.
     patterns: Patterns<Option<Tag>>,
     asks_for_names: bool,
+    greets_by_name: bool,
+    wish: Option<Wish>,
 }
 
 /// What a look-up is about.
@@ -48,15 +50,25 @@ pub enum Tag {
     From,
     /// A recipient.
     To,
+    /// A recipient who wants to be spared some checks, or not.
+    Spam,
+    /// A reverse-path and a recipient.
+    Compat,
+    /// Connections of a client in a time.
+    ClientRate,
+    /// Connections of a client at a time.
+    ClientConn,
+    /// How long a client waits for the greeting.
+    GreetPause,
 }
 
 /// The line that decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub struct Hit<V = Value> {
     pub place: Place,
     /// As found, `from:example.org`.
     pub key: String,
-    pub value: Value,
+    pub value: V,
 }
 
 impl Tag {
@@ -65,11 +77,26 @@ impl Tag {
             Self::Connect => "connect:",
             Self::From => "from:",
             Self::To => "to:",
+            Self::Spam => "spam:",
+            Self::Compat => "compat:",
+            Self::ClientRate => "clientrate:",
+            Self::ClientConn => "clientconn:",
+            Self::GreetPause => "greetpause:",
+        }
+    }
+
+    /// Do keys without a tag count, too (proto.m4: the marks + and !)?
+    const fn falls_back(self) -> bool {
+        match self {
+            Self::Connect | Self::From | Self::To => true,
+            Self::Spam | Self::Compat | Self::ClientRate | Self::ClientConn | Self::GreetPause => {
+                false
+            }
         }
     }
 }
 
-impl fmt::Display for Hit {
+impl<V: fmt::Display> fmt::Display for Hit<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.key, self.value)
     }
@@ -103,7 +130,7 @@ impl Access {
             .ok_or_else(|| Wrong::line("an entry is `network  value`, such as 192.0.2.0/24 OK"))?;
         let (tag, network) = key::with_length(text)?;
         let value = value.trim();
-        understand(value, false)?;
+        self.check(tag, false, value)?;
         self.lengths.insert(tag, network, value, line);
         Ok(())
     }
@@ -112,10 +139,11 @@ impl Access {
     fn take_pattern(&mut self, line: &Line) -> Result<(), Wrong> {
         let written = Written::read(line.text.trim())?;
         let tag = key::tag_alone(written.before)?;
-        understand(written.value, false)?;
+        self.check(tag, false, written.value)?;
         self.patterns.insert(tag, &written, line)?;
         // It may be meant for the name.
         self.asks_for_names |= matches!(tag, None | Some(Tag::Connect));
+        self.greets_by_name |= tag == Some(Tag::GreetPause);
         Ok(())
     }
 
@@ -127,18 +155,44 @@ impl Access {
         })?;
         let (tag, key) = key(text)?;
         let value = value.trim();
-        understand(value, key.is_address())?;
+        self.check(tag, key.is_address(), value)?;
         let is_host = matches!(key, Key::Host(_));
         let (table, key) = match key {
             Key::Network(key) => (&mut self.networks, key),
-            Key::Host(key) | Key::Mailbox(key) | Key::User(key) => (&mut self.names, key),
+            Key::Host(key) | Key::Mailbox(key) | Key::User(key) | Key::Pair(key) => {
+                (&mut self.names, key)
+            }
+            Key::All => (&mut self.names, String::new()),
         };
         let key = format!("{}{key}", tag.map_or("", Tag::prefix));
         table
             .insert(&key, value, line)
             .map_err(|first| Wrong::line(format!("{text} is defined in line {first} already")))?;
         self.asks_for_names |= is_host && matches!(tag, None | Some(Tag::Connect));
+        self.greets_by_name |= is_host && tag == Some(Tag::GreetPause);
         Ok(())
+    }
+
+    /// Is this a value for the tag?
+    fn check(&mut self, tag: Option<Tag>, for_address: bool, value: &str) -> Result<(), Wrong> {
+        match tag {
+            None | Some(Tag::Connect | Tag::From | Tag::To) => {
+                understand(value, for_address).map(drop)
+            }
+            Some(Tag::Spam) => {
+                let wish = value::wish(value)?;
+                match self.wish.get_or_insert(wish) {
+                    first if *first == wish => Ok(()),
+                    first => Err(Wrong::line(format!(
+                        "there is {first} above: a table has either FRIEND or HATER"
+                    ))),
+                }
+            }
+            Some(Tag::Compat) => value::compat(value).map(drop),
+            Some(Tag::ClientRate | Tag::ClientConn | Tag::GreetPause) => {
+                value::number(value).map(drop)
+            }
+        }
     }
 
     /// Is there an entry for which the client's name matters?
@@ -147,13 +201,66 @@ impl Access {
         self.asks_for_names
     }
 
+    /// The same before the greeting.
+    #[must_use]
+    pub const fn greets_by_name(&self) -> bool {
+        self.greets_by_name
+    }
+
+    /// Does the table say which recipients want no checks, or which want them?
+    #[must_use]
+    pub const fn wish(&self) -> Option<Wish> {
+        self.wish
+    }
+
     /// A: the address of a client, then shorter and shorter networks.
     #[must_use]
     pub fn address(&self, tag: Tag, address: IpAddr) -> Option<Hit> {
+        self.network(tag, address, known)
+    }
+
+    /// What a recipient wants: F, D, and for recipients of this host U.
+    #[must_use]
+    pub fn wish_of(&self, local: &str, domain: &str, ours: bool) -> Option<Hit<Wish>> {
+        let wish = |text: &str| value::wish(text).ok();
+        let user = || ours.then(|| self.local(Tag::Spam, local, "", wish)).flatten();
+        self.local(Tag::Spam, local, domain, wish)
+            .or_else(|| self.above(Tag::Spam, domain, wish))
+            .or_else(user)
+    }
+
+    /// What is said of this reverse-path and this recipient together.
+    #[must_use]
+    pub fn pair(&self, from: (&str, &str), to: (&str, &str)) -> Option<Hit> {
+        let key = key::pair(from, to);
+        self.whole(&self.names, Tag::Compat, (&key, &key), None, |text| value::compat(text).ok())
+    }
+
+    /// The number for a client: by its name if that matters, by its address, and for all.
+    #[must_use]
+    pub fn number(&self, tag: Tag, name: Option<&str>, address: IpAddr) -> Option<Hit<u32>> {
+        let number = |text: &str| value::number(text).ok();
+        let named = name.and_then(|name| self.above(tag, name, number));
+        named.or_else(|| self.network(tag, address, number))
+    }
+
+    /// The number for those that no other line names.
+    #[must_use]
+    pub fn number_for_all(&self, tag: Tag) -> Option<Hit<u32>> {
+        find(&self.names, tag, "", |text| value::number(text).ok())
+    }
+
+    fn network<V>(
+        &self,
+        tag: Tag,
+        address: IpAddr,
+        read: impl Fn(&str) -> Option<V>,
+    ) -> Option<Hit<V>> {
         let key = network::of_address(address);
         let shown = address.to_canonical().to_string();
-        self.whole(&self.networks, tag, &key, &shown, Some(address)).or_else(|| {
-            network::shorter(&key).skip(1).find_map(|key| find(&self.networks, tag, key))
+        self.whole(&self.networks, tag, (&key, &shown), Some(address), &read).or_else(|| {
+            let mut shorter = network::shorter(&key).skip(1);
+            shorter.find_map(|key| find(&self.networks, tag, key, &read))
         })
     }
 
@@ -164,15 +271,15 @@ impl Access {
     }
 
     /// The first step of a look-up: also the sources that know whole keys only are asked. With the
-    /// tag, then without (deprecated, but what old tables hold).
-    fn whole(
+    /// tag, then perhaps without (deprecated, but what old tables hold).
+    fn whole<V>(
         &self,
         table: &Index,
         tag: Tag,
-        key: &str,
-        shown: &str,
+        (key, shown): (&str, &str),
         address: Option<IpAddr>,
-    ) -> Option<Hit> {
+        read: impl Fn(&str) -> Option<V>,
+    ) -> Option<Hit<V>> {
         let look_up = |tag: Option<Tag>| {
             let prefix = tag.map_or("", Tag::prefix);
             let tagged = || [prefix, key].concat();
@@ -184,62 +291,78 @@ impl Access {
             let all = [keyed, network, matched].into_iter().flatten();
             all.min_by_key(|(found, _)| found.source)
         };
-        let (found, key) = look_up(Some(tag)).or_else(|| look_up(None))?;
-        hit(found, key)
+        let untagged = || tag.falls_back().then(|| look_up(None)).flatten();
+        let (found, key) = look_up(Some(tag)).or_else(untagged)?;
+        hit(found, key, read)
     }
 
     /// D: a host or domain (see [`envelope::domain_key`]), then those above it. A literal is
     /// looked up in its brackets, then without its last numbers.
     #[must_use]
     pub fn domain(&self, tag: Tag, domain: &str) -> Option<Hit> {
+        self.above(tag, domain, known)
+    }
+
+    fn above<V>(&self, tag: Tag, domain: &str, read: impl Fn(&str) -> Option<V>) -> Option<Hit<V>> {
         if let Some(address) = crate::literal(domain) {
             let key = network::of_address(address);
             let shorter = || {
                 let mut inner = network::shorter(&key).skip(1);
-                inner.find_map(|key| find(&self.names, tag, &format!("[{key}]")))
+                inner.find_map(|key| find(&self.names, tag, &format!("[{key}]"), &read))
             };
-            let whole = self.whole(&self.names, tag, &format!("[{key}]"), domain, None);
+            let whole = self.whole(&self.names, tag, (&format!("[{key}]"), domain), None, &read);
             return whole.or_else(shorter);
         }
         let mut above = domain.match_indices('.').filter_map(|(at, _)| domain.get(at + 1..));
-        self.whole(&self.names, tag, domain, domain, None)
-            .or_else(|| above.find_map(|key| find(&self.names, tag, key)))
+        self.whole(&self.names, tag, (domain, domain), None, &read)
+            .or_else(|| above.find_map(|key| find(&self.names, tag, key, &read)))
     }
 
     /// F: `user+detail@domain`, `user+*@domain`, `user@domain`.
     #[must_use]
     pub fn mailbox(&self, tag: Tag, local: &str, domain: &str) -> Option<Hit> {
-        self.local(tag, local, domain)
+        self.local(tag, local, domain, known)
     }
 
     /// U: `user+detail@`, `user+*@`, `user@`.
     #[must_use]
     pub fn user(&self, tag: Tag, local: &str) -> Option<Hit> {
-        self.local(tag, local, "")
+        self.local(tag, local, "", known)
     }
 
-    fn local(&self, tag: Tag, local: &str, domain: &str) -> Option<Hit> {
+    fn local<V>(
+        &self,
+        tag: Tag,
+        local: &str,
+        domain: &str,
+        read: impl Fn(&str) -> Option<V>,
+    ) -> Option<Hit<V>> {
         let address = format!("{}@{domain}", local.to_lowercase());
-        self.whole(&self.names, tag, &address, &address, None).or_else(|| {
+        self.whole(&self.names, tag, (&address, &address), None, &read).or_else(|| {
             let (user, _) = local.split_once('+').filter(|(user, _)| !user.is_empty())?;
             let user = user.to_lowercase();
-            let look_up = |mark: &str| find(&self.names, tag, &format!("{user}{mark}@{domain}"));
+            let look_up =
+                |mark: &str| find(&self.names, tag, &format!("{user}{mark}@{domain}"), &read);
             look_up("+*").or_else(|| look_up(""))
         })
     }
 }
 
-/// A further step, of what is less than the whole key.
-fn find(table: &Index, tag: Tag, key: &str) -> Option<Hit> {
-    let look_up = |prefix| Some((table.get_of(prefix, key)?, [prefix, key].concat()));
-    let (found, key) = look_up(tag.prefix()).or_else(|| look_up(""))?;
-    hit(found, key)
+fn known(text: &str) -> Option<Value> {
+    understand(text, false).ok()
 }
 
-fn hit(found: Found<'_>, key: String) -> Option<Hit> {
-    // It was understood when it was read.
-    let value = understand(found.value, false).ok()?;
-    Some(Hit { place: found.place(), key, value })
+/// A further step, of what is less than the whole key.
+fn find<V>(table: &Index, tag: Tag, key: &str, read: impl Fn(&str) -> Option<V>) -> Option<Hit<V>> {
+    let look_up = |prefix| Some((table.get_of(prefix, key)?, [prefix, key].concat()));
+    let untagged = || tag.falls_back().then(|| look_up("")).flatten();
+    let (found, key) = look_up(tag.prefix()).or_else(untagged)?;
+    hit(found, key, read)
+}
+
+/// A value was understood when it was read.
+fn hit<V>(found: Found<'_>, key: String, read: impl Fn(&str) -> Option<V>) -> Option<Hit<V>> {
+    Some(Hit { place: found.place(), key, value: read(found.value)? })
 }
 
 #[cfg(test)]

@@ -44,9 +44,9 @@ impl Authinfo {
             let (key, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
             let server = server(key)?;
             credentials(value.trim()).map_err(Wrong::line)?;
-            index.insert(&server, value.trim(), line).map_err(|first| {
-                Wrong::line(format!("this server is in line {first} already"))
-            })
+            index
+                .insert(&server, value.trim(), line)
+                .map_err(|first| Wrong::line(format!("this server is in line {first} already")))
         };
         let findings = each(file, source, Continuation::None, take)?;
         Ok(Read { table: Self(index.finished()), findings })
@@ -140,8 +140,10 @@ fn credentials(value: &str) -> Result<Credentials, &'static str> {
             'I' => authid = Some(text),
             'R' => realm = Some(text),
             'M' => mechanisms = text.split_whitespace().map(str::to_ascii_uppercase).collect(),
-            _ => return Err("the items are U (user), I (authentication id), P (secret), R (realm) \
-                             and M (mechanisms)"),
+            _ => {
+                return Err("the items are U (user), I (authentication id), P (secret), R (realm) \
+                             and M (mechanisms)");
+            }
         }
     }
     let user = user.or_else(|| authid.clone()).ok_or("\"U:…\" or \"I:…\" is missing")?;

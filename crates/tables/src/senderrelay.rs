@@ -21,19 +21,18 @@ impl Senderrelay {
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
         let mut index = Index::default();
         let take = |line: &Line| {
-            let (key, value) = line
-                .text
-                .trim()
-                .split_once(char::is_whitespace)
-                .ok_or_else(|| Wrong::line("an entry is `user@domain  [host]` or `@domain  [host]`"))?;
+            let (key, value) =
+                line.text.trim().split_once(char::is_whitespace).ok_or_else(|| {
+                    Wrong::line("an entry is `user@domain  [host]` or `@domain  [host]`")
+                })?;
             let value = value.trim();
             if NextHop::parse(value).is_none() {
                 let text = "is not a host, [host] or [host]:port, or several of them";
                 return Err(Wrong::line(format!("{value:?} {text}")));
             }
-            index.insert(&normal(key)?, value, line).map_err(|first| {
-                Wrong::line(format!("{key} is defined in line {first} already"))
-            })
+            index
+                .insert(&normal(key)?, value, line)
+                .map_err(|first| Wrong::line(format!("{key} is defined in line {first} already")))
         };
         let findings = each(file, source, Continuation::None, take)?;
         Ok(Read { table: Self(index.finished()), findings })

@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn one_name_a_line_and_three_always() {
-        let read = TrustedUsers::read("t", "# c\n www-data \nlist\nlist\na b\n".as_bytes()).unwrap();
+        let read =
+            TrustedUsers::read("t", "# c\n www-data \nlist\nlist\na b\n".as_bytes()).unwrap();
         assert_eq!(read.findings.len(), 1);
         assert_eq!(read.findings[0].line, 5);
         for (name, trusted) in [

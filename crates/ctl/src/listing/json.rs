@@ -15,7 +15,7 @@ pub(crate) fn postqueue(message: &Message) -> Value {
         }
         None => json!({ "address": recipient.address.to_string() }),
     };
-    json!({
+    let mut shown = json!({
         "queue_name": match message.state {
             State::Waiting => "deferred",
             State::Active => "active",
@@ -27,7 +27,12 @@ pub(crate) fn postqueue(message: &Message) -> Value {
         "forced_expire": false,
         "sender": postfix::sender(message),
         "recipients": message.recipients.iter().map(recipient).collect::<Vec<_>>(),
-    })
+    });
+    // A key that Postfix has not.
+    if let Some(reason) = &message.quarantine {
+        shown["quarantine"] = json!(reason);
+    }
+    shown
 }
 
 /// With everything that is known. Times are seconds since 1970; the null reverse-path is empty.
@@ -45,6 +50,7 @@ pub(crate) fn shown(message: &Message) -> Value {
     json!({
         "id": message.id.to_string(),
         "state": state(message.state),
+        "quarantine": message.quarantine,
         "from": message.reverse_path.to_string(),
         "arrival": message.arrival,
         "size": message.size,

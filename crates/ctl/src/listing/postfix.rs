@@ -6,7 +6,7 @@ use envelope::printable;
 use ipc::admin::{Message, State};
 use jiff::tz::TimeZone;
 
-use super::{clock, reason};
+use super::{clock, reason, why_held};
 
 /// A listing under way.
 #[derive(Debug)]
@@ -36,16 +36,18 @@ impl Postfix {
         let id = format!("{}{}", message.id, mark(message.state));
         let time = clock(message.arrival, &self.zone, "%a %b %e %H:%M:%S");
         row(out, &id, &message.size.to_string(), &time, &sender(message))?;
+        if message.state == State::Held {
+            why(&format!("quarantine: {}", why_held(message)), out)?;
+        }
         let mut said = None;
         for recipient in &message.recipients {
-            let why = recipient.last.as_ref().map(reason);
-            if why != said
-                && let Some(text) = &why
+            let last = recipient.last.as_ref().map(reason);
+            if last != said
+                && let Some(text) = &last
             {
-                let padding = 76_usize.saturating_sub(text.chars().count());
-                writeln!(out, "{:padding$}({text})", "")?;
+                why(text, out)?;
             }
-            said = why;
+            said = last;
             let address = recipient.address.to_string();
             row(out, "", "", "", &printable(&address).to_string())?;
         }
@@ -75,6 +77,12 @@ const fn mark(state: State) -> &'static str {
         State::Held => "!",
         State::Waiting => "",
     }
+}
+
+/// Why a message, or the recipients that follow, are still here.
+fn why(text: &str, out: &mut impl Write) -> io::Result<()> {
+    let padding = 76_usize.saturating_sub(text.chars().count());
+    writeln!(out, "{:padding$}({text})", "")
 }
 
 fn row(out: &mut impl Write, id: &str, size: &str, time: &str, who: &str) -> io::Result<()> {

@@ -6,7 +6,7 @@ use envelope::printable;
 use ipc::admin::{Message, Recipient, State};
 use jiff::tz::TimeZone;
 
-use super::{clock, cut, reason};
+use super::{clock, cut, reason, why_held};
 
 /// What scripts look for in the first line, whatever the directory is really called.
 const QUEUE: &str = "/var/spool/mqueue";
@@ -67,7 +67,11 @@ impl Sendmail {
 
     fn state(&self, message: &Message, out: &mut impl Write) -> io::Result<()> {
         if message.state == State::Held {
-            write!(out, "\n     QUARANTINE: held by an administrator")?;
+            let width = match self.detailed {
+                Detailed::No => 60,
+                Detailed::Yes => 100,
+            };
+            write!(out, "\n     QUARANTINE: {}", cut(&why_held(message), width))?;
         }
         let body = if message.eight_bit { "8BITMIME" } else { "" };
         let status = match self.detailed {

@@ -53,7 +53,10 @@ pub(crate) fn age(seconds: i64) -> String {
 /// When it is tried again.
 pub(crate) fn due(message: &Message, now: i64) -> String {
     match (message.state, message.next_attempt) {
-        (State::Held, _) => "held".to_owned(),
+        (State::Held, _) => match &message.quarantine {
+            Some(reason) => format!("held ({})", printable(reason)),
+            None => "held".to_owned(),
+        },
         (State::Active, _) => "under way".to_owned(),
         (State::Waiting, Some(time)) if time > now => format!("in {}", age(time - now)),
         (State::Waiting, _) => "now".to_owned(),
@@ -77,7 +80,10 @@ pub(crate) fn show(
     let state = match message.state {
         State::Waiting => format!("waiting, next attempt {}", due(message, now)),
         State::Active => "being delivered".to_owned(),
-        State::Held => "held until it is released".to_owned(),
+        State::Held => match &message.quarantine {
+            Some(reason) => format!("held until it is released: {}", printable(reason)),
+            None => "held until it is released".to_owned(),
+        },
     };
     writeln!(out, "  state    {state}")?;
     for recipient in &message.recipients {

@@ -26,7 +26,7 @@ fn refused() -> Status {
     ))
 }
 
-/// A deferred message, one under way, a held bounce with a UTF-8 recipient.
+/// A deferred message, one under way, a held bounce with a UTF-8 recipient, the same with a reason.
 fn messages() -> Vec<Message> {
     let id = |number: u64| QueueId::new((MICROS + number) * 256).unwrap();
     let base = Message {
@@ -37,6 +37,7 @@ fn messages() -> Vec<Message> {
         eight_bit: true,
         next_attempt: Some(1_795_236_050),
         state: State::Waiting,
+        quarantine: None,
         origin: "user alice".to_owned(),
         recipients: vec![
             recipient("b@example.net", Some(refused())),
@@ -64,7 +65,12 @@ fn messages() -> Vec<Message> {
         recipients: vec![recipient("dörte@bücher.example", None)],
         ..base.clone()
     };
-    vec![base, active, held]
+    let quarantined = Message {
+        id: id(3),
+        quarantine: Some(format!("suspicious \u{1b}[31m {}", "text ".repeat(20).trim_end())),
+        ..held.clone()
+    };
+    vec![base, active, held, quarantined]
 }
 
 fn sendmail(detailed: Detailed, messages: &[Message]) -> String {

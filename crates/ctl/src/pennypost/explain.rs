@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use clap::Args;
 use config::{Config, OnDisk, Resolver as Servers};
-use envelope::{Address, Detail, Enhanced, Heard, ReversePath};
+use envelope::{Address, Detail, Disposition, Enhanced, Heard, ReversePath};
 use net::{Families, Inquiry, Ourselves, Resolver};
 use nix::unistd::User;
 use policy::{
-    Account, Asked, Client, ClientName, Policy, Rule, Ruling, Sending, Step, Verdict, conclude,
+    Account, Asked, Client, ClientName, Policy, Ruling, SenderDomain, Sending, Step, Verdict,
+    conclude,
 };
-use routing::Router;
 use serde_json::json;
-use tables::{Access, RelayDomains, Users};
+use tables::Users;
 use tokio::time::timeout;
 
 use crate::control::wait;
 use crate::listing::json_line;
-use crate::routes::{table, unreadable, users};
+use crate::routes::{unreadable, users};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
@@ -40,6 +40,9 @@ pub(super) struct Explain {
     /// The address of the client [default: a user of this machine]
     #[arg(long, value_name = "IP")]
     client: Option<IpAddr>,
+    /// What the client calls itself [default: not looked at]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    helo: String,
     /// The reverse-path [default: none, as in a bounce]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Address>,
@@ -67,7 +70,7 @@ impl Explain {
         let policy = policy(&config)?;
         let users = users(&config)?;
         let name = match self.client {
-            Some(address) if policy.asks_for_names() => {
+            Some(address) if policy.asks_for_names() || policy.greets_by_name() => {
                 wait(name_of(&config, address.to_canonical()))?
             }
             Some(_) | None => ClientName::NotAsked,
@@ -77,16 +80,28 @@ impl Explain {
             None => Client::User,
         };
         let reverse_path = ReversePath(self.from.clone());
-        let sending = Sending { client, reverse_path: &reverse_path };
+        let asked = Sending {
+            client,
+            helo: &self.helo,
+            reverse_path: &reverse_path,
+            unqualified: false,
+            domain: SenderDomain::NotAsked,
+        };
+        let domain = match policy.asks_for_domain(&asked) {
+            Some(from) => wait(domain(&config, &from.domain_key()))?,
+            None => SenderDomain::NotAsked,
+        };
+        let sending = Sending { domain, ..asked };
         let mut out = io::stdout().lock();
         self.introduce(&name, &mut out)?;
+        self.greet(&policy, &name, &mut out)?;
         let mut all_accepted = true;
         for recipient in &self.to {
             let catches_all = config.local.catch_all.is_some();
             let account = |user: &str| account(user, &users, &config).caught(catches_all);
             let ask = |asked: &Asked| wait(heard(&config, asked));
             let explained = explain(&policy, &sending, recipient, account, ask)?;
-            all_accepted &= explained.verdict == Verdict::Accept;
+            all_accepted &= matches!(explained.verdict, Verdict::Accept(_));
             self.show(recipient, &explained, &mut out)?;
         }
         Ok(if all_accepted { Exit::Ok } else { Exit::NoPerm })
@@ -111,23 +126,46 @@ impl Explain {
         }
     }
 
+    /// On what terms the client is served, if the access table says anything of that.
+    fn greet(&self, policy: &Policy, name: &ClientName, out: &mut impl Write) -> io::Result<()> {
+        let Some(address) = self.client.filter(|_| !self.json) else { return Ok(()) };
+        let mut steps = Vec::new();
+        let terms = policy.terms(address, name, &mut steps);
+        for step in &steps {
+            writeln!(out, "  {step}")?;
+        }
+        if steps.is_empty() { Ok(()) } else { writeln!(out, "  = {terms}") }
+    }
+
     fn show(&self, to: &Address, explained: &Explained, out: &mut impl Write) -> io::Result<()> {
         let Explained { steps, verdict } = explained;
-        let (code, reply) = match verdict {
-            Verdict::Accept => (250, "2.1.5 Recipient ok"),
-            Verdict::Refuse { code, text } => (*code, text.as_str()),
+        let (code, reply, fate) = match verdict {
+            Verdict::Accept(disposition) => (250, "2.1.5 Recipient ok", fate(disposition)),
+            Verdict::Refuse { code, text } => (*code, text.as_str(), None),
         };
         if self.json {
             let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            let to = to.to_string();
             let object =
-                json!({ "to": to.to_string(), "steps": steps, "code": code, "reply": reply });
+                json!({ "to": to, "steps": steps, "code": code, "reply": reply, "fate": fate });
             return json_line(&object, out);
         }
         writeln!(out, "to {}", envelope::printable(&to.to_string()))?;
         for step in steps {
             writeln!(out, "  {step}")?;
         }
-        writeln!(out, "  = {code} {}", envelope::printable(reply))
+        writeln!(out, "  = {code} {}", envelope::printable(reply))?;
+        fate.map_or(Ok(()), |fate| writeln!(out, "    and then {}", envelope::printable(&fate)))
+    }
+}
+
+/// What becomes of an accepted recipient, if it is not delivered to.
+fn fate(disposition: &Disposition) -> Option<String> {
+    match disposition {
+        Disposition::Deliver => None,
+        Disposition::Quarantine(reason) => Some(format!("the message is held: {reason}")),
+        Disposition::Discard => Some("the message is discarded".to_owned()),
+        Disposition::Omit => Some("it is discarded for this recipient".to_owned()),
     }
 }
 
@@ -141,7 +179,7 @@ fn explain(
     let mut steps = Vec::new();
     let verdict = match policy.recipient(sending, recipient, &mut steps) {
         Ruling::Decided(verdict) => verdict,
-        Ruling::Depends(user) => conclude(recipient, account(&user), &mut steps),
+        Ruling::Depends { user, then } => conclude(recipient, account(&user), then, &mut steps),
         Ruling::Asks(asked) => asked.conclude(recipient, &ask(&asked)?, &mut steps),
     };
     Ok(Explained { steps, verdict })
@@ -167,22 +205,23 @@ async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
 /// The policy of the files as they are on disk.
 pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
     let tables = OnDisk(config);
-    Ok(Policy {
-        router: Router::read(config.routing(), &tables).map_err(|it| unreadable(&it))?,
-        networks: config.relay.networks.clone(),
-        relay_domains: table(config, "relay-domains", |file, source| {
-            RelayDomains::read(file, source)
-        })?,
-        access: table(config, "access", |file, source| Access::read(file, source))?,
-        verify: config.relay.verify_recipients,
-        rules: config
-            .policy
-            .rules
-            .iter()
-            .map(|rule| match rule {
-                config::Rule::Access => Rule::Access,
-            })
-            .collect(),
+    let policy = Policy::read(config.routing(), config.judging(), &tables);
+    policy.map_err(|it| unreadable(&it))
+}
+
+async fn domain(config: &Config, domain: &str) -> Result<SenderDomain, Failure> {
+    Ok(match resolver(config)?.takes_mail(domain).await {
+        Ok(true) => SenderDomain::Exists,
+        Ok(false) => SenderDomain::Unknown,
+        Err(_) => SenderDomain::InDoubt,
+    })
+}
+
+async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
+    Ok(match resolver(config)?.confirmed_name(address).await {
+        Ok(Some(name)) => ClientName::Confirmed(name),
+        Ok(None) => ClientName::None,
+        Err(_) => ClientName::Unknown,
     })
 }
 
@@ -192,15 +231,6 @@ fn resolver(config: &Config) -> Result<Resolver, Failure> {
         Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
     };
     Resolver::new(&servers, Families::Both).map_err(|error| Failure::new(Exit::Config, error))
-}
-
-async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
-    let resolver = resolver(config)?;
-    Ok(match resolver.confirmed_name(address).await {
-        Ok(Some(name)) => ClientName::Confirmed(name),
-        Ok(None) => ClientName::None,
-        Err(_) => ClientName::Unknown,
-    })
 }
 
 /// As `policyd` looks users up.

@@ -1,16 +1,22 @@
 //! The cases of `cases/*.txt`: each says which lines of sendmail's papers it comes from.
 //!
 //! `== …` begins a case with empty tables. `access| …`, `domaintable| …` and `relay-domains| …` are
-//! lines of tables.
+//! lines of tables, `rules| …` is `policy.rules`, `helo| …` what the client calls itself from there on.
 //! Each other line is a question and its answer: the client's address (or `user`), its name (`-` has
 //! none, `?` cannot be found out), the reverse-path, the recipient; after `=` reply code, enhanced
-//! code, the text if it matters in `(…)`, and the lines of tables that had a part in it.
+//! code, the text if it matters in `(…)`, and the lines of tables that had a part in it; after 250
+//! `discard`, `omit` or `hold:reason`. A reverse-path may be without a domain; one whose domain is
+//! not in the DNS ends in `!`, and in `?` if the DNS does not answer. `terms`, a client and its name
+//! is the question before the greeting; its answer are rate, sessions and pause, or `-`.
 
 use std::fmt::Write;
 
 use super::*;
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 6] = [
+    ("connection.txt", include_str!("../../tests/cases/connection.txt")),
+    ("fates.txt", include_str!("../../tests/cases/fates.txt")),
+    ("sender.txt", include_str!("../../tests/cases/sender.txt")),
     ("access.txt", include_str!("../../tests/cases/access.txt")),
     ("domaintable.txt", include_str!("../../tests/cases/domaintable.txt")),
     ("relay.txt", include_str!("../../tests/cases/relay.txt")),
@@ -22,6 +28,9 @@ struct Case {
     title: String,
     access: String,
     relay_domains: String,
+    rules: Option<Vec<Rule>>,
+    accepts_unqualified: bool,
+    helo: String,
     domaintable: String,
     questions: usize,
 }
@@ -33,41 +42,104 @@ impl Case {
         let names = Domaintable::read("domaintable", self.domaintable.as_bytes()).unwrap();
         let findings = [access.findings, domains.findings, names.findings].concat();
         assert_eq!(findings, [], "{}", self.title);
-        let mut policy = policy();
+        let rules = vec![Rule::Access, Rule::UnresolvableSender];
+        let mut policy = Policy {
+            access: access.table,
+            relay_domains: domains.table,
+            rules: self.rules.clone().unwrap_or(rules),
+            accept_unqualified_senders: self.accepts_unqualified,
+            ..policy()
+        };
         policy.router.domaintable = names.table;
-        Policy { access: access.table, relay_domains: domains.table, ..policy }
+        policy
+    }
+
+    fn rules(&mut self, text: &str) {
+        let rule = |text: &str| match text.trim() {
+            "" => None,
+            "access" => Some(Rule::Access),
+            "reject unresolvable_sender" => Some(Rule::UnresolvableSender),
+            "reject bad_helo" => Some(Rule::BadHelo),
+            "accept_unqualified_senders" => None,
+            other => panic!("{other}"),
+        };
+        self.accepts_unqualified = text.contains("accept_unqualified_senders");
+        self.rules = Some(text.split(',').filter_map(rule).collect());
+    }
+
+    fn terms(&self, client: &str, name: &str) -> String {
+        let mut trace = Vec::new();
+        let policy = self.policy();
+        let name = if policy.greets_by_name() { client_name(name) } else { ClientName::NotAsked };
+        let Terms { rate, sessions, pause } =
+            policy.terms(client.parse().unwrap(), &name, &mut trace);
+        let shown = |number: Option<u32>| number.map_or("-".to_owned(), |it| it.to_string());
+        let mut answer = format!("{} {} {}", shown(rate), shown(sessions), shown(pause));
+        add_lines(&mut answer, trace.iter().map(ToString::to_string));
+        answer
     }
 
     /// What the policy answers, in the words of a case.
     fn answer(&self, question: &str) -> String {
         let words: Vec<_> = question.split_whitespace().collect();
+        if let ["terms", client, name] = *words.as_slice() {
+            return self.terms(client, name);
+        }
         let [client, name, from, to] = *words.as_slice() else { panic!("{question}") };
-        let name = match name {
-            "-" => ClientName::None,
-            "?" => ClientName::Unknown,
-            name => ClientName::Confirmed(name.to_owned()),
-        };
+        let name = client_name(name);
         let client = match client {
             "user" => Client::User,
             address => Client::Network { address: address.parse().unwrap(), name: &name },
         };
-        let from = ReversePath((from != "<>").then(|| from.parse().unwrap()));
-        let (verdict, trace) = decide(&self.policy(), &Sending { client, reverse_path: &from }, to);
+        let (from, domain) = match from.split_at(from.len() - 1) {
+            (from, "!") => (from, SenderDomain::Unknown),
+            (from, "?") => (from, SenderDomain::InDoubt),
+            _ => (from, SenderDomain::Exists),
+        };
+        let unqualified = from != "<>" && !from.contains('@');
+        let path = if unqualified { format!("{from}@mx.example.org") } else { from.to_owned() };
+        let reverse_path = ReversePath((from != "<>").then(|| path.parse().unwrap()));
+        let policy = self.policy();
+        let asked = Sending {
+            client,
+            helo: &self.helo,
+            reverse_path: &reverse_path,
+            unqualified,
+            domain: SenderDomain::NotAsked,
+        };
+        // The DNS is asked only about what matters.
+        let domain = policy.asks_for_domain(&asked).map_or(SenderDomain::NotAsked, |_| domain);
+        let (verdict, trace) = decide(&policy, &Sending { domain, ..asked }, to);
         let mut answer = match verdict {
-            Verdict::Accept => "250".to_owned(),
+            Verdict::Accept(Disposition::Deliver) => "250".to_owned(),
+            Verdict::Accept(Disposition::Discard) => "250 discard".to_owned(),
+            Verdict::Accept(Disposition::Omit) => "250 omit".to_owned(),
+            Verdict::Accept(Disposition::Quarantine(reason)) => format!("250 hold:{reason}"),
             Verdict::Refuse { code, text } => {
                 let (enhanced, text) = text.split_once(' ').unwrap();
-                let text = text.split_once(">... ").unwrap().1;
+                let text = text.split_once(">... ").map_or(text, |(_, text)| text);
                 format!("{code} {enhanced} ({text})")
             }
         };
-        for step in trace {
-            let line = step.split_once(": ").map_or("", |(line, _)| line);
-            if ["access:", "domaintable:", "relay-domains:"].iter().any(|it| line.starts_with(it)) {
-                write!(answer, " {line}").unwrap();
-            }
-        }
+        add_lines(&mut answer, trace.into_iter());
         answer
+    }
+}
+
+fn client_name(name: &str) -> ClientName {
+    match name {
+        "-" => ClientName::None,
+        "?" => ClientName::Unknown,
+        name => ClientName::Confirmed(name.to_owned()),
+    }
+}
+
+fn add_lines(answer: &mut String, trace: impl Iterator<Item = String>) {
+    for step in trace {
+        let line = step.split_once(": ").map_or("", |(line, _)| line);
+        if ["access:", "domaintable:", "relay-domains:"].iter().any(|it| line.starts_with(it)) {
+            write!(answer, " {line}").unwrap();
+        }
     }
 }
 
@@ -87,6 +159,10 @@ fn the_tables_decide_as_sendmail_says() {
                 writeln!(case.domaintable, "{entry}").unwrap();
             } else if let Some(entry) = line.strip_prefix("relay-domains|") {
                 writeln!(case.relay_domains, "{entry}").unwrap();
+            } else if let Some(rules) = line.strip_prefix("rules|") {
+                case.rules(rules);
+            } else if let Some(helo) = line.strip_prefix("helo|") {
+                case.helo = helo.trim().to_owned();
             } else {
                 case.questions += 1;
                 let (question, expected) = line.split_once(" = ").unwrap();

@@ -32,6 +32,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
         eight_bit: record.body == envelope::Body::EightBitMime,
         next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
         state,
+        quarantine: record.quarantine.clone(),
         origin: origin(&record.origin),
         recipients: shown.map(|(_, it)| recipient(shared, &rules, it, text)).collect(),
     }
@@ -44,7 +45,8 @@ pub(super) fn weight(message: &Message) -> usize {
         let address = recipient.address.local().len() + recipient.address.domain().len();
         address + last + recipient.route.len() + 64
     });
-    recipients.sum::<usize>() + message.origin.len() + 512
+    let quarantine = message.quarantine.as_ref().map_or(0, String::len);
+    recipients.sum::<usize>() + message.origin.len() + quarantine + 512
 }
 
 fn state(shared: &Shared, id: QueueId, held: bool) -> State {

@@ -134,6 +134,10 @@ impl Tables<'_> {
             due: update.due.unwrap_or(old.due),
             held: update.held.unwrap_or(old.held),
             warned: update.warned.unwrap_or(old.warned),
+            quarantine: match update.held {
+                Some(_) => update.quarantine.clone(),
+                None => old.quarantine.clone(),
+            },
             ..old.clone()
         };
         if new == old {

@@ -133,6 +133,7 @@ pub(super) enum EncodedFate {
 pub(super) struct EncodedUpdate {
     pub(super) due: Option<Millis>,
     pub(super) held: Option<bool>,
+    pub(super) quarantine: Option<String>,
     pub(super) warned: Option<bool>,
     pub(super) recipients: Vec<(u32, Option<Vec<u8>>)>,
 }
@@ -158,12 +159,12 @@ pub(super) fn encode_change(change: Change) -> Result<EncodedChange, RecordError
     let Change { id, fate, enqueue } = change;
     let fate = match fate {
         Fate::Retired => EncodedFate::Retired,
-        Fate::Stays(Update { due, held, warned, recipients }) => {
+        Fate::Stays(Update { due, held, quarantine, warned, recipients }) => {
             let recipients = recipients
                 .into_iter()
                 .map(|(number, record)| Ok((number, record.map(|it| it.encode()).transpose()?)))
                 .collect::<Result<_, RecordError>>()?;
-            EncodedFate::Stays(EncodedUpdate { due, held, warned, recipients })
+            EncodedFate::Stays(EncodedUpdate { due, held, quarantine, warned, recipients })
         }
     };
     Ok(EncodedChange {

@@ -104,7 +104,8 @@ fn changes_move_the_message_through_the_indexes() {
         assert_eq!(all_due(&store).await, [due(1001, 1), due(1002, 2)]);
         assert_eq!(store.due(Some(due(1001, 1)), 1).await.unwrap(), [due(1002, 2)]);
 
-        let hold = Update { held: Some(true), ..Update::default() };
+        let reason = || Some("odd".to_owned());
+        let hold = Update { held: Some(true), quarantine: reason(), ..Update::default() };
         let later = Update { due: Some(5000), ..Update::default() };
         store.change(vec![stays(1, hold), stays(2, later)]).await.unwrap();
         assert_eq!(all_due(&store).await, [due(5000, 2)]);
@@ -115,9 +116,13 @@ fn changes_move_the_message_through_the_indexes() {
         let outcome = Update { due: Some(7000), ..Update::default() };
         store.change(vec![stays(1, outcome)]).await.unwrap();
         assert_eq!(all_due(&store).await, [due(5000, 2)]);
+        let reason_of =
+            async || store.look(vec![id(1)]).await.unwrap()[0].record.quarantine.clone();
+        assert_eq!(reason_of().await, reason());
         let release = Update { held: Some(false), ..Update::default() };
         store.change(vec![stays(1, release)]).await.unwrap();
         assert_eq!(all_due(&store).await, [due(5000, 2), due(7000, 1)]);
+        assert_eq!(reason_of().await, None);
     });
 }
 

@@ -329,7 +329,7 @@ impl House {
 }
 
 async fn queued(client: &Client, envelope: Envelope, content: &'static [u8]) -> QueueId {
-    let request = Submit::Whole { envelope, id_at: None };
+    let request = Submit::Whole { envelope, quarantine: None, id_at: None };
     let reply = client.call(&request, content, None, PATIENCE).await.unwrap().head;
     let Reply::Queued(id) = reply else { panic!("{reply:?}") };
     id
@@ -406,7 +406,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             idle: Duration::from_secs(5),
             try_null_mx: false,
         },
-        policy: Policy { rules: Vec::new() },
+        policy: Policy { rules: Vec::new(), accept_unqualified_senders: false },
         admins: Vec::new(),
         log: LogTarget::Stderr,
         rooted: true,

@@ -31,7 +31,7 @@ fn what_is_delivered_is_gone() {
             envelope("ann@from.test", &["bob@to.test", "cid@to.test", "bob@to.test"]);
         envelope.envid = Some("e1".into());
         envelope.ret = Some(Return::Headers);
-        let request = Submit::Whole { envelope, id_at: Some(3) };
+        let request = Submit::Whole { envelope, quarantine: None, id_at: Some(3) };
         let content = b"id ...........\r\n\r\ntext\r\n";
         let reply = house.mx.call(&request, content, None, PATIENCE).await.unwrap().head;
         let Reply::Queued(id) = reply else { panic!("{reply:?}") };
@@ -209,7 +209,8 @@ fn long_content_is_streamed_and_passed_on_as_a_file() {
         let connection = &mut lent.connection;
         let piece = vec![b'x'; ipc::MAX_BODY];
         let envelope = envelope("ann@from.test", &["bob@to.test"]);
-        let begin = Submit::Begin { envelope, id_at: Some(0), declared_size: None };
+        let begin =
+            Submit::Begin { envelope, quarantine: None, id_at: Some(0), declared_size: None };
         let reply: Reply = connection.call(&begin, &piece, None, PATIENCE).await.unwrap().head;
         assert_eq!(reply, Reply::Continue);
         for _ in 0..3 {
@@ -237,7 +238,7 @@ fn a_message_that_lost_its_file_is_set_aside_until_it_is_deleted() {
         let ground = Ground::new();
         let mut house = ground.build().await;
         let envelope = envelope("ann@from.test", &["bob@to.test"]);
-        let begin = Submit::Begin { envelope, id_at: None, declared_size: None };
+        let begin = Submit::Begin { envelope, quarantine: None, id_at: None, declared_size: None };
         let mut lent = house.mx.open().await.unwrap();
         let piece = vec![b'x'; ipc::MAX_BODY];
         let reply: Reply = lent.connection.call(&begin, &piece, None, PATIENCE).await.unwrap().head;
@@ -271,10 +272,10 @@ fn who_breaks_the_protocol_loses_only_the_connection() {
         let user = Origin::User { uid: 1, name: "x".into() };
         let user = envelope::Envelope { origin: user, ..good() };
         let bad = [
-            Submit::Whole { envelope: good(), id_at: Some(u32::MAX) },
-            Submit::Whole { envelope: nobody, id_at: None },
-            Submit::Whole { envelope: ourselves, id_at: None },
-            Submit::Whole { envelope: user.clone(), id_at: None },
+            Submit::Whole { envelope: good(), quarantine: None, id_at: Some(u32::MAX) },
+            Submit::Whole { envelope: nobody, quarantine: None, id_at: None },
+            Submit::Whole { envelope: ourselves, quarantine: None, id_at: None },
+            Submit::Whole { envelope: user.clone(), quarantine: None, id_at: None },
             Submit::More,
             Submit::End,
         ];
@@ -282,7 +283,7 @@ fn who_breaks_the_protocol_loses_only_the_connection() {
             let reply = house.mx.call::<_, Reply>(&request, CONTENT, None, PATIENCE).await;
             assert!(matches!(reply, Err(ipc::Error::PeerGone)), "{request:?}: {reply:?}");
         }
-        let request = Submit::Whole { envelope: user, id_at: None };
+        let request = Submit::Whole { envelope: user, quarantine: None, id_at: None };
         let reply = house.submission.call(&request, CONTENT, None, PATIENCE).await.unwrap().head;
         assert!(matches!(reply, Reply::Queued(_)), "{reply:?}");
         house.remote.asked().await.delivered();
@@ -297,7 +298,7 @@ fn who_gives_more_than_fits_waits() {
         let mut house = Ground::new().build().await;
         let request = || {
             let envelope = envelope("ann@from.test", &["bob@to.test"]);
-            Submit::Whole { envelope, id_at: None }
+            Submit::Whole { envelope, quarantine: None, id_at: None }
         };
         // Longest frames, of which nothing but the beginning comes.
         let (head, body) = (u32::try_from(ipc::MAX_HEAD), u32::try_from(ipc::MAX_BODY));
@@ -393,7 +394,7 @@ fn what_is_found_in_the_index_while_it_arrives_is_attempted_once() {
         tokio::spawn(async move {
             for i in 0..MESSAGES {
                 let envelope = envelope("ann@from.test", &[&format!("bob@to{i}.test")]);
-                let request = Submit::Whole { envelope, id_at: None };
+                let request = Submit::Whole { envelope, quarantine: None, id_at: None };
                 requests.send(&request, CONTENT, None).await.unwrap();
             }
         });

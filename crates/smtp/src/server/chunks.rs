@@ -46,7 +46,7 @@ impl Session {
         let Some(transaction) = self.transaction.as_deref() else {
             return Some(Reply::new(503, Enhanced(5, 1), "MAIL first"));
         };
-        if transaction.recipients.is_empty() {
+        if transaction.accepted() == 0 {
             return Some(Reply::new(503, Enhanced(5, 1), "No valid recipients"));
         }
         let before = transaction.intake.as_ref().map_or(0, |intake| intake.facts().size);

@@ -1,10 +1,12 @@
 //! Commands and their replies (RFC 5321 §4.1, §4.3).
 
-use envelope::{Address, AddressError, Enhanced, Recipient, ReversePath};
+use envelope::{Address, AddressError, Disposition, Enhanced, Recipient, ReversePath};
 
 use super::intake::too_large;
 use super::transaction::Transaction;
-use super::{Ending, Hello, Peer, Question, Refusal, Session, Stage, State, Step, Unqualified};
+use super::{
+    Ending, Fate, Hello, Peer, Question, Refusal, Session, Stage, State, Step, Unqualified, Verdict,
+};
 use crate::Reply;
 use crate::command::{Command, CommandError, Mail, Path, Rcpt};
 use crate::line::{self, Line, Skip};
@@ -93,14 +95,14 @@ impl Session {
 
     /// The answer to [`Step::Check`]: for each recipient, in order, whether it is accepted, or the
     /// reply that refuses it. Those without an answer are deferred.
-    pub fn verdicts(&mut self, verdicts: impl IntoIterator<Item = Result<(), Reply>>) {
+    pub fn verdicts(&mut self, verdicts: impl IntoIterator<Item = Verdict>) {
         self.patience.renew();
         let Some(transaction) = &mut self.transaction else { return };
         let asked = std::mem::take(&mut transaction.asked);
         let mut verdicts = verdicts.into_iter();
         for recipient in asked {
             match verdicts.next().unwrap_or_else(|| Err(fault())) {
-                Ok(()) => self.accept(recipient),
+                Ok(disposition) => self.accept(recipient, disposition),
                 Err(reply) => {
                     let refusal = self.refusal(Stage::Rcpt, reply);
                     self.refuse(Refusal { to: Some(recipient.address), ..refusal });
@@ -109,9 +111,9 @@ impl Session {
         }
     }
 
-    fn accept(&mut self, recipient: Recipient) {
+    fn accept(&mut self, recipient: Recipient, disposition: Disposition) {
         if let Some(transaction) = &mut self.transaction {
-            transaction.recipients.push(recipient);
+            transaction.accept(recipient, disposition);
             self.say(&Reply::new(250, Enhanced(1, 5), "Recipient ok"));
         }
     }
@@ -126,7 +128,7 @@ impl Session {
             return refuse(503, Enhanced(5, 1), "The content has begun");
         }
         let asked = transaction.asked.len();
-        let all = transaction.recipients.len() + asked;
+        let all = transaction.accepted() + asked;
         if asked >= BATCH || all >= self.settings.recipients || transaction.bytes >= ADDRESSES {
             // RFC 5321 §4.5.3.1.10
             return refuse(452, Enhanced(5, 3), "Too many recipients, send the rest separately");
@@ -226,11 +228,11 @@ impl Session {
         if self.transaction.is_some() {
             return order("MAIL was given");
         }
-        let bad = |error| match error == AddressError::Incomplete {
-            true => (None, needs_a_domain()),
-            false => (None, CommandError::ReversePath(error).reply()),
-        };
-        let reverse_path = ReversePath(self.resolve(mail.path).map_err(bad)?);
+        let unqualified = matches!(mail.path, Path::Unqualified(_))
+            && self.settings.unqualified == Unqualified::Refused;
+        let bad = |error| (None, CommandError::ReversePath(error).reply());
+        let reverse_path = mail.path.qualified(&self.settings.hostname).map_err(bad)?;
+        let reverse_path = ReversePath(reverse_path);
         if mail.size.is_some_and(|size| size > self.settings.message_size) {
             return Err((Some(reverse_path), too_large(&self.settings)));
         }
@@ -239,12 +241,15 @@ impl Session {
         }
         Ok(Transaction {
             reverse_path,
+            unqualified,
             declared_size: mail.size,
             body: mail.body,
             smtputf8: mail.smtputf8,
             ret: mail.ret,
             envid: mail.envid,
             recipients: Vec::new(),
+            omitted: Vec::new(),
+            fate: Fate::Deliver,
             asked: Vec::new(),
             bytes: 0,
             intake: None,
@@ -255,7 +260,7 @@ impl Session {
         let order = match self.transaction.as_deref() {
             None => Some("MAIL first"),
             Some(transaction) if transaction.intake.is_some() => Some("BDAT was given"),
-            Some(transaction) if transaction.recipients.is_empty() => Some("No valid recipients"),
+            Some(transaction) if transaction.accepted() == 0 => Some("No valid recipients"),
             Some(_) => None,
         };
         match order {
@@ -281,11 +286,6 @@ impl Session {
         }
         early
     }
-}
-
-/// As sendmail says it (proto.m4, check_mail).
-fn needs_a_domain() -> Reply {
-    Reply::new(553, Enhanced(5, 4), "Domain name required for sender address")
 }
 
 /// RFC 6531 §3.5

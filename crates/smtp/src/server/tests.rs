@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::{Body, Enhanced, Origin};
+use envelope::{Body, Disposition, Enhanced, Origin};
 use proptest::prelude::*;
 
 use super::intake::PIECE;
-use super::{Ending, Message, Peer, Protocol, Session, Settings, Step, Unqualified};
+use super::{Ending, Fate, Message, Peer, Protocol, Session, Settings, Step, Unqualified};
 use crate::Reply;
 
 /// A session and a policy that accepts everyone.
@@ -53,7 +53,8 @@ impl Dialogue {
                 Step::Read => break,
                 Step::Check(question) => {
                     self.questions.push(question.recipients.len());
-                    self.session.verdicts(question.recipients.iter().map(|_| Ok(())));
+                    self.session
+                        .verdicts(question.recipients.iter().map(|_| Ok(Disposition::Deliver)));
                 }
                 Step::Piece(piece) => self.pieces.push(piece),
                 Step::Submit(message) => {
@@ -94,8 +95,38 @@ fn recipients_without_a_verdict_are_deferred() {
     let mut input = &b"MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n"[..];
     let step = dialogue.session.step(&mut input, dialogue.now);
     assert!(matches!(step, Step::Check(_)));
-    dialogue.session.verdicts([Ok(())]);
+    dialogue.session.verdicts([Ok(Disposition::Deliver)]);
     assert_eq!(dialogue.say(b""), [250, 250, 451]);
+}
+
+#[test]
+fn what_becomes_of_a_message_follows_from_all_its_recipients() {
+    use Disposition::{Deliver, Discard, Omit, Quarantine};
+    let why = |text: &str| Quarantine(text.to_owned());
+    let hold = |text: &str| Fate::Hold(text.to_owned());
+    for (dispositions, fate, to) in [
+        (vec![Deliver, Deliver], Fate::Deliver, 2),
+        (vec![Deliver, why("first"), why("second")], hold("first"), 3),
+        (vec![why("held"), Discard, why("held")], Fate::Discard, 3),
+        (vec![Deliver, Omit], Fate::Deliver, 1),
+        (vec![Omit, why("held")], hold("held"), 1),
+        (vec![Omit, Omit], Fate::Discard, 0),
+    ] {
+        let mut dialogue = Dialogue::network();
+        dialogue.say(b"EHLO client.test\r\n");
+        dialogue.say(b"MAIL FROM:<a@b>\r\n");
+        let omitted = dispositions.iter().filter(|it| **it == Omit).count();
+        for disposition in dispositions {
+            let step = dialogue.session.step(&mut b"RCPT TO:<c@d>\r\n".as_slice(), dialogue.now);
+            assert!(matches!(step, Step::Check(_)), "{step:?}");
+            dialogue.session.verdicts([Ok(disposition)]);
+        }
+        assert_eq!(dialogue.say(b"DATA\r\n").last(), Some(&354));
+        assert_eq!(dialogue.say(b"x\r\n.\r\n"), [250]);
+        let opening = &dialogue.messages[0].opening;
+        assert_eq!((&opening.fate, opening.envelope.recipients.len()), (&fate, to));
+        assert_eq!(opening.omitted.len(), omitted);
+    }
 }
 
 #[test]

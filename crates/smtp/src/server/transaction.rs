@@ -1,20 +1,25 @@
 //! One mail transaction (RFC 5321 §3.3).
 
-use envelope::{Body, Envelope, Origin, Recipient, Return, ReversePath};
+use envelope::{Address, Body, Disposition, Envelope, Origin, Recipient, Return, ReversePath};
 
 use super::intake::Intake;
-use super::{Peer, Question};
+use super::{Fate, Peer, Question};
 
 /// From MAIL on.
 #[derive(Debug)]
 pub(super) struct Transaction {
     pub(super) reverse_path: ReversePath,
+    /// The client gave the reverse-path without a domain.
+    pub(super) unqualified: bool,
     pub(super) declared_size: Option<u64>,
     pub(super) body: Option<Body>,
     pub(super) smtputf8: bool,
     pub(super) ret: Option<Return>,
     pub(super) envid: Option<String>,
     pub(super) recipients: Vec<Recipient>,
+    /// Accepted, and to get nothing.
+    pub(super) omitted: Vec<Address>,
+    pub(super) fate: Fate,
     /// Those whose RCPT has not been answered yet.
     pub(super) asked: Vec<Recipient>,
     /// Bytes of all addresses that were asked about.
@@ -24,6 +29,28 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
+    /// A recipient is accepted.
+    pub(super) fn accept(&mut self, recipient: Recipient, disposition: Disposition) {
+        match (disposition, &self.fate) {
+            (Disposition::Omit, _) => return self.omitted.push(recipient.address),
+            // Who held it first has said why.
+            (Disposition::Quarantine(reason), Fate::Deliver) => self.fate = Fate::Hold(reason),
+            (Disposition::Discard, _) => self.fate = Fate::Discard,
+            (Disposition::Deliver | Disposition::Quarantine(_), _) => {}
+        }
+        self.recipients.push(recipient);
+    }
+
+    /// What becomes of the message with all its recipients.
+    pub(super) fn fate(&self) -> Fate {
+        if self.recipients.is_empty() { Fate::Discard } else { self.fate.clone() }
+    }
+
+    /// Those that were answered with 250.
+    pub(super) const fn accepted(&self) -> usize {
+        self.recipients.len() + self.omitted.len()
+    }
+
     /// Adds a recipient whose RCPT is to be answered.
     pub(super) fn ask(&mut self, recipient: Recipient) {
         let Recipient { address, orcpt, .. } = &recipient;
@@ -35,7 +62,8 @@ impl Transaction {
     /// About the recipients that are not answered.
     pub(super) fn question(&self) -> Question {
         let recipients = self.asked.iter().map(|recipient| recipient.address.clone()).collect();
-        Question { reverse_path: self.reverse_path.clone(), recipients }
+        let (reverse_path, unqualified) = (self.reverse_path.clone(), self.unqualified);
+        Question { reverse_path, unqualified, recipients }
     }
 
     pub(super) fn envelope(&self, peer: &Peer, helo: &str) -> Envelope {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use ipc::policy::Terms;
 use smtp::server::Peer;
 
 use crate::rate::Rate;
@@ -63,6 +64,8 @@ struct Record {
     told: Option<Instant>,
     /// Rejections since then.
     untold: u64,
+    /// What `policyd` said last, and when.
+    terms: Option<(Instant, Terms)>,
 }
 
 impl Clients {
@@ -70,6 +73,32 @@ impl Clients {
     pub(super) fn may_come(&mut self, client: Client, rate: Rate, now: Instant) -> bool {
         let record = self.record(client, now);
         record.is_none_or(|record| rate.allows(&mut record.until, now))
+    }
+
+    /// The last one that came does not count against this rate, but against that of its terms.
+    pub(super) fn recount(
+        &mut self,
+        client: Client,
+        (before, rate): (Option<Rate>, Option<Rate>),
+        now: Instant,
+    ) -> bool {
+        let Some(record) = self.known.get_mut(&client) else { return true };
+        if let Some(before) = before {
+            before.give_back(&mut record.until);
+        }
+        rate.is_none_or(|rate| rate.allows(&mut record.until, now))
+    }
+
+    /// What was said of the client last.
+    pub(super) fn terms(&self, client: Client) -> Option<(Instant, Terms)> {
+        self.known.get(&client)?.terms
+    }
+
+    /// From now on these are its terms.
+    pub(super) fn agree(&mut self, client: Client, terms: Terms, now: Instant) {
+        if let Some(record) = self.record(client, now) {
+            record.terms = Some((now, terms));
+        }
     }
 
     pub(super) fn sessions(&self, client: Client) -> usize {
@@ -112,7 +141,7 @@ impl Clients {
         if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&client) {
             return None;
         }
-        let fresh = || Record { sessions: 0, until: now, told: None, untold: 0 };
+        let fresh = || Record { sessions: 0, until: now, told: None, untold: 0, terms: None };
         Some(self.known.entry(client).or_insert_with(fresh))
     }
 }

@@ -116,3 +116,85 @@ fn what_is_remembered_is_bounded_and_forgotten() {
     drop(guests.seat(&network(1), start + Duration::from_secs(2)).unwrap());
     assert_eq!(guests.counts().clients.known(), 1);
 }
+
+/// What becomes of one connection: its seat, or the reply at once or once the terms are known.
+fn come(guests: &Guests, peer: &Peer, terms: Terms, now: Instant) -> Result<Seat, String> {
+    let shown = |rejection: Rejection| rejection.reply.to_string();
+    let mut seat = guests.seat(peer, now).map_err(shown)?;
+    if seat.stranger(peer, now).is_some() {
+        seat.agree(terms, now).map_err(shown)?;
+    }
+    Ok(seat)
+}
+
+fn terms(rate: Option<u32>, sessions: Option<u32>) -> Terms {
+    Terms { rate, sessions, pause: None }
+}
+
+#[test]
+fn the_table_has_another_rate_for_a_client() {
+    let start = Instant::now();
+    for (peer, rate, expected) in [
+        (stranger(1), Some(4), 4),
+        (stranger(1), Some(1), 1),
+        (stranger(1), Some(90), 90),
+        (stranger(1), Some(0), 100),
+        (stranger(1), None, 60),
+        (trusted(), Some(4), 4),
+        (trusted(), None, 100),
+    ] {
+        let guests = guests(|_| ());
+        let visits = |seconds| {
+            let now = start + Duration::from_secs(seconds);
+            (0..100).filter(|_| come(&guests, &peer, terms(rate, None), now).is_ok()).count()
+        };
+        assert_eq!(visits(0), expected, "{peer:?} {rate:?}");
+        if rate == Some(4) {
+            assert_eq!((visits(14), visits(15)), (0, 1), "a quarter of a minute each");
+            let reply = come(&guests, &peer, terms(rate, None), start).unwrap_err();
+            assert_eq!(reply, "421 4.3.2 Connection rate limit exceeded.");
+        }
+    }
+}
+
+#[test]
+fn the_table_has_another_number_of_sessions_for_a_client() {
+    let now = Instant::now();
+    for (peer, sessions, expected) in [
+        (stranger(1), Some(4), 4),
+        (stranger(1), Some(1), 1),
+        (stranger(1), Some(0), 10),
+        (stranger(1), None, 2),
+        (trusted(), Some(3), 3),
+    ] {
+        let guests = guests(|_| ());
+        let come = || come(&guests, &peer, terms(None, sessions), now);
+        let seats: Vec<_> = (0..10).filter_map(|_| come().ok()).collect();
+        assert_eq!(seats.len(), expected, "{peer:?} {sessions:?}");
+        if sessions == Some(4) {
+            assert_eq!(come().unwrap_err(), "421 4.3.2 Too many open connections.");
+            drop(seats);
+            assert!(come().is_ok(), "who is rejected has no seat");
+        }
+    }
+}
+
+#[test]
+fn terms_are_asked_for_once_a_second_and_the_newest_hold() {
+    let guests = guests(|_| ());
+    let start = Instant::now();
+    let at = |millis| start + Duration::from_millis(millis);
+    let mut first = guests.seat(&stranger(1), start).unwrap();
+    assert_eq!(first.stranger(&stranger(1), start), Some([192, 0, 2, 1].into()));
+    let pause = |pause| Terms { pause: Some(pause), ..Terms::default() };
+    first.agree(pause(7), start).unwrap();
+    assert_eq!(first.pause(), Duration::from_millis(7));
+    let second = guests.seat(&stranger(1), at(999)).unwrap();
+    assert_eq!(second.stranger(&stranger(1), at(999)), None);
+    assert_eq!(second.pause(), Duration::from_millis(7));
+    assert!(first.stranger(&stranger(1), at(1000)).is_some());
+    first.agree(pause(4_000_000), at(1000)).unwrap();
+    assert_eq!(first.pause(), LONGEST_PAUSE);
+    let user = Peer::User { uid: 12345, name: String::new() };
+    assert_eq!(guests.seat(&user, start).unwrap().stranger(&user, start), None);
+}

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use envelope::Disposition;
 use memchr::memmem;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -168,7 +169,8 @@ impl Reading<'_> {
                 Step::Read => break,
                 // Whom mail may be for is found out when it is routed.
                 Step::Check(question) => {
-                    self.session.verdicts(question.recipients.iter().map(|_| Ok(())));
+                    self.session
+                        .verdicts(question.recipients.iter().map(|_| Ok(Disposition::Deliver)));
                 }
                 Step::Piece(piece) => {
                     self.handover.piece(self.room, &mut self.session, &piece).await;

@@ -27,8 +27,16 @@ fn listener() -> std::net::TcpListener {
 }
 
 fn open(listener: std::net::TcpListener, change: impl FnOnce(&mut Config)) -> Open {
+    open_on(Terms::default(), listener, change)
+}
+
+fn open_on(
+    terms: Terms,
+    listener: std::net::TcpListener,
+    change: impl FnOnce(&mut Config),
+) -> Open {
     let root = tempfile::tempdir().unwrap();
-    let house = House::new(Role::Mx, root.path(), change);
+    let house = House::on(terms, Role::Mx, root.path(), change);
     let guests = Guests::new(&house.room.config);
     let address = listener.local_addr().unwrap();
     let listener = listen::tcp(listener).unwrap();
@@ -99,7 +107,7 @@ fn a_message_arrives_with_a_received_field_in_front() {
         let check = open.house.checks.recv().await.unwrap();
         assert_eq!(check.client, Asker::Network(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         assert_eq!((check.helo.as_str(), check.recipients.len()), ("client.test", 1));
-        let Some(Submission::Whole { envelope, id_at, content, frames: 1 }) =
+        let Some(Submission::Whole { envelope, quarantine: None, id_at, content, frames: 1 }) =
             open.house.submissions.recv().await
         else {
             panic!("no whole message");
@@ -128,6 +136,37 @@ fn a_body_without_a_header_does_not_become_one() {
             panic!("no message");
         };
         assert!(content.ends_with(b"\r\n\r\njust text\r\n"));
+    });
+}
+
+#[test]
+fn what_is_discarded_goes_nowhere_and_what_is_held_says_why() {
+    run(async {
+        let mut open = open(listener(), |_| ());
+        let mut client = Client::hello(&open).await;
+        let line = "x".repeat(998) + "\r\n";
+        for (to, content) in [("void", "x\r\n".to_owned()), ("void", line.repeat(200))] {
+            client.send(ENVELOPE.replace("<b@", &format!("<{to}@"))).await;
+            assert!(client.replies(3).await[2].starts_with("354 "));
+            client.send(format!("{content}.\r\n")).await;
+            let reply = client.replies(1).await.remove(0);
+            let id = reply.strip_prefix("250 2.0.0 Queued as ").unwrap();
+            assert!(id.parse::<QueueId>().is_ok(), "{reply}");
+        }
+        for content in ["x\r\n".to_owned(), line.repeat(200)] {
+            client.send(ENVELOPE.replace("<b@", "<held@")).await;
+            client.replies(3).await;
+            client.send(format!("{content}.\r\n")).await;
+            client.replies(1).await;
+            // The first that comes: of those before nothing was handed over.
+            let Some(Submission::Whole { quarantine, envelope, .. }) =
+                open.house.submissions.recv().await
+            else {
+                panic!("no message");
+            };
+            assert_eq!(quarantine.as_deref(), Some("suspicious"));
+            assert_eq!(envelope.recipients[0].address.local(), "held");
+        }
     });
 }
 
@@ -339,5 +378,56 @@ fn users_of_this_machine_come_by_the_socket() {
         let content = String::from_utf8(content).unwrap();
         let qualified = "\r\nTo: bob@mx.test,\r\n C <c@mx.test>\r\n\r\nTo: x\r\n";
         assert!(content.ends_with(qualified), "{content}");
+    });
+}
+
+#[test]
+fn who_speaks_in_the_pause_before_the_greeting_has_to_go() {
+    run(async {
+        let pause = Terms { pause: Some(300_000), ..Terms::default() };
+        let open = open_on(pause, listener(), |_| ());
+        let mut client = Client::connect(&open).await;
+        client.send(HELLO).await;
+        let reply = client.replies(1).await.remove(0);
+        assert!(reply.starts_with("554 5.5.1 "), "{reply}");
+        client.ended().await;
+    });
+}
+
+#[test]
+fn who_waits_in_the_pause_is_greeted() {
+    run(async {
+        let pause = Terms { pause: Some(200), ..Terms::default() };
+        let open = open_on(pause, listener(), |_| ());
+        let start = std::time::Instant::now();
+        let mut client = Client::hello(&open).await;
+        assert!(start.elapsed() >= Duration::from_millis(200));
+        client.send("QUIT\r\n").await;
+        client.replies(1).await;
+        client.ended().await;
+    });
+}
+
+#[test]
+fn a_pause_ends_when_the_house_drains() {
+    run(async {
+        let pause = Terms { pause: Some(300_000), ..Terms::default() };
+        let open = open_on(pause, listener(), |_| ());
+        let mut client = Client::connect(&open).await;
+        open.house.drain.send(true).unwrap();
+        let replies = client.replies(1).await;
+        assert!(replies[0].starts_with("220 ") || replies[0].starts_with("421 "), "{replies:?}");
+    });
+}
+
+#[test]
+fn a_client_has_as_many_sessions_as_the_table_says() {
+    run(async {
+        let terms = Terms { sessions: Some(1), ..Terms::default() };
+        let open = open_on(terms, listener(), |_| ());
+        let _first = Client::hello(&open).await;
+        let mut second = Client::connect(&open).await;
+        assert_eq!(second.replies(1).await, ["421 4.3.2 Too many open connections."]);
+        second.ended().await;
     });
 }

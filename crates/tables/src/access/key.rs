@@ -20,60 +20,77 @@ pub(super) enum Key {
     Mailbox(String),
     /// `user@`
     User(String),
+    /// `user@example.org<@>user@example.net`
+    Pair(String),
+    /// Everybody whom no other line names.
+    All,
 }
 
 impl Key {
     pub(super) const fn is_address(&self) -> bool {
         match self {
-            Self::Mailbox(_) | Self::User(_) => true,
-            Self::Network(_) | Self::Host(_) => false,
+            Self::Mailbox(_) | Self::User(_) | Self::Pair(_) => true,
+            Self::Network(_) | Self::Host(_) | Self::All => false,
         }
     }
 }
 
-/// Tags of what this version cannot do.
-const NOT_YET: [&str; 17] = [
-    "authinfo",
-    "certissuer",
-    "certsubject",
-    "clientconn",
-    "clientrate",
-    "clt_features",
-    "compat",
-    "greetpause",
-    "qgrp",
-    "spam",
-    "srv_features",
-    "tls_clt",
-    "tls_clt_features",
-    "tls_rcpt",
-    "tls_srv",
-    "tls_srv_features",
-    "try_tls",
+/// Tags without which mail would travel unprotected where the administrator forbids it.
+const NOT_YET: [&str; 3] = ["tls_clt", "tls_rcpt", "tls_srv"];
+
+/// Tags that do nothing yet, and can be left out until they do.
+const WITHOUT: [(&str, &str); 9] = [
+    ("authinfo", "no password is sent to any host yet"),
+    ("certissuer", "no certificate is asked for yet"),
+    ("certsubject", "no certificate is asked for yet"),
+    ("clt_features", "there is nothing to turn off yet"),
+    ("qgrp", "there is one queue, and no groups"),
+    ("srv_features", "there is nothing to turn off yet"),
+    ("tls_clt_features", "there is no TLS yet"),
+    ("tls_srv_features", "there is no TLS yet"),
+    ("try_tls", "TLS is not tried with any host yet"),
 ];
 
 pub(super) fn key(text: &str) -> Result<(Option<Tag>, Key), Wrong> {
     let (tag, rest) = tag(text)?;
-    if rest.is_empty() {
-        return Err(Wrong::line(format!("after {text} a host, network or address is missing")));
+    let key = match (tag, rest) {
+        (Some(Tag::ClientRate | Tag::ClientConn | Tag::GreetPause), "") => Key::All,
+        (_, "") => {
+            return Err(Wrong::line(format!("after {text} a host, network or address is missing")));
+        }
+        (Some(Tag::Compat), rest) => return Ok((tag, both(rest)?)),
+        (_, rest) => bare(rest)?,
+    };
+    match remedy(tag, &key) {
+        None => Ok((tag, key)),
+        Some(remedy) => Err(Wrong::line(format!("{text}: {remedy}"))),
     }
-    let key = bare(rest)?;
-    let fits = match (tag, &key) {
-        (Some(Tag::Connect), Key::Mailbox(_) | Key::User(_)) => false,
-        (Some(Tag::From | Tag::To), Key::Network(_)) => false,
+}
+
+/// What to write instead, if the tag does not take such a key.
+const fn remedy(tag: Option<Tag>, key: &Key) -> Option<&'static str> {
+    match (tag, key) {
         (None, _)
-        | (Some(Tag::Connect), Key::Network(_) | Key::Host(_))
-        | (Some(Tag::From | Tag::To), Key::Host(_) | Key::Mailbox(_) | Key::User(_)) => true,
-    };
-    if fits {
-        return Ok((tag, key));
+        | (_, Key::All | Key::Pair(_))
+        | (Some(Tag::Connect | Tag::GreetPause), Key::Network(_) | Key::Host(_))
+        | (Some(Tag::ClientRate | Tag::ClientConn), Key::Network(_))
+        | (Some(Tag::From | Tag::To | Tag::Spam), Key::Host(_) | Key::Mailbox(_) | Key::User(_))
+        | (Some(Tag::Compat), _) => None,
+        (Some(Tag::Connect), Key::Mailbox(_) | Key::User(_)) => {
+            Some("Connect: takes hosts and networks; write From: or To:")
+        }
+        (Some(Tag::GreetPause), Key::Mailbox(_) | Key::User(_)) => {
+            Some("GreetPause: takes hosts and networks")
+        }
+        (
+            Some(Tag::ClientRate | Tag::ClientConn),
+            Key::Host(_) | Key::Mailbox(_) | Key::User(_),
+        ) => Some("ClientRate: and ClientConn: take networks, or nothing for all clients"),
+        (Some(Tag::Spam), Key::Network(_)) => Some("Spam: takes domains and addresses"),
+        (Some(Tag::From | Tag::To), Key::Network(_)) => Some(
+            "From: and To: take domains and addresses; write Connect:, or [brackets] for a literal",
+        ),
     }
-    let remedy = if tag == Some(Tag::Connect) {
-        "Connect: takes hosts and networks; write From: or To:"
-    } else {
-        "From: and To: take domains and addresses; write Connect:, or [brackets] for a literal"
-    };
-    Err(Wrong::line(format!("{text}: {remedy}")))
 }
 
 /// A network with its length, or one address; maybe with a tag.
@@ -106,15 +123,49 @@ fn tag(text: &str) -> Result<(Option<Tag>, &str), Wrong> {
     else {
         return Ok((None, text));
     };
-    match tag.to_ascii_lowercase().as_str() {
-        "connect" => Ok((Some(Tag::Connect), rest)),
-        "from" => Ok((Some(Tag::From), rest)),
-        "to" => Ok((Some(Tag::To), rest)),
+    let lower = tag.to_ascii_lowercase();
+    let known = match lower.as_str() {
+        "connect" => Tag::Connect,
+        "from" => Tag::From,
+        "to" => Tag::To,
+        "spam" => Tag::Spam,
+        "compat" => Tag::Compat,
+        "clientrate" => Tag::ClientRate,
+        "clientconn" => Tag::ClientConn,
+        "greetpause" => Tag::GreetPause,
         // No tag: the address family.
-        "ipv6" => Ok((None, text)),
-        known if NOT_YET.contains(&known) => Err(Wrong::unsupported(format_args!("{tag}:"))),
-        _ => Err(Wrong::line(format!("{tag}: is no tag; write Connect:, From: or To:"))),
+        "ipv6" => return Ok((None, text)),
+        other => return Err(unknown(tag, other)),
+    };
+    Ok((Some(known), rest))
+}
+
+fn unknown(tag: &str, lower: &str) -> Wrong {
+    if NOT_YET.contains(&lower) {
+        return Wrong::unsupported(format_args!("{tag}:"));
     }
+    match WITHOUT.iter().find(|(known, _)| *known == lower) {
+        Some((_, why)) => {
+            Wrong::line(format!("{tag}: is not yet supported, the line is skipped: {why}"))
+        }
+        None => Wrong::line(format!("{tag}: is no tag; write Connect:, From: or To:")),
+    }
+}
+
+/// `sender<@>recipient`
+fn both(text: &str) -> Result<Key, Wrong> {
+    let wrong = || Wrong::line(format!("Compat:{text}: write Compat:sender<@>recipient"));
+    let (from, to) = text.split_once("<@>").ok_or_else(wrong)?;
+    let whole = |text: &str| text.parse::<Address>().map_err(|_| wrong());
+    let (from, to) = (whole(from)?, whole(to)?);
+    let (sender, recipient) = (from.domain_key(), to.domain_key());
+    Ok(Key::Pair(pair((from.local(), &sender), (to.local(), &recipient))))
+}
+
+/// A reverse-path and a recipient as a key.
+pub(super) fn pair(from: (&str, &str), to: (&str, &str)) -> String {
+    let ((sender, domain), (recipient, to)) = (from, to);
+    format!("{}@{domain}<@>{}@{to}", sender.to_lowercase(), recipient.to_lowercase())
 }
 
 fn bare(text: &str) -> Result<Key, Wrong> {

@@ -86,6 +86,25 @@ fn bad_lines_are_told_and_skipped() {
         ("From:a.test 250 fine", "is not understood"),
         ("From:a.test 5500 x", "is not understood"),
         ("From:first.test REJECT", "is defined in line 1 already"),
+        ("From:a.test QUARANTINE:", "a reason of at most 500 bytes is wanted"),
+        ("ClientRate:a.test 5", "take networks, or nothing for all clients"),
+        ("ClientConn:x@a.test 5", "take networks, or nothing for all clients"),
+        ("ClientConn: many", "write a whole number"),
+        ("ClientRate:10.1 -1", "write a whole number"),
+        ("ClientRate:10.1 5000000000", "write a whole number"),
+        ("GreetPause:x@a.test 5", "GreetPause: takes hosts and networks"),
+        ("GreetPause:a.test \"\"", "write a whole number"),
+        ("Spam:10.1 FRIEND", "Spam: takes domains and addresses"),
+        ("Spam:x@ OK", "write FRIEND or HATER"),
+        ("Compat:a@b REJECT", "write Compat:sender<@>recipient"),
+        ("Compat:a<@>c@d DISCARD", "write Compat:sender<@>recipient"),
+        ("Compat:a@b<@>c@d REJECT", "write DISCARD, TEMP:450 or ERROR:550"),
+        ("Compat:a@b<@>c@d TEMP:550", "write DISCARD, TEMP:450 or ERROR:550"),
+        ("Compat:a@b<@>c@d ERROR:450", "write DISCARD, TEMP:450 or ERROR:550"),
+        ("Try_TLS:a.test NO", "is not yet supported, the line is skipped: TLS is not tried"),
+        ("QGRP:a.test x", "is not yet supported, the line is skipped: there is one queue"),
+        ("AuthInfo:a.test x", "is not yet supported, the line is skipped: no password"),
+        ("Srv_Features:10 b", "is not yet supported, the line is skipped"),
     ] {
         let text_of_file = format!("From:first.test OK\n{line}\nTo:last.test OK\n");
         let read = Access::read("access", text_of_file.as_bytes()).unwrap();
@@ -99,17 +118,7 @@ fn bad_lines_are_told_and_skipped() {
 
 #[test]
 fn what_cannot_be_done_yet_is_refused_by_its_line() {
-    for line in [
-        "ClientRate:10.1 4",
-        "ClientConn: 10",
-        "GreetPause:a.test 5000",
-        "TLS_Srv:a.test VERIFY",
-        "Try_TLS:a.test NO",
-        "Spam:x@a.test FRIEND",
-        "Compat:a@b<@>c@d REJECT",
-        "From:a.test DISCARD",
-        "Connect:a.test QUARANTINE:strange",
-    ] {
+    for line in ["TLS_Srv:a.test VERIFY", "TLS_Clt: ENCR:112", "tls_rcpt:a.test VERIFY"] {
         let read = Access::read("access", line.as_bytes()).unwrap();
         let [finding] = read.findings.as_slice() else { panic!("{line}: {:?}", read.findings) };
         assert!(finding.unsupported && finding.text.contains("not yet supported"), "{finding}");
@@ -119,17 +128,31 @@ fn what_cannot_be_done_yet_is_refused_by_its_line() {
 #[test]
 fn values_are_read_in_any_case_and_shown() {
     let table = table(
-        "From:a ok\nFrom:b Relay\nFrom:c \"reject\"\nFrom:d skip\nFrom:e Error:5.7.9:551 no\n\
+        "From:g discard\nFrom:h Quarantine:\"odd one\"\nFrom:a ok\nFrom:b Relay\nFrom:c \"reject\"\nFrom:d skip\nFrom:e Error:5.7.9:551 no\n\
          From:f \"550 5.7.1 no\"\n",
     );
     for (domain, expected) in [
-        ("a", "1 from:a OK"),
-        ("b", "2 from:b RELAY"),
-        ("c", "3 from:c REJECT"),
-        ("d", "4 from:d SKIP"),
-        ("e", "5 from:e ERROR:5.7.9:551 no"),
-        ("f", "6 from:f ERROR:5.7.1:550 no"),
+        ("g", "1 from:g DISCARD"),
+        ("h", "2 from:h QUARANTINE:odd one"),
+        ("a", "3 from:a OK"),
+        ("b", "4 from:b RELAY"),
+        ("c", "5 from:c REJECT"),
+        ("d", "6 from:d SKIP"),
+        ("e", "7 from:e ERROR:5.7.9:551 no"),
+        ("f", "8 from:f ERROR:5.7.1:550 no"),
     ] {
         assert_eq!(shown(table.domain(Tag::From, domain)).as_deref(), Some(expected));
     }
+}
+
+#[test]
+fn a_table_has_friends_or_haters() {
+    let text = "Spam:a.test FRIEND\nSpam:b.test HATER\nSpam:c.test friend\n";
+    let read = Access::read("access", text.as_bytes()).unwrap();
+    let [finding] = read.findings.as_slice() else { panic!("{:?}", read.findings) };
+    assert!(finding.line == 2 && finding.text.contains("there is FRIEND above"), "{finding}");
+    assert_eq!(read.table.wish(), Some(Wish::Friend));
+    assert_eq!(read.table.wish_of("x", "b.test", false), None);
+    assert!(read.table.wish_of("x", "c.test", false).is_some());
+    assert_eq!(table("From:a.test OK\n").wish(), None);
 }

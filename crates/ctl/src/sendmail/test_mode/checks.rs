@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, ReversePath, domain_key};
-use policy::{Client, ClientName, Ruling, Sending, Verdict};
+use envelope::{Address, Disposition, ReversePath, domain_key};
+use policy::{Asked, Client, ClientName, Ruling, Sending, Verdict};
 
 use super::{Bench, triple};
 
@@ -44,13 +44,13 @@ impl Bench<'_> {
         let reverse_path = self.reverse_path();
         let client = client(address, &name);
         let mut steps = Vec::new();
-        let sending = Sending { client, reverse_path: &reverse_path };
+        let sending = Sending::plain(client, &reverse_path);
         let ruling = self.policy.recipient(&sending, &recipient, &mut steps);
         trace.extend(steps.iter().map(ToString::to_string));
         match ruling {
             Ruling::Decided(verdict) => returned(&verdict),
             // Rulesets know no users.
-            Ruling::Depends(_) | Ruling::Asks(_) => FINE.to_owned(),
+            Ruling::Depends { then, .. } | Ruling::Asks(Asked { then, .. }) => accepted(&then),
         }
     }
 
@@ -90,12 +90,21 @@ fn client(address: Option<IpAddr>, name: &ClientName) -> Client<'_> {
 /// `$# error $@ 5 . 7 . 1 $: "550 Access denied"`
 fn returned(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Accept => FINE.to_owned(),
+        Verdict::Accept(disposition) => accepted(disposition),
         Verdict::Refuse { code, text } => {
             let (enhanced, text) = text.split_once(' ').unwrap_or(("", text));
             let text = text.split_once(">... ").map_or(text, |(_, text)| text);
             format!("$# error $@ {} $: \"{code} {text}\"", triple::tokens(enhanced))
         }
+    }
+}
+
+/// `$# discard $: discard`
+fn accepted(disposition: &Disposition) -> String {
+    match disposition {
+        Disposition::Deliver => FINE.to_owned(),
+        Disposition::Discard | Disposition::Omit => "$# discard $: discard".to_owned(),
+        Disposition::Quarantine(reason) => format!("$# error $@ quarantine $: {reason}"),
     }
 }
 
