@@ -139,10 +139,8 @@ impl Control {
 
     /// From now on [`Control::news`] has what comes of attempts.
     pub(crate) async fn watch(&mut self) -> Result<(), Failure> {
-        match self.queue(&QueueRequest::Watch).await? {
-            QueueReply::Watching => Ok(()),
-            _ => Err(misunderstood()),
-        }
+        let reply = self.queue(&QueueRequest::Watch).await?;
+        if reply == QueueReply::Watching { Ok(()) } else { Err(misunderstood()) }
     }
 
     /// What came of attempts, and whether some is missing; nothing after a while in which there was

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Report};
 use envelope::{Detail, Enhanced, Status, printable};
-use serde_json::Value;
 
 use crate::{Exit, Failure};
 
@@ -123,10 +122,7 @@ impl Rules {
             let text = format!("there is no setting \"{}\"", printable(name));
             return Err(Failure::new(Exit::Usage, text));
         };
-        Ok(match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
     /// RFC 5321 §6.3: the refusal of a message that has been around too often.

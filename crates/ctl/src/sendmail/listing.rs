@@ -76,11 +76,10 @@ pub(super) fn change(action: &Action, options: &Options, site: &Site) -> Result<
     if options.verbose {
         for (number, id) in (1..).zip(&ids) {
             let all = ids.len();
-            match action {
-                Action::Retry => {
-                    writeln!(out, "Running {QUEUE}/{id} (sequence {number} of {all})")?
-                }
-                _ => writeln!(out, "{id}")?,
+            if *action == Action::Retry {
+                writeln!(out, "Running {QUEUE}/{id} (sequence {number} of {all})")?;
+            } else {
+                writeln!(out, "{id}")?;
             }
         }
     }
@@ -97,11 +96,11 @@ pub(super) fn change(action: &Action, options: &Options, site: &Site) -> Result<
 /// What waits in the drop directory, of which only root sees the names: it is counted.
 fn list_left(site: &Site, out: &mut impl Write) -> Result<(), Failure> {
     let directory = site.drop_directory();
-    let count = drop::count(&directory).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            Failure::new(Exit::NoPerm, "You are not permitted to see the queue")
+    let count = drop::count(&directory).map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            return Failure::new(Exit::NoPerm, "You are not permitted to see the queue");
         }
-        _ => Failure::new(Exit::NoInput, format!("{}: {error}", directory.display())),
+        Failure::new(Exit::NoInput, format!("{}: {error}", directory.display()))
     })?;
     if count == 0 {
         writeln!(out, "{SUBMISSION_QUEUE} is empty")?;

@@ -57,17 +57,15 @@ impl Traffic {
 
 impl Record {
     fn note(&mut self, side: Side, bytes: &[u8]) {
-        for &byte in bytes {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let [client, server] = &mut self.begun;
             let line = if side == Side::Client { client } else { server };
-            if byte != b'\n' {
-                if line.len() < MAX_LINE {
-                    line.push(byte);
-                }
-                continue;
+            let room = MAX_LINE.saturating_sub(line.len());
+            line.extend(piece.iter().take(room));
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(line);
+                self.write(side, line.trim_ascii_end());
             }
-            let line = std::mem::take(line);
-            self.write(side, line.trim_ascii_end());
         }
     }
 

@@ -71,12 +71,10 @@ impl Watch {
             if missed {
                 break;
             }
-            for one in news {
-                if of_interest.contains(&id(&one)) {
-                    until = Instant::now() + patience;
-                    show.write(&one, out)?;
-                    seen.note(one);
-                }
+            for one in news.into_iter().filter(|one| of_interest.contains(&id(one))) {
+                until = Instant::now() + patience;
+                show.write(&one, out)?;
+                seen.note(one);
             }
             out.flush()?;
         }
