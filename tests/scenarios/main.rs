@@ -2,14 +2,17 @@
 
 mod accounts;
 mod commands;
-mod load;
 mod faults;
+mod lists;
+mod load;
 mod local;
+mod names;
 mod policy;
 mod ports;
 mod queue;
 mod relay;
 mod reload;
+mod routes;
 mod submission;
 mod supervisor;
 mod systemd;

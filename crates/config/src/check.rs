@@ -8,7 +8,8 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use tables::{
     Access, Aliases, Authinfo, Domaintable, Finding, Genericstable, MAX_FILE, Mailertable, Names,
-    Read, Reader, RelayDomains, SECRET, Senderrelay, Source, TrustedUsers, Users, Virtusertable, add_source,
+    Read, Reader, RelayDomains, SECRET, Senderrelay, Source, TrustedUsers, Users, Virtusertable,
+    add_source,
 };
 
 use crate::{Config, TableSource};

@@ -73,10 +73,11 @@ pub(crate) fn config<'a>(
         reader.find(0..0, problem, "write hostname = \"mail.example.org\" as the first line");
     }
     let paths = paths(&mut Section::of(reader, file, "tables"), below, path);
+    let relay = relay(&mut Section::of(reader, file, "relay"));
     Config {
         hostname: hostname.unwrap_or_default(),
-        masquerade: masquerade(&mut Section::of(reader, file, "masquerade")),
-        relay: relay(&mut Section::of(reader, file, "relay")),
+        masquerade: masquerade(&mut Section::of(reader, file, "masquerade"), &relay),
+        relay,
         local: local(&mut Section::of(reader, file, "local"), root, &paths.tables),
         paths,
         limits: limits(&mut Section::of(reader, file, "limits")),
@@ -249,7 +250,11 @@ fn policy(section: &mut Section<'_, '_>) -> Policy {
             let remedy = "write \"access\", \"reject unresolvable_sender\" or \"reject bad_helo\"";
             reader.list(value, rule, problem, remedy)
         }),
-        accept_unqualified_senders: section.get("accept_unqualified_senders", false, Reader::truth),
+        accept_unqualified_senders: section.get(
+            "accept_unqualified_senders",
+            false,
+            Reader::switch,
+        ),
     }
 }
 

@@ -90,6 +90,20 @@ mod tests {
     }
 
     #[test]
+    fn a_null_client_goes_by_the_name_of_its_hub() {
+        let masquerade = |more: &str| {
+            let text = format!("hostname = \"x.test\"\n[relay]\nnull_client = \"[hub.test]\"\n{more}");
+            parse(None, "p.toml".into(), text).unwrap().masquerade
+        };
+        let whole = masquerade("");
+        assert_eq!(whole.name.as_deref(), Some("hub.test"));
+        assert!(whole.envelope && whole.all && whole.local);
+        let stated = masquerade("[masquerade]\nas = \"y.test\"\nall = true\n");
+        assert_eq!((stated.name.as_deref(), stated.envelope, stated.all), (Some("y.test"), false, true));
+        assert_eq!(masquerade("[masquerade]\nas = \"\"\n").name, None);
+    }
+
+    #[test]
     fn the_smallest_file() {
         let config = parse(None, "p.toml".into(), "hostname = \"Mail.Example.org\"\n".into());
         let config = config.unwrap();
@@ -170,7 +184,7 @@ mod tests {
             ("\"a\\u001b\" = 1", "1:1: unknown key `a\\u{1b}`"),
             ("[access]\nx = 1", "1:2: unknown key `access`"),
             ("[policy]\nrules = [\"greylist\"]", "2:10: this rule is not yet supported"),
-            ("[policy]\naccept_unqualified_senders = 1", "2:30: true or false is wanted"),
+            ("[policy]\naccept_unqualified_senders = 1", "2:30: this is neither true nor false"),
             ("[policy]\nspf = \"off\"", "2:1: `policy.spf` is not yet supported"),
         ] {
             let found = wrong(text);

@@ -151,14 +151,6 @@ impl Reader {
         self.parsed(value, units::size, "this is not a size", remedy)
     }
 
-    pub(crate) fn truth(&mut self, value: &Value<'_>) -> Option<bool> {
-        let truth = value.get_ref().as_bool();
-        if truth.is_none() {
-            self.find(value.span(), "true or false is wanted here", "write it without quotes");
-        }
-        truth
-    }
-
     /// A whole number of at least `least`.
     pub(crate) fn number(&mut self, value: &Value<'_>, least: u32, why: &str) -> Option<u32> {
         let number = value

@@ -5,9 +5,22 @@ use routing::Masquerade;
 
 use super::Section;
 use super::host::host_name;
+use crate::Relay;
 use crate::reader::Reader;
 
-pub(super) fn masquerade(section: &mut Section<'_, '_>) -> Masquerade {
+/// A null client goes by the name of its hub in all that it sends (nullclient.m4), unless
+/// `masquerade.as` is stated.
+pub(super) fn masquerade(section: &mut Section<'_, '_>, relay: &Relay) -> Masquerade {
+    let is_stated = section.table.is_some_and(|table| table.contains_key("as"));
+    let hub = relay.null_client.as_ref().and_then(|hub| host_name(&hub.domain()));
+    let masquerade = stated(section);
+    match hub.filter(|_| !is_stated) {
+        Some(hub) => Masquerade { name: Some(hub), envelope: true, all: true, ..masquerade },
+        None => masquerade,
+    }
+}
+
+fn stated(section: &mut Section<'_, '_>) -> Masquerade {
     let mut switch = |key, default| section.get(key, default, Reader::switch);
     let switches = Masquerade {
         envelope: switch("envelope", false),
