@@ -92,14 +92,18 @@ mod tests {
     #[test]
     fn a_null_client_goes_by_the_name_of_its_hub() {
         let masquerade = |more: &str| {
-            let text = format!("hostname = \"x.test\"\n[relay]\nnull_client = \"[hub.test]\"\n{more}");
+            let text =
+                format!("hostname = \"x.test\"\n[relay]\nnull_client = \"[hub.test]\"\n{more}");
             parse(None, "p.toml".into(), text).unwrap().masquerade
         };
         let whole = masquerade("");
         assert_eq!(whole.name.as_deref(), Some("hub.test"));
         assert!(whole.envelope && whole.all && whole.local);
         let stated = masquerade("[masquerade]\nas = \"y.test\"\nall = true\n");
-        assert_eq!((stated.name.as_deref(), stated.envelope, stated.all), (Some("y.test"), false, true));
+        assert_eq!(
+            (stated.name.as_deref(), stated.envelope, stated.all),
+            (Some("y.test"), false, true)
+        );
         assert_eq!(masquerade("[masquerade]\nas = \"\"\n").name, None);
     }
 

@@ -123,9 +123,7 @@ pub fn rewrite_content<'a, E>(
 }
 
 /// The header with what happens to follow, or as many whole fields of it as fit.
-fn beginning<'a, E>(
-    piece: impl Fn(u64) -> Result<Cow<'a, [u8]>, E>,
-) -> Result<Cow<'a, [u8]>, E> {
+fn beginning<'a, E>(piece: impl Fn(u64) -> Result<Cow<'a, [u8]>, E>) -> Result<Cow<'a, [u8]>, E> {
     let mut header = piece(0)?;
     while end_of_header(&header) == header.len() {
         let next = piece(header.len() as u64)?;

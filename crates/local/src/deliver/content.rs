@@ -19,7 +19,12 @@ const READ: usize = 64 * 1024;
 pub(crate) enum Content {
     Inline(Bytes),
     /// `head`, and then what is in the file from `from` on; `size` bytes together.
-    Spooled { head: Bytes, file: File, from: u64, size: u64 },
+    Spooled {
+        head: Bytes,
+        file: File,
+        from: u64,
+        size: u64,
+    },
 }
 
 /// How lines are written.
