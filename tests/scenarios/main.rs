@@ -10,6 +10,7 @@ mod names;
 mod policy;
 mod ports;
 mod queue;
+mod recipients;
 mod relay;
 mod reload;
 mod routes;
