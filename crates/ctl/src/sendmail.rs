@@ -71,7 +71,9 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
         Mode::Count => listing::count(options, &site),
         Mode::Entries => listing::entries(options, &site),
         Mode::Retry => listing::change(&Action::Retry, options, &site),
-        Mode::Hold => listing::change(&Action::Hold, options, &site),
+        Mode::Hold(reason) => {
+            listing::change(&Action::Hold { reason: Some(reason.clone()) }, options, &site)
+        }
         Mode::Release => listing::change(&Action::Release, options, &site),
         Mode::Aliases => aliases::run(&site),
         Mode::Verify => verify::run(options, &site),

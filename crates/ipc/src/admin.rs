@@ -168,8 +168,10 @@ pub enum QueueRequest {
 pub enum Action {
     /// Try now.
     Retry,
-    /// Do not try until released.
-    Hold,
+    /// Do not try until released, and perhaps why.
+    Hold {
+        reason: Option<String>,
+    },
     Release,
     /// Forget; nobody is told.
     Delete,

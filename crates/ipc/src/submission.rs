@@ -39,6 +39,8 @@ pub struct Tally {
     pub connections: u64,
     /// Clients, senders, recipients and messages that were refused.
     pub refused: u64,
+    /// Messages that were accepted and go nowhere.
+    pub discarded: u64,
 }
 
 /// Answers.

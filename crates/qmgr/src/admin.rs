@@ -284,7 +284,7 @@ impl Desk {
                 self.shared.hops.revive();
                 self.shared.wake(Wake::Due(from)).await;
             }
-            Action::Hold | Action::Delete => self.shared.recall(ids),
+            Action::Hold { .. } | Action::Delete => self.shared.recall(ids),
             // Bounces, and what has another way now. While they were ours they were passed over.
             Action::Bounce | Action::Redirect(_) => {
                 self.shared.wake(Wake::Due(Due { at: 0, ..from })).await;

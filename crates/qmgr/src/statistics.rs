@@ -105,10 +105,11 @@ impl Counters {
 
     /// What `smtpd` counted. Its two roles stand for other machines and for people of this one; who
     /// sends through submission with a password counts as one of these.
-    pub fn told(&self, arrow: Arrow, Tally { connections, refused }: Tally) {
+    pub fn told(&self, arrow: Arrow, Tally { connections, refused, discarded }: Tally) {
         let mailer = if arrow == Arrow::SubmissionToQmgr { Mailer::Local } else { Mailer::Esmtp };
         self.count(mailer, |traffic| {
             traffic.rejected = traffic.rejected.saturating_add(refused);
+            traffic.discarded = traffic.discarded.saturating_add(discarded);
         });
         let mut statistics = self.lock();
         statistics.connections_from = statistics.connections_from.saturating_add(connections);
@@ -199,8 +200,8 @@ mod tests {
         counters.attempted(&away, 1000, statuses.iter());
         let here = Destination::Local { user: "bob".to_owned(), detail: None, verbatim: false };
         counters.attempted(&here, 1000, statuses[..1].iter());
-        counters.told(Arrow::MxToQmgr, Tally { connections: 4, refused: 2 });
-        counters.told(Arrow::SubmissionToQmgr, Tally { connections: 1, refused: 1 });
+        counters.told(Arrow::MxToQmgr, Tally { connections: 4, refused: 2, discarded: 0 });
+        counters.told(Arrow::SubmissionToQmgr, Tally { connections: 1, refused: 1, discarded: 0 });
         let now = counters.now();
         let expected = [
             (

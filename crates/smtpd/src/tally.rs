@@ -19,6 +19,7 @@ const TIME: Duration = Duration::from_secs(10);
 pub(crate) struct Counters {
     connections: AtomicU64,
     refused: AtomicU64,
+    discarded: AtomicU64,
 }
 
 impl Counters {
@@ -38,16 +39,23 @@ impl Counters {
         }
     }
 
+    /// A message was accepted and goes nowhere.
+    pub(crate) fn discarded(&self) {
+        self.discarded.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn take(&self) -> Tally {
         Tally {
             connections: self.connections.swap(0, Ordering::Relaxed),
             refused: self.refused.swap(0, Ordering::Relaxed),
+            discarded: self.discarded.swap(0, Ordering::Relaxed),
         }
     }
 
     fn put_back(&self, tally: Tally) {
         self.connections.fetch_add(tally.connections, Ordering::Relaxed);
         self.refused.fetch_add(tally.refused, Ordering::Relaxed);
+        self.discarded.fetch_add(tally.discarded, Ordering::Relaxed);
     }
 }
 
@@ -81,11 +89,12 @@ mod tests {
         counters.connected();
         let stages = [Stage::Connect, Stage::Command, Stage::Mail, Stage::Rcpt, Stage::Content];
         stages.into_iter().for_each(|stage| counters.refused(stage));
-        let tally = Tally { connections: 1, refused: 4 };
+        counters.discarded();
+        let tally = Tally { connections: 1, refused: 4, discarded: 1 };
         assert_eq!(counters.take(), tally);
         assert_eq!(counters.take(), Tally::default());
         counters.connected();
         counters.put_back(tally);
-        assert_eq!(counters.take(), Tally { connections: 2, refused: 4 });
+        assert_eq!(counters.take(), Tally { connections: 2, ..tally });
     }
 }

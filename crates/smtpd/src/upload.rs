@@ -53,7 +53,10 @@ impl Handover {
     ) -> bool {
         let queued = match self.upload.take() {
             Some(upload) => upload.end(&message.content).await,
-            None if message.opening.fate == Fate::Discard => Ok(name()),
+            None if message.opening.fate == Fate::Discard => {
+                room.counters.discarded();
+                Ok(name())
+            }
             None => whole(room, message).await,
         };
         let reply = match &queued {

@@ -173,7 +173,9 @@ impl Queue {
                 Command::Count(count) => count.run(&mut queue, &mut out).await,
                 Command::Top(top) => top.run(&mut queue, &mut out).await,
                 Command::Retry(change) => change.run(&mut queue, Action::Retry, &mut out).await,
-                Command::Hold(change) => change.run(&mut queue, Action::Hold, &mut out).await,
+                Command::Hold(change) => {
+                    change.run(&mut queue, Action::Hold { reason: None }, &mut out).await
+                }
                 Command::Release(change) => change.run(&mut queue, Action::Release, &mut out).await,
                 Command::Delete(change) => change.run(&mut queue, Action::Delete, &mut out).await,
                 Command::Bounce(change) => change.run(&mut queue, Action::Bounce, &mut out).await,
@@ -347,7 +349,7 @@ impl Change {
 const fn name(action: &Action) -> &'static str {
     match action {
         Action::Retry => "retry",
-        Action::Hold => "hold",
+        Action::Hold { .. } => "hold",
         Action::Release => "release",
         Action::Delete => "delete",
         Action::Bounce => "bounce",

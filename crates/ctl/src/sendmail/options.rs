@@ -79,7 +79,7 @@ pub(super) enum Mode {
     /// `-q`
     Retry,
     /// `-Qreason`
-    Hold,
+    Hold(String),
     /// `-Q`
     Release,
     Help,

@@ -7,17 +7,20 @@ use ipc::admin::{Action, Filter};
 
 use super::filter;
 use crate::bounce::{self, About, Notice};
-use crate::record::{Millis, Queued, RecipientRecord};
+use crate::record::{Goal, Millis, Queued, RecipientRecord};
 use crate::round;
 use crate::rules::Rules;
 use crate::shared::Shared;
 use crate::store::{Change, Fate, NewMessage, Update};
 
+/// Characters of the reason of a hold.
+const MAX_REASON: usize = 200;
+
 /// For the log.
 pub(super) fn what(action: &Action) -> String {
     match action {
         Action::Retry => "to be tried now".to_owned(),
-        Action::Hold => "held".to_owned(),
+        Action::Hold { .. } => "held".to_owned(),
         Action::Release => "released".to_owned(),
         Action::Delete => "deleted".to_owned(),
         Action::Bounce => "given up".to_owned(),
@@ -28,7 +31,7 @@ pub(super) fn what(action: &Action) -> String {
 /// What may be changed only while nothing is under way for the message.
 pub(super) const fn needs_rest(action: &Action) -> bool {
     match action {
-        Action::Retry | Action::Hold | Action::Release | Action::Delete => false,
+        Action::Retry | Action::Hold { .. } | Action::Release | Action::Delete => false,
         Action::Bounce | Action::Redirect(_) => true,
     }
 }
@@ -36,7 +39,7 @@ pub(super) const fn needs_rest(action: &Action) -> bool {
 /// Has it any meaning for this message?
 pub(super) fn applies(action: &Action, filter: &Filter, message: &Queued) -> bool {
     match action {
-        Action::Retry | Action::Hold => !message.record.held,
+        Action::Retry | Action::Hold { .. } => !message.record.held,
         Action::Release => message.record.held,
         Action::Delete | Action::Bounce => true,
         Action::Redirect(to) => {
@@ -55,7 +58,10 @@ pub(super) fn fate(action: &Action, filter: &Filter, message: &Queued, now: Mill
     let due = Some(now);
     match action {
         Action::Retry => Fate::Stays(Update { due, ..Update::default() }),
-        Action::Hold => Fate::Stays(Update { held: Some(true), ..Update::default() }),
+        Action::Hold { reason } => {
+            let quarantine = reason.as_deref().map(bounded);
+            Fate::Stays(Update { held: Some(true), quarantine, ..Update::default() })
+        }
         Action::Release => Fate::Stays(Update { held: Some(false), due, ..Update::default() }),
         Action::Delete | Action::Bounce => Fate::Retired,
         Action::Redirect(to) => {
@@ -63,6 +69,10 @@ pub(super) fn fate(action: &Action, filter: &Filter, message: &Queued, now: Mill
             Fate::Stays(Update { due, recipients, ..Update::default() })
         }
     }
+}
+
+fn bounded(reason: &str) -> String {
+    reason.chars().take(MAX_REASON).collect()
 }
 
 /// The recipients that are named have another address from now on, each address once; who wants to be
@@ -74,7 +84,9 @@ fn redirected(
 ) -> Vec<(u32, Option<RecipientRecord>)> {
     let mut recipients = Vec::new();
     let is_named = |record: &RecipientRecord| filter::names(filter, &record.address);
-    let stays = message.recipients.iter().filter(|(_, record)| !is_named(record));
+    // A program or a file of an alias has the address of the alias, and is somewhere else.
+    let is_there = |record: &RecipientRecord| !is_named(record) && record.goal == Goal::Tables;
+    let stays = message.recipients.iter().filter(|(_, record)| is_there(record));
     let mut there: HashSet<_> = stays.map(|(_, record)| record.address.clone()).collect();
     for (number, record) in message.recipients.iter().filter(|(_, record)| is_named(record)) {
         if !there.insert(to.clone()) {
@@ -91,6 +103,8 @@ fn redirected(
             orcpt: Some(record.orcpt.clone().unwrap_or_else(first)),
             attempts: 0,
             last: None,
+            expanded_from: Vec::new(),
+            goal: Goal::Tables,
             ..record.clone()
         };
         recipients.push((*number, Some(record)));
@@ -134,9 +148,11 @@ pub(super) async fn change(
 ) -> Change {
     let enqueue = match action {
         Action::Bounce => bounces(shared, &shared.rules(), message).await,
-        Action::Retry | Action::Hold | Action::Release | Action::Delete | Action::Redirect(_) => {
-            Vec::new()
-        }
+        Action::Retry
+        | Action::Hold { .. }
+        | Action::Release
+        | Action::Delete
+        | Action::Redirect(_) => Vec::new(),
     };
     let fate = fate(action, filter, message, shared.clock.now());
     Change { id: message.id, fate, enqueue }

@@ -192,7 +192,7 @@ fn draining_ends_cleanly_and_leaves_the_rest_in_the_queue() {
         house.until_empty().await;
         let second = house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
         assert!(second > first);
-        assert_eq!(house.change(Action::Hold).await, 1);
+        assert_eq!(house.change(Action::Hold { reason: None }).await, 1);
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Held).await;
         house.drain().await;
@@ -487,7 +487,7 @@ fn held_mail_waits_for_its_release() {
         house.submit(envelope("ann@from.test", &["bob@to.test"]), CONTENT).await;
         house.remote.asked().await.deferred();
         house.until(|messages| messages[0].state == State::Waiting).await;
-        assert_eq!(house.change(Action::Hold).await, 1);
+        assert_eq!(house.change(Action::Hold { reason: None }).await, 1);
         assert_eq!(house.change(Action::Retry).await, 0);
         let counts = house.ask(&QueueRequest::Count).await;
         assert_eq!(counts, QueueReply::Count { messages: 1, held: 1, damaged: 0 });

@@ -197,6 +197,7 @@ mod tests {
             eight_bit: false,
             next_attempt: None,
             state: State::Waiting,
+            quarantine: None,
             origin: String::new(),
             recipients: to.iter().map(recipient).collect(),
         }

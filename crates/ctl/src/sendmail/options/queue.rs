@@ -118,12 +118,12 @@ impl Options {
         Ok(())
     }
 
-    /// `-Q` takes out of quarantine, `-Qreason` puts in; the reason is not kept yet.
+    /// `-Q` takes out of quarantine, `-Qreason` puts in.
     pub(super) fn quarantine(&mut self, reason: &str) -> Result<(), Failure> {
         if reason == "." {
             return Err(Failure::new(Exit::Usage, "Can not use -Q."));
         }
-        self.mode = if reason.is_empty() { Mode::Release } else { Mode::Hold };
+        self.mode = if reason.is_empty() { Mode::Release } else { Mode::Hold(reason.to_owned()) };
         Ok(())
     }
 }

@@ -145,7 +145,7 @@ fn names_and_modes() {
         ("-qRexample.org", Mode::Retry),
         ("-bp -qRexample.org", Mode::List),
         ("-qRexample.org -bp", Mode::List),
-        ("-Qspam -qSx@y", Mode::Hold),
+        ("-Qspam -qSx@y", Mode::Hold("spam".to_owned())),
         ("-Q -qQ", Mode::Release),
         ("-bV", Mode::Version),
         ("-bi -oA/etc/aliases", Mode::Aliases),
