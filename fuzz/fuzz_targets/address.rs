@@ -23,6 +23,10 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(hop) = NextHop::parse(text) {
         assert_eq!(NextHop::parse(&hop.to_string()), Some(hop));
     }
+    if let Some(hop) = NextHop::lmtp(text) {
+        let written = hop.to_string();
+        assert_eq!(NextHop::lmtp(written.strip_prefix("lmtp:").unwrap()), Some(hop));
+    }
     if let Ok(id) = text.parse::<QueueId>() {
         assert_eq!(id.to_string(), text);
     }
