@@ -202,6 +202,35 @@ fn draining_ends_cleanly_and_leaves_the_rest_in_the_queue() {
 }
 
 #[test]
+fn what_arrives_with_a_reason_to_hold_it_waits_for_its_release() {
+    run(async {
+        let ground = Ground::new();
+        let house = ground.build().await;
+        let long = vec![b'x'; ipc::submission::INLINE + 1];
+        for content in [CONTENT, long.leak()] {
+            let envelope = envelope("ann@from.test", &["bob@to.test"]);
+            let quarantine = Some("odd".to_owned());
+            let request = Submit::Whole { envelope, quarantine, id_at: None };
+            let reply: Reply = house.mx.call(&request, content, None, PATIENCE).await.unwrap().head;
+            assert!(matches!(reply, Reply::Queued(_)), "{reply:?}");
+        }
+        // Nobody is asked to deliver it, now or after a restart.
+        house.drain().await;
+        let mut house = ground.build().await;
+        let held = house.list().await;
+        let odd = |message: &ipc::admin::Message| message.quarantine.as_deref() == Some("odd");
+        assert!(held.len() == 2 && held.iter().all(odd), "{held:?}");
+        assert!(held.iter().all(|message| message.state == State::Held));
+        assert_eq!(house.change(Action::Retry).await, 0);
+        assert_eq!(house.change(Action::Release).await, 2);
+        for _ in 0..2 {
+            house.remote.asked().await.delivered();
+        }
+        house.until_empty().await;
+    });
+}
+
+#[test]
 fn long_content_is_streamed_and_passed_on_as_a_file() {
     run(async {
         let mut house = Ground::new().build().await;
