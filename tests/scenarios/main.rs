@@ -14,6 +14,7 @@ mod recipients;
 mod relay;
 mod reload;
 mod routes;
+mod sendmail_mc;
 mod submission;
 mod supervisor;
 mod systemd;

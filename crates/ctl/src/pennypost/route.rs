@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use envelope::{Address, ReversePath, printable};
 use routing::Route;
-use serde_json::json;
+use serde_json::{Value, json};
 use tables::Step;
 
 use crate::credentials::Keyring;
@@ -17,8 +17,8 @@ use crate::{Exit, Failure};
 /// Show where mail to an address goes now, and by which lines
 ///
 /// The tables are read as they are on disk, with the rules by which queued mail is routed. Nothing is
-/// sent and nobody is asked. Where nothing goes is said in the exit code: 67 no such user, 68 no such
-/// host, 69 refused, 75 later.
+/// sent; only the DNS may be asked, for the hosts that need credentials. Where nothing goes is said in
+/// the exit code: 67 no such user, 68 no such host, 69 refused, 75 later.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ impl RouteArgs {
 }
 
 /// The credentials that the next hop would be shown.
-fn shown_to(way: &Way, keyring: &Keyring<'_>) -> Vec<Step> {
+pub(super) fn shown_to(way: &Way, keyring: &Keyring<'_>) -> Vec<Step> {
     match &way.routed.route {
         Route::Remote(hop) => keyring.of(hop),
         Route::Local { .. }
@@ -80,7 +80,7 @@ fn shown_to(way: &Way, keyring: &Keyring<'_>) -> Vec<Step> {
     }
 }
 
-fn write(way: &Way, credentials: &[Step], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(way: &Way, credentials: &[Step], out: &mut dyn Write) -> io::Result<()> {
     let asked = way.asked.to_string();
     let margin = "  ".repeat(way.depth);
     writeln!(out, "{margin}{}", printable(&asked))?;
@@ -90,18 +90,21 @@ fn write(way: &Way, credentials: &[Step], out: &mut dyn Write) -> io::Result<()>
 }
 
 fn write_json(way: &Way, credentials: &[Step], mut out: &mut dyn Write) -> io::Result<()> {
+    json_line(&to_json(way, credentials), &mut out)
+}
+
+pub(super) fn to_json(way: &Way, credentials: &[Step]) -> Value {
     let step = |step: &Step| json!({ "file": *step.file, "line": step.line, "text": step.text });
     let trace: Vec<_> = way.routed.trace.iter().map(step).collect();
     let credentials: Vec<_> = credentials.iter().map(step).collect();
-    let object = json!({
+    json!({
         "asked": way.asked.to_string(),
         "depth": way.depth,
         "address": way.routed.address.to_string(),
         "route": way.routed.route.to_string(),
         "trace": trace,
         "credentials": credentials,
-    });
-    json_line(&object, &mut out)
+    })
 }
 
 #[cfg(test)]
