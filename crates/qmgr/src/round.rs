@@ -167,19 +167,21 @@ impl Round {
     }
 
     fn take(&mut self, back: Result<Vec<Back>, JoinError>) {
-        match back {
-            Ok(back) => {
-                self.left |= back.is_empty();
-                for Back { number, address, ending } in back {
-                    match ending {
-                        Ending::Answered(Outcome::Expanded(members)) => {
-                            self.named(number, address, members);
-                        }
-                        ending => self.back.push(Back { number, address, ending }),
-                    }
+        let back = match back {
+            Ok(back) => back,
+            Err(error) => return rethrow(error),
+        };
+        self.left |= back.is_empty();
+        for Back { number, address, ending } in back {
+            match ending {
+                Ending::Answered(Outcome::Expanded(members)) => {
+                    self.named(number, address, members);
                 }
+                ending @ (Ending::Answered(_)
+                | Ending::Alone(_)
+                | Ending::Expanded(_)
+                | Ending::Fault(_)) => self.back.push(Back { number, address, ending }),
             }
-            Err(error) => rethrow(error),
         }
     }
 

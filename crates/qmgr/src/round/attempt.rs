@@ -113,7 +113,7 @@ fn note(shared: &Shared, claim: &Claim, request: &Attempt, outcomes: &Outcomes) 
         claim.unreachable(detail, now);
         return;
     }
-    if let Some(last) = statuses().last() {
+    if let Some(last) = statuses().next_back() {
         claim.reached(last.clone(), now);
     }
     shared.counters.attempted(&request.destination, request.size, statuses());

@@ -113,15 +113,8 @@ impl Round {
             let ending = match refusal(list, &members, known.len()) {
                 Some(status) => Ending::Answered(Outcome::Status(status)),
                 None => {
-                    let way = way(list, &address);
-                    let children = members
-                        .into_iter()
-                        .filter(|member| !is_circle(list, member))
-                        .map(|member| {
-                            child(list, &way, member, &Naming { owner: &owner, user: &user })
-                        })
-                        .filter(|child| known.insert(Spot::of(&child.address, &child.goal)));
-                    new.extend(children);
+                    let naming = Naming { way: way(list, &address), owner, user };
+                    new.extend(children(list, members, &naming, &mut known));
                     let words = format!("expanded, {} recipients by now", known.len());
                     Ending::Expanded(Status::Delivered(Detail::ours(Enhanced::UNDEFINED, words)))
                 }
@@ -169,22 +162,31 @@ fn way(list: &RecipientRecord, last: &Address) -> Vec<Address> {
     way
 }
 
-/// Who named a member.
-struct Naming<'a> {
-    owner: &'a Option<Address>,
-    user: &'a Option<String>,
+/// Who named the members of a list.
+struct Naming {
+    /// The addresses that led there.
+    way: Vec<Address>,
+    owner: Option<Address>,
+    user: Option<String>,
+}
+
+/// Those whom nobody knows yet.
+fn children(
+    list: &RecipientRecord,
+    members: Vec<Member>,
+    naming: &Naming,
+    known: &mut HashSet<Spot>,
+) -> Vec<RecipientRecord> {
+    let members = members.into_iter().filter(|member| !is_circle(list, member));
+    let children = members.map(|member| child(list, member, naming));
+    children.filter(|child| known.insert(Spot::of(&child.address, &child.goal))).collect()
 }
 
 /// A member of a list. RFC 3461 §5.2.7.3: success is reported of the list, as "expanded", and not
 /// of its members. Failures are told to the owner (RFC 5321 §3.9.2), unless nobody wants to hear.
-fn child(
-    list: &RecipientRecord,
-    way: &[Address],
-    member: Member,
-    naming: &Naming<'_>,
-) -> RecipientRecord {
+fn child(list: &RecipientRecord, member: Member, naming: &Naming) -> RecipientRecord {
     let notify = Notify { success: false, ..list.notify };
-    let mut expanded_from = way.to_vec();
+    let mut expanded_from = naming.way.clone();
     let (address, goal) = match member {
         Member::Address(address) => (address, Goal::Tables),
         Member::Mailbox(address) => {
@@ -194,11 +196,11 @@ fn child(
             (address, Goal::Mailbox)
         }
         Member::Special(what) => {
-            let named = way.last().unwrap_or(&list.address).clone();
+            let named = naming.way.last().unwrap_or(&list.address).clone();
             (named, Goal::Special { what, user: naming.user.clone() })
         }
     };
-    let reverse_path = match (naming.owner, &list.reverse_path) {
+    let reverse_path = match (&naming.owner, &list.reverse_path) {
         (Some(owner), ReversePath(Some(_))) => ReversePath(Some(owner.clone())),
         (Some(_), ReversePath(None)) | (None, _) => list.reverse_path.clone(),
     };
