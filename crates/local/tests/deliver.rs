@@ -83,10 +83,11 @@ fn answered(frame: Frame<Stored>) -> Status {
 }
 
 fn status(said: Said) -> Status {
-    match said {
-        Said::Status(status) => status,
-        said @ (Said::Expanded { .. } | Said::Stale) => panic!("{said:?}"),
-    }
+    let status = match said {
+        Said::Status(status) => Some(status),
+        Said::Expanded { .. } | Said::Stale => None,
+    };
+    status.unwrap()
 }
 
 fn run(test: impl Future<Output = ()>) {
