@@ -1,6 +1,7 @@
 //! Real programs, as Debian packages them, against the real system.
 
 mod callers;
+mod dovecot;
 mod layout;
 mod postfix;
 mod senders;

@@ -65,3 +65,31 @@ fn postfix_is_the_sender() {
     // Postfix adds the header fields that are missing.
     assert!(bob.ends_with(body), "{}", &bob[..2000]);
 }
+
+/// Debian's Postfix refuses whom it does not know before it would take the message.
+#[test]
+fn postfix_says_to_its_backup_whom_it_knows() {
+    let main = "myhostname = postfix.example\nmynetworks = 127.0.0.0/8\n\
+        virtual_mailbox_domains = postfix.test\nvirtual_mailbox_base = {FOLDER}/mail\n\
+        virtual_mailbox_maps = inline:{known@postfix.test=inbox/}\n\
+        virtual_uid_maps = static:{UID}\nvirtual_gid_maps = static:{GID}\n\
+        virtual_minimum_uid = 1\n";
+    let Some(postfix) = Postfix::start(main) else { return };
+    let hop = format!("postfix.test smtp:[127.0.0.1]:{}\n", postfix.address().port());
+    let system = SystemBuilder::new()
+        .config("[relay]\nnetworks = [\"192.0.2.0/24\"]\n[policy]\nrules = [\"access\"]\n")
+        .table("access", "To:postfix.test RELAY\n")
+        .table("mailertable", &hop)
+        .start();
+    let mut client = system.session();
+    client.command("MAIL FROM:<stranger@example.org>", "250");
+    let reply = client.command("RCPT TO:<unknown@postfix.test>", "550 5.1.1 <unknown@");
+    assert!(reply.contains("User unknown in virtual mailbox table"), "{reply}");
+    client.command("RSET", "250");
+    client.transaction("stranger@example.org", &["known@postfix.test"], "Subject: known\n\nx\n");
+    assert_eq!(wait_mail(&postfix, 1).len(), 1);
+    // It is down, and its backup is there for that.
+    drop(postfix);
+    client.command("MAIL FROM:<stranger@example.org>", "250");
+    client.command("RCPT TO:<somebody-else@postfix.test>", "250");
+}

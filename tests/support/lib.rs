@@ -8,12 +8,14 @@ use std::path::Path;
 use std::time::Duration;
 
 mod client;
+mod dovecot;
 pub mod machine;
 mod postfix;
 mod sink;
 mod system;
 
 pub use client::Client;
+pub use dovecot::Dovecot;
 pub use postfix::Postfix;
 pub use sink::{Received, Sink};
 pub use system::{System, SystemBuilder, binary, children, free_address, is_alive, run};
