@@ -215,6 +215,10 @@ fn rewrite_value(
     }
     kept.extend(spaces.map(|space| text.len() + (space - copied)));
     text.extend_from_slice(value.get(copied..).unwrap_or_default());
+    if text.len() <= value.len() {
+        // No line grew by it.
+        kept.clear();
+    }
     Ok(Some(Value { text, spaces: kept }))
 }
 

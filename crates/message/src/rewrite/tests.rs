@@ -121,6 +121,11 @@ fn a_line_that_grew_too_long_is_folded() {
     let text = header(&format!("To: {}\r\n\r\n", list("in.test"))).unwrap();
     assert!(text.lines().count() == 2 && text.lines().all(|line| line.len() <= MAX_LINE), "{text}");
     assert_eq!(text.replace("\r\n ", " "), format!("To: {}\r\n", list("out.test")));
+    // It was so long before.
+    let same = rewrite_header(format!("To: {}\r\n", list("in.test")).as_bytes(), |_, written| {
+        Address::new(written.local, "ex.test").ok()
+    });
+    assert_eq!(same, Some(format!("To: {}\r\n", list("ex.test")).into_bytes()));
     // There is no place for it.
     let long = "x".repeat(MAX_LINE);
     assert_eq!(
