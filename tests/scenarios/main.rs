@@ -11,6 +11,7 @@ mod policy;
 mod ports;
 mod queue;
 mod recipients;
+mod recipients;
 mod relay;
 mod reload;
 mod routes;
