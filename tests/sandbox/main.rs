@@ -94,7 +94,11 @@ fn case<'a>(attack: &'a str, target: impl ToString, allowed: &'a [&'a str]) -> C
 /// A running system, and what it declares. `None`: this kernel has no Landlock with scopes, and
 /// half of the refusals would come from elsewhere.
 fn system() -> Option<(System, Declared)> {
-    let system = SystemBuilder::new().start();
+    start_with(SystemBuilder::new())
+}
+
+fn start_with(builder: SystemBuilder) -> Option<(System, Declared)> {
+    let system = builder.start();
     let version = status::objects(&system).last().and_then(|it| it["landlock"].as_u64());
     if version.is_none_or(|version| version < 6) {
         let why = format!("a kernel with Landlock 6 is needed, this one has {version:?}");
@@ -213,6 +217,34 @@ fn other_processes_are_out_of_reach() {
     let log = system.path("log");
     let _log = UnixDatagram::bind(&log).unwrap();
     case("datagram", log.display(), &[]).run(&declared);
+}
+
+/// A store of mailboxes is called by who hands mail to it, and by who asks it whom it knows.
+#[test]
+fn the_socket_of_a_store_is_called_by_two() {
+    let builder = SystemBuilder::new();
+    let store = builder.path("run/store/lmtp");
+    let builder = builder.replace("maildir:{home}/Maildir", "lmtp:unix:/run/store/lmtp");
+    let Some((system, declared)) = start_with(builder) else { return };
+    std::fs::create_dir_all(store.parent().unwrap()).unwrap();
+    let _store = UnixListener::bind(&store).unwrap();
+    let two = ["policyd", "remote"];
+    case("unix", store.display(), &two).run(&declared);
+    let log = system.path("log");
+    let _log = UnixDatagram::bind(&log).unwrap();
+    case("datagram", log.display(), &[]).run(&declared);
+    let remote = Some(declared.by("remote"));
+    let name = format!("pennypost-test-store-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    assert_eq!(attack(remote, "abstract", &name), "refused EPERM", "Landlock's scope");
+    // The newest kernels know the paths of sockets.
+    let landlock = status::objects(&system).last().and_then(|it| it["landlock"].as_u64());
+    let outside = tempfile::tempdir().unwrap();
+    let other = outside.path().join("other");
+    let _other = UnixListener::bind(&other).unwrap();
+    let expected = if landlock >= Some(9) { "refused EACCES" } else { "allowed" };
+    assert_eq!(attack(remote, "unix", other.to_str().unwrap()), expected);
 }
 
 #[test]
