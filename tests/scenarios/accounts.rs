@@ -1,7 +1,7 @@
 //! As on a real machine: started as root, each process with an account of its own, and users.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
 
 use support::machine::{
@@ -25,6 +25,7 @@ fn every_process_is_somebody_else_and_only_the_supervisor_is_root() {
     what_is_dropped_is_taken_up(&mut machine);
     commands_run_as_the_user(&mut machine);
     a_mailbox_is_the_users_and_of_the_group_mail(&mut machine);
+    a_forward_and_what_it_names_are_the_users(&mut machine);
     a_port_is_not_for_everybody();
 }
 
@@ -203,6 +204,43 @@ fn a_mailbox_is_the_users_and_of_the_group_mail(machine: &mut Machine) {
     }
     assert_eq!(roots(machine), ["supervisor"]);
     machine.stop();
+}
+
+/// Mailboxes are of the group mail, and a process for them may read those of others: a program has no
+/// such group, and no link leads a `.forward` there.
+fn a_forward_and_what_it_names_are_the_users(machine: &mut Machine) {
+    fs::create_dir("/etc/mail/smrsh").unwrap();
+    let script = "#!/bin/sh\ncat >/dev/null; { id -u; id -G; } >\"$1.tmp\"; mv \"$1.tmp\" \"$1\"\n";
+    write("/etc/mail/smrsh/who", script);
+    set("/etc/mail/smrsh/who", 0, 0, 0o755);
+    fs::create_dir("/run/told").unwrap();
+    set("/run/told", 0, 0, 0o1777);
+    write("/etc/shells", "/bin/sh\n");
+    write("/etc/mail/aliases", "ask: |who /run/told/nobody\n");
+    write("/home/alice/.forward", "\\alice, |who /run/told/alice, /home/alice/copy\n");
+    set("/home/alice/.forward", ALICE, ALICE, 0o600);
+    // Read as a list, it would name carol.
+    let mailbox = fs::read_to_string("/var/mail/alice").unwrap();
+    fs::write("/var/mail/alice", mailbox + "carol\n\n").unwrap();
+    set("/var/mail/alice", ALICE, MAIL, 0o660);
+    symlink("/var/mail/alice", "/home/bob/.forward").unwrap();
+    machine.start();
+    for user in ["alice", "bob", "ask"] {
+        machine.send(&format!("{user}@local.test"), &format!("forwarded for {user}"));
+    }
+    for (name, id) in [("alice", ALICE), ("nobody", NOBODY)] {
+        let told = until(name, || fs::read_to_string(format!("/run/told/{name}")).ok());
+        assert_eq!(told, format!("{id}\n{id}\n"));
+    }
+    for path in ["/var/mail/alice", "/home/alice/copy", "/var/mail/bob"] {
+        let has = |text: &String| text.contains("Subject: forwarded for ");
+        until(path, || fs::read_to_string(path).ok().filter(has));
+    }
+    let copy = fs::metadata("/home/alice/copy").unwrap();
+    assert_eq!((copy.uid(), copy.gid(), copy.mode() & 0o777), (ALICE, ALICE, 0o600));
+    assert_eq!(roots(machine), ["supervisor"]);
+    machine.stop();
+    assert!(!fs::exists("/var/mail/carol").unwrap(), "a link led to another's mailbox");
 }
 
 fn a_port_is_not_for_everybody() {
