@@ -125,7 +125,11 @@ pub fn rewrite_content<'a, E>(
 /// The header with what happens to follow, or as many whole fields of it as fit.
 fn beginning<'a, E>(piece: impl Fn(u64) -> Result<Cow<'a, [u8]>, E>) -> Result<Cow<'a, [u8]>, E> {
     let mut header = piece(0)?;
-    while end_of_header(&header) == header.len() {
+    // What follows the header is seen only once its first line is there.
+    let has_ended = |header: &[u8]| {
+        header.get(end_of_header(header)..).is_some_and(|rest| rest.contains(&b'\n'))
+    };
+    while !has_ended(&header) {
         let next = piece(header.len() as u64)?;
         if next.is_empty() {
             break;

@@ -161,6 +161,25 @@ fn names_get_the_domain_of_the_host() {
 }
 
 #[test]
+fn content_is_the_same_in_pieces() {
+    let content =
+        b"Received: x\r\n y\r\nFrom: a\r\nTo:\r\n b,\r\n\tc@in.test\r\nX: y\r\n\r\nTo: d\r\n";
+    for content in [&content[..], &content[..content.len() - 9], b"From: a\r\nno field", b"From: a"]
+    {
+        let text = rewrite_header(content, |_, written| replace(written));
+        for length in 1..=content.len() {
+            let piece = |offset: u64| {
+                let rest = &content[usize::try_from(offset).unwrap()..];
+                Ok::<_, Unreadable>(Cow::Borrowed(&rest[..length.min(rest.len())]))
+            };
+            let new = rewrite_content(piece, |_, written| replace(written)).unwrap().unwrap();
+            assert_eq!(Some(&new.text), text.as_ref(), "{length}");
+            assert_eq!(new.replaces, end_of_header(content) as u64);
+        }
+    }
+}
+
+#[test]
 fn a_field_that_may_go_on_is_not_whole() {
     for (beginning, whole) in [
         ("A: b\r\nC: d\r\n", "A: b\r\n"),
