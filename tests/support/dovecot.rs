@@ -67,8 +67,7 @@ impl Dovecot {
     /// loopback. `None`: not installed or not root; a line says so.
     #[must_use]
     pub fn start(socket: &Path) -> Option<Self> {
-        if !installed("dovecot", "dovecot-core") || !Path::new("/usr/lib/dovecot/lmtp").exists() {
-            skipped("Dovecot with LMTP is not installed (apt-get install dovecot-lmtpd)");
+        if !installed("dovecot", "dovecot-core") || !installed("dovecot/lmtp", "dovecot-lmtpd") {
             return None;
         }
         if !nix::unistd::geteuid().is_root() {

@@ -28,8 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 #[must_use]
 pub fn installed(program: &str, package: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut folders =
-        path.split(':').chain(["/usr/sbin", "/usr/lib/git-core", "/usr/lib/nagios/plugins"]);
+    let others = ["/usr/sbin", "/usr/lib", "/usr/lib/git-core", "/usr/lib/nagios/plugins"];
+    let mut folders = path.split(':').chain(others);
     let found = folders.any(|folder| Path::new(folder).join(program).exists());
     let remedy = format!("{program} is not installed (apt-get install {package})");
     assert!(found || std::env::var_os("CI").is_none(), "{remedy}");
