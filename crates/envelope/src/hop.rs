@@ -41,7 +41,8 @@ pub struct Server {
 pub struct NextHop {
     pub protocol: Protocol,
     pub first: Server,
-    /// Asked in this order when the ones before decide nothing; at most [`NextHop::MAX_OTHERS`].
+    /// Asked in this order when the ones before decide nothing; at most [`NextHop::MAX_OTHERS`] as one
+    /// text has them, and one more.
     pub others: Vec<Server>,
 }
 

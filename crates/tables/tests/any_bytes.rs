@@ -4,7 +4,8 @@
 
 use proptest::prelude::*;
 use tables::{
-    Access, Aliases, Mailertable, Names, RelayDomains, Tag, Target, Users, Virtusertable,
+    Access, Aliases, Authinfo, Domaintable, Mailertable, Names, RelayDomains, Senderrelay, Tag,
+    Target, TrustedUsers, Users, Virtusertable,
 };
 
 /// Lines that come near what is understood.
@@ -12,7 +13,7 @@ fn lines() -> impl Strategy<Value = String> {
     let words = ["a", "B", "a.test", ".a.test", ":", ",", "\"", "\\", "@", "#", "|x", "/", "%1"];
     let marks = [
         " ", "\t", "\n", "\r\n", "\0", "error:", "local:", "smtp:", "[", "]", "4.1.1:", "From:",
-        "IPv6:", "10.1", "OK",
+        "IPv6:", "10.1", "OK", "AuthInfo:", "\"U:", "\"P=",
     ];
     let piece = prop::sample::select([words.as_slice(), &marks].concat());
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
@@ -26,6 +27,10 @@ fn read_all(bytes: &[u8]) {
     Names::read("t", bytes).unwrap();
     Virtusertable::read("t", bytes).unwrap();
     Users::read("t", bytes).unwrap();
+    Authinfo::read("t", bytes).unwrap();
+    Domaintable::read("t", bytes).unwrap();
+    Senderrelay::read("t", bytes).unwrap();
+    TrustedUsers::read("t", bytes).unwrap();
 }
 
 proptest! {

@@ -62,8 +62,7 @@ impl Way<'_> {
     pub(super) fn with_fallback(&mut self, hop: NextHop) -> NextHop {
         let Some(fallback) = self.other(self.router.relays.fallback.as_ref()) else { return hop };
         self.trace.push(Step::by("relay.fallback", format!("or else {fallback}")));
-        let others = fallback.servers().take(NextHop::MAX_OTHERS).cloned().collect();
-        NextHop { others, ..hop }
+        NextHop { others: fallback.servers().cloned().collect(), ..hop }
     }
 
     /// `hop`, unless it is this very host.
