@@ -173,7 +173,10 @@ impl Walk<'_> {
     /// The members of a list, to which these addresses led.
     fn each(&mut self, members: Vec<Member>, from: &[Address], depth: usize) {
         for member in members {
-            if self.ways.len() >= MAX_WAYS || !self.seen.insert(member.clone()) {
+            // `alice: alice, bob`: the second time it is the user.
+            let itself = matches!(&member, Member::Address(it) if from.last() == Some(it));
+            let is_new = self.seen.insert(member.clone()) || itself;
+            if self.ways.len() >= MAX_WAYS || !is_new {
                 continue;
             }
             match member {
@@ -257,6 +260,18 @@ pub(crate) mod tests {
         ];
         assert_eq!(ways(aliases, "all@local.test"), expected);
         assert_eq!(ways(aliases, "boss@local.test"), [way(0, "boss@local.test", "local alice")]);
+    }
+
+    #[test]
+    fn a_list_that_names_itself_is_a_user_too() {
+        let aliases = "alice: alice, bob\n";
+        let expected = [
+            way(0, "alice@local.test", "list of 2"),
+            way(1, "alice@mta.test", "list of 2"),
+            way(2, "alice@mta.test", "local alice"),
+            way(2, "bob@mta.test", "local bob"),
+        ];
+        assert_eq!(ways(aliases, "alice@local.test"), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod asked;
 mod connection;
 mod hello;
 mod known;
+mod phases;
 mod relay;
 mod sender;
 mod verdict;

@@ -41,10 +41,11 @@ fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Re
     // As it was written, or as the last alias wrote it; virtual users and the mailertable do not show.
     let address = &routed.address;
     let by_alias = routed.trace.iter().any(|step| step.file.starts_with("aliases"));
-    let shown = match (by_alias, *depth == 0 && !word.contains([',', '<', ' '])) {
-        (true, _) => name(address, routes),
-        (false, true) => word.to_owned(),
-        (false, false) => name(asked, routes),
+    let shown = match (&routed.route, by_alias, *depth == 0 && !word.contains([',', '<', ' '])) {
+        (Route::Special(special), ..) => special.to_string(),
+        (_, true, _) => name(address, routes),
+        (_, false, true) => word.to_owned(),
+        (_, false, false) => name(asked, routes),
     };
     let shown = printable(&shown);
     if let Some(status) = way.dead_end() {
@@ -104,7 +105,7 @@ pub(super) fn host(routed: &Routed, hop: &NextHop) -> String {
 /// Does a line or key say which host it is?
 pub(super) fn is_named(routed: &Routed) -> bool {
     let last = routed.trace.last().map_or("", |step| &*step.file);
-    last.starts_with("mailertable") || last.starts_with("relay.")
+    ["mailertable", "relay.", "local."].iter().any(|key| last.starts_with(key))
 }
 
 fn server(server: &Server, dot: &str) -> String {

@@ -4,7 +4,7 @@ use envelope::{Enhanced, Host, NextHop, Server, Status};
 use routing::{Route, Routed};
 use tables::LocalDomains;
 
-use crate::sendmail::verify::{is_named, mailer};
+use crate::sendmail::verify::{is_named, mailer, servers};
 
 /// What separates tokens (OperatorChars of proto.m4), and is one itself.
 const OPERATORS: &str = ".:%@!^/[]+<>,;";
@@ -129,14 +129,9 @@ pub(super) fn of(routed: &Routed, asked: &str, local: &LocalDomains) -> String {
             format!("$# local {host}$: {user}")
         }
         Route::Remote(hop) => {
-            let hosts: Vec<_> = hop.servers().map(|it| server(it, !is_named(routed))).collect();
+            let hosts: Vec<_> = servers(routed, hop).map(|it| server(it, !is_named(routed))).collect();
             let host = hosts.join(" : ");
-            let user = match (by_mailertable, routed.address.to_string()) {
-                // Nothing canonifies what a line puts in its place.
-                (true, user) if user != asked => user.replacen('@', "<@", 1) + ">",
-                (_, user) => canonical(&user, local),
-            };
-            let user = tokens(&user);
+            let user = canonical(&routed.address.to_string(), local);
             format!("$# {} $@ {host} $: {user}", mailer(routed))
         }
         Route::List { members, owner: _ } => {
