@@ -27,7 +27,9 @@ fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Ex
             writeln!(out, "{}... {error}", printable(word))?;
             exits.push(Exit::DataErr);
         }
-        for way in found.addresses.iter().flat_map(|address| routes.ways(address, &ReversePath(None))) {
+        for way in
+            found.addresses.iter().flat_map(|address| routes.ways(address, &ReversePath(None)))
+        {
             let steps = way.routed.trace.iter().filter(|_| options.verbose);
             steps.into_iter().try_for_each(|step| writeln!(out, "  {step}"))?;
             exits.push(write(&way, word, routes, out)?);
@@ -91,21 +93,40 @@ pub(super) fn mailer(routed: &Routed) -> &'static str {
     if matches!(&routed.route, Route::Remote(hop) if hop.protocol == Protocol::Lmtp) {
         return "lmtp";
     }
-    let last = routed.trace.last().map(|step| &*step.file);
-    if last == Some("relay.smarthost") { "relay" } else { "esmtp" }
+    if is_relay(last_file(routed)) { "relay" } else { "esmtp" }
 }
 
 /// `example.net.` is the domain of the address, `mx.example.net` that of a line, `[mx.example.net]` this
 /// very host; several are asked in this order.
 pub(super) fn host(routed: &Routed, hop: &NextHop) -> String {
     let dot = if is_named(routed) { "" } else { "." };
-    hop.servers().map(|it| server(it, dot)).collect::<Vec<_>>().join(":")
+    servers(routed, hop).map(|it| server(it, dot)).collect::<Vec<_>>().join(":")
+}
+
+/// The servers of a next hop, but for the fallback, which is not part of the triple.
+pub(super) fn servers<'a>(
+    routed: &Routed,
+    hop: &'a NextHop,
+) -> impl Iterator<Item = &'a Server> + use<'a> {
+    let most = if last_file(routed) == "relay.fallback" { 1 } else { usize::MAX };
+    hop.servers().take(most)
 }
 
 /// Does a line or key say which host it is?
 pub(super) fn is_named(routed: &Routed) -> bool {
-    let last = routed.trace.last().map_or("", |step| &*step.file);
-    ["mailertable", "relay.", "local."].iter().any(|key| last.starts_with(key))
+    let last = last_file(routed);
+    last.starts_with("mailertable") || is_relay(last)
+}
+
+/// MailerToTriple in proto.m4: whatever names just a host means the mailer relay.
+fn is_relay(file: &str) -> bool {
+    let keys = ["relay.smarthost", "relay.null_client", "local.hub"];
+    keys.contains(&file) || file.starts_with("senderrelay")
+}
+
+/// Where the line or key stands that applied last.
+fn last_file(routed: &Routed) -> &str {
+    routed.trace.last().map_or("", |step| &*step.file)
 }
 
 fn server(server: &Server, dot: &str) -> String {
@@ -171,6 +192,24 @@ mod tests {
             ),
         ] {
             assert_eq!(verified(&format!("-bv {line}")), (exit, expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn relays_and_no_fallback() {
+        let root = tempfile::tempdir().unwrap();
+        let toml = "hostname = \"mta.test\"\n[relay]\nfallback = \"fall.test\"\n\
+                    [local]\nhub = \"hub.test\"\n";
+        let routes = Routes::read(&site(root.path(), &[("pennypost.toml", toml)])).unwrap();
+        for (word, expected) in [
+            ("x@far.test", "mailer esmtp, host far.test., user x@far.test"),
+            ("alice", "mailer relay, host hub.test, user alice@hub.test"),
+        ] {
+            let options = Options::parse("sendmail", ["-bv", word].map(str::to_owned)).unwrap();
+            let mut out = Vec::new();
+            assert_eq!(verify(&options, &routes, &mut out).unwrap(), Exit::Ok);
+            let expected = format!("{word}... deliverable: {expected}\n");
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }
 
