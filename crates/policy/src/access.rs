@@ -13,7 +13,7 @@ use crate::{Client, ClientName, Policy, Rule, Sending};
 ///
 /// # Errors
 /// The table refuses.
-pub(crate) fn recipient(
+fn of_recipient(
     access: &Access,
     recipient: &Address,
     local: bool,
@@ -28,7 +28,7 @@ pub(crate) fn recipient(
 ///
 /// # Errors
 /// The table refuses.
-pub(crate) fn sending(
+fn of_sending(
     access: &Access,
     sending: &Sending<'_>,
     recipient: &Address,
@@ -106,6 +106,21 @@ pub(crate) fn literal(address: IpAddr) -> String {
 }
 
 impl Policy {
+    /// The access table as a rule.
+    pub(crate) fn listed(
+        &self,
+        sending: &Sending<'_>,
+        recipient: &Address,
+        (local, checked): (bool, bool),
+        trace: &mut Vec<Step>,
+    ) -> Result<Option<Disposition>, Verdict> {
+        let said = of_recipient(&self.access, recipient, local, trace)?;
+        if said.is_some() || !checked {
+            return Ok(said);
+        }
+        of_sending(&self.access, sending, recipient, trace)
+    }
+
     /// Is this a recipient for whom nobody looks at who sends (FEATURE(`delay_checks') with
     /// `friend` or `hater`)?
     pub(crate) fn spares(&self, recipient: &Address, local: bool, trace: &mut Vec<Step>) -> bool {

@@ -74,19 +74,14 @@ impl Policy {
         let mut steps = Vec::new();
         let admission = self.router.admit(recipient, sending.reverse_path, &mut steps);
         // Its new name, and that it is local, have been said.
-        let said = trace.iter().find_map(|step| match step {
-            Step::Local(place) => place.clone(),
-            _ => None,
-        });
-        let is_domain = |step: &tables::Step| {
+        let said = trace
+            .iter()
+            .find_map(|step| if let Step::Local(place) = step { place.clone() } else { None });
+        let is_said = |step: &tables::Step| {
             said.as_ref().is_some_and(|it| it.file == step.file && Some(it.line) == step.line)
+                || trace.contains(&Step::Route(step.clone()))
         };
-        let steps = steps.into_iter().map(Step::Route);
-        let new = steps.skip_while(|step| match step {
-            Step::Route(it) => is_domain(it) || trace.contains(step),
-            _ => false,
-        });
-        let new: Vec<_> = new.collect();
+        let new: Vec<_> = steps.into_iter().skip_while(is_said).map(Step::Route).collect();
         trace.extend(new);
         match admission {
             Admission::Accept => Ruling::Decided(Verdict::Accept(then)),

@@ -242,7 +242,9 @@ impl Policy {
         let said = self.rules(sending, recipient, (local, checked), trace)?;
         match said.unwrap_or(Disposition::Deliver) {
             Disposition::Discard => Ok(Disposition::Discard),
-            said => Ok(self.together(sending, recipient, trace)?.unwrap_or(said)),
+            said @ (Disposition::Deliver | Disposition::Quarantine(_) | Disposition::Omit) => {
+                Ok(self.together(sending, recipient, trace)?.unwrap_or(said))
+            }
         }
     }
 
@@ -256,15 +258,7 @@ impl Policy {
     ) -> Result<Option<Disposition>, Verdict> {
         for rule in &self.rules {
             let decided = match rule {
-                Rule::Access => {
-                    let named = access::recipient(&self.access, recipient, local, trace)?;
-                    match named {
-                        None if checked => {
-                            access::sending(&self.access, sending, recipient, trace)?
-                        }
-                        named => named,
-                    }
-                }
+                Rule::Access => self.listed(sending, recipient, (local, checked), trace)?,
                 Rule::UnresolvableSender if checked => self.unresolvable(sending, trace)?,
                 Rule::BadHelo if checked => self.bad_helo(sending, trace)?,
                 Rule::UnresolvableSender | Rule::BadHelo => None,

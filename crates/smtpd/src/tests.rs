@@ -28,6 +28,7 @@ pub(crate) struct House {
 
 /// What came over one exchange with `qmgr`.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few in a test")]
 pub(crate) enum Submission {
     /// The frames' requests in order, and all content.
     Whole {
@@ -127,10 +128,13 @@ async fn policyd(mut connection: Connection, terms: Terms, told: mpsc::Unbounded
     }
 }
 
+/// Envelope, reason to hold, place of the id, content, frames.
+type Open = (Envelope, Option<String>, usize, Vec<u8>, usize);
+
 /// Queues everything but what comes from `full`, and dies when given something from `death`.
 async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submission>) {
     let id = QueueId::new(52).unwrap();
-    let mut open: Option<(Envelope, Option<String>, usize, Vec<u8>, usize)> = None;
+    let mut open: Option<Open> = None;
     while let Ok(frame) = connection.receive::<Submit>().await {
         let body = frame.body.to_vec();
         let (whole, answer) = match (frame.head, open.take()) {

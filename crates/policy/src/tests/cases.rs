@@ -79,6 +79,20 @@ impl Case {
         answer
     }
 
+    /// The answer to a question, if it is not the expected one.
+    fn wrong(&mut self, line: &str) -> Option<String> {
+        self.questions += 1;
+        let (question, expected) = line.split_once(" = ").unwrap();
+        let mut answer = self.answer(question);
+        if !expected.contains('(') {
+            // The text does not matter.
+            let (start, rest) = answer.split_once(" (").unwrap_or((&answer, ""));
+            let rest = rest.split_once(')').map_or("", |(_, rest)| rest);
+            answer = format!("{start}{rest}");
+        }
+        (answer != expected.trim()).then_some(answer)
+    }
+
     /// What the policy answers, in the words of a case.
     fn answer(&self, question: &str) -> String {
         let words: Vec<_> = question.split_whitespace().collect();
@@ -164,18 +178,8 @@ fn the_tables_decide_as_sendmail_says() {
             } else if let Some(helo) = line.strip_prefix("helo|") {
                 case.helo = helo.trim().to_owned();
             } else {
-                case.questions += 1;
-                let (question, expected) = line.split_once(" = ").unwrap();
-                let mut answer = case.answer(question);
-                if !expected.contains('(') {
-                    // The text does not matter.
-                    let (start, rest) = answer.split_once(" (").unwrap_or((&answer, ""));
-                    let rest = rest.split_once(')').map_or("", |(_, rest)| rest);
-                    answer = format!("{start}{rest}");
-                }
-                if answer != expected.trim() {
-                    wrong.push(format!("{file}:{}: {line}\n   got {answer}", number + 1));
-                }
+                let place = format!("{file}:{}", number + 1);
+                wrong.extend(case.wrong(line).map(|got| format!("{place}: {line}\n   got {got}")));
             }
         }
     }
