@@ -61,7 +61,8 @@ fn each_recipient_of_a_message_has_its_own_outcome() {
     let bounces = dovecot.wait_mail("bob", 1).join("\n");
     system.wait_log(|line| line.contains("to=<alice@mta.test>") && line.contains("dsn=2.0.0"));
     system.wait_log(|line| line.contains("to=<full@local.test>") && line.contains("dsn=5.2.2"));
-    system.wait_log(|line| line.contains("to=<nobody-here@mta.test>") && line.contains("dsn=5.1.1"));
+    system
+        .wait_log(|line| line.contains("to=<nobody-here@mta.test>") && line.contains("dsn=5.1.1"));
     assert!(bounces.contains("5.2.2") && bounces.contains("5.1.1"), "{bounces}");
     assert_eq!(dovecot.mail("full"), [""; 0]);
     // One transaction for all of them.

@@ -11,7 +11,6 @@ mod policy;
 mod ports;
 mod queue;
 mod recipients;
-mod recipients;
 mod relay;
 mod reload;
 mod routes;

@@ -25,7 +25,9 @@ fn next_hop() -> (Sink, Arc<Mutex<Vec<String>>>) {
 fn backup(next_hop: SocketAddr, more: &str) -> SystemBuilder {
     let hop = format!("backup.test esmtp:[127.0.0.1]:{}\n", next_hop.port());
     SystemBuilder::new()
-        .config(&format!("[relay]\nnetworks = [\"192.0.2.0/24\"]\n{more}[policy]\nrules = [\"access\"]\n"))
+        .config(&format!(
+            "[relay]\nnetworks = [\"192.0.2.0/24\"]\n{more}[policy]\nrules = [\"access\"]\n"
+        ))
         .table("access", "To:backup.test RELAY\n")
         .table("mailertable", &hop)
 }

@@ -263,9 +263,7 @@ impl Session {
             }
             State::Helo if positive => self.state = State::Ready,
             // RFC 5321 §3.2: a host that does not know EHLO may know HELO.
-            State::Ehlo
-                if reply.class() == Class::Permanent && self.protocol == Protocol::Smtp =>
-            {
+            State::Ehlo if reply.class() == Class::Permanent && self.protocol == Protocol::Smtp => {
                 self.hello("HELO", State::Helo);
             }
             State::Transaction(transaction) => {

@@ -42,11 +42,8 @@ impl Probe {
         };
         // Without SIZE: there is no message.
         let without_size = Offers { size: None, ..offers.clone() };
-        let commands = [
-            mail.command(&without_size, utf8),
-            rcpt(&recipient, offers),
-            "RSET\r\n".to_owned(),
-        ];
+        let commands =
+            [mail.command(&without_size, utf8), rcpt(&recipient, offers), "RSET\r\n".to_owned()];
         let impossible = if !commands.iter().all(|command| is_one_line(command)) {
             Some(Heard::Unclear(Detail::ours(Enhanced::SYSTEM, "a control character")))
         } else if utf8 && !offers.smtputf8 {

@@ -72,11 +72,7 @@ pub(super) enum Progress {
 
 impl Transaction {
     /// The transaction, and its first commands: with PIPELINING (RFC 2920 §3.1) all of them.
-    pub(super) fn begin(
-        mail: &Mail<'_>,
-        offers: &Offers,
-        protocol: Protocol,
-    ) -> (Self, Progress) {
+    pub(super) fn begin(mail: &Mail<'_>, offers: &Offers, protocol: Protocol) -> (Self, Progress) {
         let recipients: Vec<_> = mail.recipients.iter().map(|r| place(r, mail, offers)).collect();
         let asked =
             || mail.recipients.iter().zip(&recipients).filter(|(_, place)| place.is_asked());
