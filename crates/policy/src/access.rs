@@ -28,7 +28,7 @@ fn of_recipient(
 ///
 /// # Errors
 /// The table refuses.
-fn of_sending(
+pub(crate) fn of_sending(
     access: &Access,
     sending: &Sending<'_>,
     recipient: &Address,

@@ -22,7 +22,7 @@ impl Policy {
         let alone = &Sending { client: Client::User, ..*sending };
         for rule in &self.rules {
             let said = match rule {
-                Rule::Access => access::sending(&self.access, alone, from, trace)?,
+                Rule::Access => access::of_sending(&self.access, alone, from, trace)?,
                 Rule::UnresolvableSender => self.unresolvable(sending, trace)?,
                 Rule::BadHelo => None,
             };
@@ -47,7 +47,7 @@ impl Policy {
             return Ok(None);
         }
         let sending = Sending::plain(client, &ReversePath::NULL);
-        access::sending(&self.access, &sending, about, trace)
+        access::of_sending(&self.access, &sending, about, trace)
     }
 
     /// What is said of a reverse-path and a recipient together (check_compat). `None`: nothing.
