@@ -232,12 +232,12 @@ impl<'a> Parser<'a> {
 
     fn found(&mut self, local: &Token, domain: Option<Token>) -> Result<(), Unreadable> {
         let text = self.text(&local.range)?;
-        let local_text = match local.kind {
-            Kind::Quoted => Cow::Owned(unquoted(text)),
+        let is_quoted = local.kind == Kind::Quoted;
+        if !is_quoted && domain.is_none() && text.starts_with("=?") {
             // A display name whose address is missing.
-            _ if domain.is_none() && text.starts_with("=?") => return Err(Unreadable),
-            _ => Cow::Borrowed(text),
-        };
+            return Err(Unreadable);
+        }
+        let local_text = if is_quoted { Cow::Owned(unquoted(text)) } else { Cow::Borrowed(text) };
         let domain = domain.map(|domain| domain.range);
         let domain_text = domain.as_ref().map(|range| self.text(range)).transpose()?;
         self.spots.push(Spot { local: local.range.clone(), local_text, domain, domain_text });
