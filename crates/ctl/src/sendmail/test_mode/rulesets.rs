@@ -60,15 +60,16 @@ impl Bench<'_> {
         if text.is_empty() {
             return writeln!(out, "No address!");
         }
-        for address in triple::parts(text) {
-            let mut value = triple::tokens(address);
-            for word in names.split(',') {
-                let Some(ruleset) = Ruleset::find(word) else {
-                    writeln!(out, "Undefined ruleset {}", envelope::printable(word))?;
-                    break;
-                };
-                value = self.apply(ruleset, &value, out)?;
-            }
+        triple::parts(text).into_iter().try_for_each(|address| self.in_turn(names, address, out))
+    }
+
+    fn in_turn(&self, names: &str, address: &str, out: &mut impl Write) -> io::Result<()> {
+        let mut value = triple::tokens(address);
+        for word in names.split(',') {
+            let Some(ruleset) = Ruleset::find(word) else {
+                return writeln!(out, "Undefined ruleset {}", envelope::printable(word));
+            };
+            value = self.apply(ruleset, &value, out)?;
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Bench<'_> {
         step(ruleset.name(), "input", value, out)?;
         let mut trace = Vec::new();
         let returned = match ruleset {
-            Ruleset::Canonify => triple::canonical(&triple::plain(value), &self.router.local),
+            Ruleset::Canonify => self.canonified(value, &mut trace),
             Ruleset::Parse => self.destination(value, &mut trace),
             Ruleset::Sender => self.renamed((Part::HeaderSender, Taker::Smtp), value, &mut trace),
             Ruleset::Recipient => {
@@ -99,6 +100,16 @@ impl Bench<'_> {
         trace.iter().try_for_each(|step| writeln!(out, "  {step}"))?;
         step(ruleset.name(), "returns", &returned, out)?;
         Ok(returned)
+    }
+
+    /// With the domain's new name.
+    fn canonified(&self, value: &str, trace: &mut Vec<String>) -> String {
+        let returned = triple::canonical(&triple::plain(value), &self.router.local);
+        let address = triple::focus(&returned).and_then(|_| self.address(&returned));
+        let found = address.and_then(|address| self.router.domaintable.find(&address));
+        let Some((renamed, place)) = found else { return returned };
+        trace.push(format!("{place}: {renamed}"));
+        triple::canonical(&renamed.to_string(), &self.router.local)
     }
 
     fn destination(&self, value: &str, trace: &mut Vec<String>) -> String {

@@ -14,6 +14,7 @@ fn said(lines: &str) -> String {
     let files = [
         ("access", ACCESS),
         ("aliases", "alice: bob, x@y.test\n"),
+        ("domaintable", "old.test\tnew.test\n"),
         ("mailertable", MAILERTABLE),
         ("relay-domains", "relay.test\n"),
         ("virtusertable", VIRTUSERTABLE),
@@ -77,6 +78,9 @@ fn rulesets_as_sendmail_shows_them() {
             "a.b+c/d@x-y.test",
             "parse            returns: $# esmtp $@ x-y . test . $: a . b + c / d < @ x-y . test . >",
         ),
+        ("x@old.test", "canonify         returns: x < @ new . test . >"),
+        ("x@old.test", "  domaintable:1: x@new.test"),
+        ("x@old.test", "parse            returns: $# esmtp $@ new . test . $: x < @ new . test . >"),
         ("\"a b\"@c.test", "canonify         returns: \"a b\" < @ c . test . >"),
         ("x@single", "canonify         returns: x < @ single >"),
         ("x@here.far.test", "parse            returns: $# local $@ x @ here . far . test $: bob"),
