@@ -104,6 +104,12 @@ impl Border {
         })
     }
 
+    /// The table itself.
+    #[must_use]
+    pub const fn genericstable(&self) -> &Genericstable {
+        &self.genericstable
+    }
+
     /// Could any address be called otherwise? Where nothing is said, names without a domain stay
     /// without, too.
     #[must_use]

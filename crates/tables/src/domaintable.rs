@@ -13,6 +13,12 @@ use crate::{Place, Read};
 pub struct Domaintable(Index);
 
 impl Domaintable {
+    /// The value of this very key as it is written, and where it stands.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<(&str, Place)> {
+        self.0.raw(key)
+    }
+
     /// Reads `domain<white space>domain` lines.
     ///
     /// # Errors

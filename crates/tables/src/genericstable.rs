@@ -27,6 +27,12 @@ pub struct Generic {
 }
 
 impl Genericstable {
+    /// The value of this very key as it is written, and where it stands.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<(&str, Place)> {
+        self.0.raw(key)
+    }
+
     /// Reads `address<white space>address` lines.
     ///
     /// # Errors

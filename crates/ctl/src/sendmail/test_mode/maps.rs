@@ -18,6 +18,8 @@ impl Bench<'_> {
         let found = match name {
             "access" => self.policy.access.raw(key),
             "aliases" | "alias" => self.routes.router.aliases.raw(key),
+            "domaintable" => router.domaintable.raw(key),
+            "generics" => self.border.genericstable().raw(key),
             "mailertable" => router.mailertable.raw(key),
             "virtuser" => router.virtusertable.raw(key),
             _ => return writeln!(out, "Map named \"{}\" not found", printable(name)),

@@ -80,7 +80,10 @@ fn rulesets_as_sendmail_shows_them() {
         ),
         ("x@old.test", "canonify         returns: x < @ new . test . >"),
         ("x@old.test", "  domaintable:1: x@new.test"),
-        ("x@old.test", "parse            returns: $# esmtp $@ new . test . $: x < @ new . test . >"),
+        (
+            "x@old.test",
+            "parse            returns: $# esmtp $@ new . test . $: x < @ new . test . >",
+        ),
         ("\"a b\"@c.test", "canonify         returns: \"a b\" < @ c . test . >"),
         ("x@single", "canonify         returns: x < @ single >"),
         ("x@here.far.test", "parse            returns: $# local $@ x @ here . far . test $: bob"),

@@ -129,7 +129,8 @@ pub(super) fn of(routed: &Routed, asked: &str, local: &LocalDomains) -> String {
             format!("$# local {host}$: {user}")
         }
         Route::Remote(hop) => {
-            let hosts: Vec<_> = servers(routed, hop).map(|it| server(it, !is_named(routed))).collect();
+            let hosts: Vec<_> =
+                servers(routed, hop).map(|it| server(it, !is_named(routed))).collect();
             let host = hosts.join(" : ");
             let user = canonical(&routed.address.to_string(), local);
             format!("$# {} $@ {host} $: {user}", mailer(routed))
