@@ -104,7 +104,7 @@ fn procmail_in_a_forward_sorts_mail() {
     let (folder, home) = (builder.path("etc/mail/smrsh"), builder.path("home/alice"));
     fs::create_dir_all(&folder).unwrap();
     symlink(procmail, folder.join("procmail")).unwrap();
-    forward(&home, "\"|exec /usr/bin/procmail -m ./rc\"\n");
+    forward(&home, "\"|exec /usr/bin/procmail -m ./rc || exit 75 #alice\"\n");
     let rc = ":0\n* ^Subject: list\nlist/\n\n:0\ninbox/\n";
     fs::write(home.join("rc"), rc).unwrap();
     fs::set_permissions(home.join("rc"), Permissions::from_mode(0o644)).unwrap();

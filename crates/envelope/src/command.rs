@@ -61,7 +61,7 @@ pub enum Refusal {
     /// No name of a file in a directory.
     Name(String),
     ExitCode(String),
-    /// [`program`] takes nothing else.
+    /// [`single`] takes nothing else.
     NotOne,
 }
 
@@ -88,16 +88,31 @@ pub fn parse(text: &str) -> Result<Vec<Step>, Refusal> {
     }
 }
 
-/// Reads what aliases and `.forward` name after `|`: one program.
+/// What aliases and `.forward` name after `|`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Single {
+    pub program: Program,
+    /// `|| exit CODE`: this is the exit code of a program that fails.
+    pub failure: Option<u8>,
+}
+
+/// Reads what aliases and `.forward` name after `|`: one program, and what its failure is to mean. After
+/// `exec` a shell is there no more to do anything about that.
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn program(text: &str) -> Result<Program, Refusal> {
-    let mut steps = parse(text)?;
-    match (steps.pop(), steps.is_empty()) {
-        (Some(Step { what: What::Program(program), .. }), true) => Ok(program),
-        _ => Err(Refusal::NotOne),
-    }
+pub fn single(text: &str) -> Result<Single, Refusal> {
+    let steps = parse(text)?;
+    let (program, failure) = match steps.as_slice() {
+        [Step { what: What::Program(program), .. }] => (program, None),
+        [
+            Step { what: What::Program(program), .. },
+            Step { when: When::Failure, what: What::Exit(code) },
+        ] => (program, *code),
+        _ => return Err(Refusal::NotOne),
+    };
+    let is_replaced = text.split_whitespace().next() == Some("exec");
+    Ok(Single { program: program.clone(), failure: failure.filter(|_| !is_replaced) })
 }
 
 impl Program {
@@ -173,6 +188,8 @@ fn words(text: &str) -> Result<Vec<String>, Refusal> {
                 word.get_or_insert_default();
             }
             (None, ' ' | '\t') => words.extend(word.take()),
+            // sh(1): a comment. `.forward` files have one, so that no two of them are the same.
+            (None, '#') if word.is_none() => break,
             (None | Some('"'), '\\') => {
                 let escaped = letters.next().ok_or(Refusal::Quote)?;
                 // sh(1): between double quotes a backslash stands for itself before most.

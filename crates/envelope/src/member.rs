@@ -53,7 +53,7 @@ impl Special {
     /// It can never be run, written or read, and why.
     pub fn check(&self) -> Result<(), String> {
         match self {
-            Self::Program(text) => command::program(text).map(drop).map_err(|why| why.to_string()),
+            Self::Program(text) => command::single(text).map(drop).map_err(|why| why.to_string()),
             Self::File(path) | Self::Include(path) if !path.starts_with('/') => {
                 Err("the path is not absolute".to_owned())
             }

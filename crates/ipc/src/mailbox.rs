@@ -49,8 +49,11 @@ pub enum Place {
     Maildir(PathBuf),
     /// The command of the configuration: argv; exit codes are sysexits.
     Command(Vec<String>),
-    /// A program that an alias or a `.forward` names: argv.
-    Program(Vec<String>),
+    /// A program that an alias or a `.forward` names. `failure`: the exit code of one that fails.
+    Program {
+        argv: Vec<String>,
+        failure: Option<u8>,
+    },
     /// A file that one of them names.
     File(PathBuf),
     /// A file of names, each of which gets the message.

@@ -81,10 +81,11 @@ pub(crate) fn special(what: &Special, config: &Config) -> Result<Option<Place>, 
     what.check().map_err(|why| wrong(format!("{what}: {why}")))?;
     match what {
         Special::Program(text) => {
-            let program = command::program(text).map_err(|why| wrong(why.to_string()))?;
+            let command::Single { program, failure } =
+                command::single(text).map_err(|why| wrong(why.to_string()))?;
             let path = program.path(&config.local.programs).display().to_string();
             let argv = std::iter::once(path).chain(program.arguments).collect();
-            Ok(Some(Place::Program(argv)))
+            Ok(Some(Place::Program { argv, failure }))
         }
         Special::File(path) if path == "/dev/null" => Ok(None),
         Special::File(path) => Ok(Some(Place::File(below_root(path, config)))),

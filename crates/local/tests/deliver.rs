@@ -98,7 +98,7 @@ fn request(home: &Path, place: Place) -> Store {
     let tree = match &place {
         Place::Maildir(path) => path.clone(),
         Place::Mbox(path) => path.parent().unwrap().to_owned(),
-        Place::Command(_) | Place::Program(_) | Place::File(_) | Place::Include(_) => {
+        Place::Command(_) | Place::Program { .. } | Place::File(_) | Place::Include(_) => {
             PathBuf::new()
         }
     };
@@ -529,7 +529,8 @@ fn a_program_that_cannot_be_run_waits_and_is_no_fault_of_ours() {
         let home = tempfile::tempdir().unwrap();
         let program = |name: &str| {
             let path = home.path().join(name).display().to_string();
-            request(home.path(), Place::Program(vec![path, "a b".into()]))
+            let place = Place::Program { argv: vec![path, "a b".into()], failure: None };
+            request(home.path(), place)
         };
         let mut deliver = Deliver::start();
         let status = deliver.store(&program("none"), MESSAGE).await;
@@ -544,6 +545,10 @@ fn a_program_that_cannot_be_run_waits_and_is_no_fault_of_ours() {
         let status = deliver.store(&program("script"), MESSAGE).await;
         assert!(status.to_string().starts_with("5.1.1 (User unknown: a b ("), "{status}");
         assert!(fs::read_to_string(home.path().join("got")).unwrap().contains("Subject:"));
+        // `|script || exit 75`
+        let argv = vec![script.display().to_string()];
+        let patient = request(home.path(), Place::Program { argv, failure: Some(75) });
+        assert_eq!(deliver.store(&patient, MESSAGE).await.code(), "4.0.0");
         deliver.end();
     });
 }

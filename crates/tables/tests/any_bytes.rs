@@ -5,15 +5,50 @@
 use proptest::prelude::*;
 use tables::{
     Access, Aliases, Authinfo, Domaintable, Mailertable, Names, RelayDomains, Senderrelay, Tag,
-    Target, TrustedUsers, Users, Virtusertable,
+    Target, TrustedUsers, Users, Virtusertable, members,
 };
 
 /// Lines that come near what is understood.
 fn lines() -> impl Strategy<Value = String> {
-    let words = ["a", "B", "a.test", ".a.test", ":", ",", "\"", "\\", "@", "#", "|x", "/", "%1"];
+    let words = [
+        "a",
+        "B",
+        "a.test",
+        ".a.test",
+        ":",
+        ",",
+        "\"",
+        "\\",
+        "@",
+        "#",
+        "|x",
+        "/",
+        "%1",
+        "<",
+        ">",
+        "(",
+        ")",
+        ":include:",
+    ];
     let marks = [
-        " ", "\t", "\n", "\r\n", "\0", "error:", "local:", "smtp:", "[", "]", "4.1.1:", "From:",
-        "IPv6:", "10.1", "OK", "AuthInfo:", "\"U:", "\"P=",
+        " ",
+        "\t",
+        "\n",
+        "\r\n",
+        "\0",
+        "error:",
+        "local:",
+        "smtp:",
+        "[",
+        "]",
+        "4.1.1:",
+        "From:",
+        "IPv6:",
+        "10.1",
+        "OK",
+        "AuthInfo:",
+        "\"U:",
+        "\"P=",
     ];
     let piece = prop::sample::select([words.as_slice(), &marks].concat());
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
@@ -31,6 +66,17 @@ fn read_all(bytes: &[u8]) {
     Domaintable::read("t", bytes).unwrap();
     Senderrelay::read("t", bytes).unwrap();
     TrustedUsers::read("t", bytes).unwrap();
+    read_members(&String::from_utf8_lossy(bytes));
+}
+
+/// What a list names can be done, and stands in a line of it.
+fn read_members(text: &str) {
+    for (line, member) in members(text) {
+        assert!((1..=text.lines().count()).contains(&line));
+        if let Ok(Target::Special(special)) = member {
+            assert_eq!(special.check(), Ok(()));
+        }
+    }
 }
 
 proptest! {

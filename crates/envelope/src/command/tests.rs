@@ -16,8 +16,9 @@ fn of_a_path_the_last_part_counts() {
     for text in ["vacation bob", " /usr/ucb/vacation  bob ", "exec ../../bin/vacation\tbob"] {
         assert_eq!(steps(text), [(When::Always, run("vacation", &["bob"]))], "{text}");
     }
-    assert_eq!(program("a/b").unwrap().path(Path::new("/etc/smrsh")), Path::new("/etc/smrsh/b"));
-    assert_eq!(program("a/b").unwrap().name(), "b");
+    let program = single("a/b").unwrap().program;
+    assert_eq!(program.path(Path::new("/etc/smrsh")), Path::new("/etc/smrsh/b"));
+    assert_eq!(program.name(), "b");
 }
 
 #[test]
@@ -74,8 +75,22 @@ fn what_a_shell_would_read_is_refused() {
 
 #[test]
 fn an_alias_names_one_program() {
-    for text in ["echo x", "exit 1", "p && q", "exit 0 || p"] {
-        assert_eq!(program(text), Err(Refusal::NotOne), "{text}");
+    for text in ["echo x", "exit 1", "p && q", "exit 0 || p", "p && exit 1", "p || exit 1 || q"] {
+        assert_eq!(single(text), Err(Refusal::NotOne), "{text}");
     }
-    assert_eq!(program("exec /x/p q").unwrap().arguments, ["q"]);
+    for (text, arguments, failure) in [
+        ("exec /x/p q", &["q"][..], None),
+        ("p q || exit 75", &["q"], Some(75)),
+        ("p || exit", &[], None),
+        // procmail(1): after exec there is no shell that could say 75.
+        ("exec p -t || exit 75 #anna", &["-t"], None),
+        ("p 'a #b' c#d #e", &["a #b", "c#d"], None),
+    ] {
+        let Single { program, failure: found } = single(text).unwrap();
+        assert_eq!((&program.arguments[..], found), (&*words_of(arguments), failure), "{text}");
+    }
+}
+
+fn words_of(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
 }

@@ -35,8 +35,20 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub(crate) enum Source {
     /// `local.mailbox`
     Configuration,
-    /// An alias, or a user's `.forward`.
-    User,
+    /// An alias, or a user's `.forward`, which may say what a failure is to mean.
+    User { failure: Option<u8> },
+}
+
+impl Source {
+    /// The exit code that a failure is to mean.
+    fn takes(self, ended: ExitStatus) -> ExitStatus {
+        match self {
+            Self::User { failure: Some(code) } if ended.code().is_some_and(|code| code != 0) => {
+                ExitStatus::from_raw(i32::from(code) << 8)
+            }
+            Self::User { .. } | Self::Configuration => ended,
+        }
+    }
 }
 
 pub(crate) async fn deliver(argv: Vec<String>, letter: Letter, source: Source) -> Answer {
@@ -52,7 +64,7 @@ async fn run(argv: &[String], letter: &Arc<Letter>, source: Source, time: Durati
     command.args(arguments);
     set_up(&mut command, &letter.store);
     match command.spawn() {
-        Ok(child) => attend(program, child, letter, time).await,
+        Ok(child) => attend(program, child, letter, (source, time)).await,
         // The command that the configuration names cannot be started: a fault of ours.
         Err(error) if source == Source::Configuration => {
             Status::fault(format!("{program}: {error}"))
@@ -87,7 +99,12 @@ fn set_up(command: &mut Command, store: &Store) {
         .kill_on_drop(true);
 }
 
-async fn attend(program: &str, mut child: Child, letter: &Arc<Letter>, time: Duration) -> Status {
+async fn attend(
+    program: &str,
+    mut child: Child,
+    letter: &Arc<Letter>,
+    (source, time): (Source, Duration),
+) -> Status {
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let fed = feed(child.stdin.take(), letter);
     let errors = beginning(child.stderr.take());
@@ -109,7 +126,7 @@ async fn attend(program: &str, mut child: Child, letter: &Arc<Letter>, time: Dur
         said => said,
     };
     match ended {
-        Ok(ended) => status(program, ended, &said),
+        Ok(ended) => status(program, source.takes(ended), &said),
         Err(error) => fault::status(program, &error),
     }
 }
@@ -255,7 +272,8 @@ mod tests {
         let letter = Arc::new(Letter { store, content });
         let argv = ["/bin/sh", "-c", "exec 3>fifo; sleep 1000000 & wait"].map(String::from);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let status = runtime.block_on(run(&argv, &letter, Source::User, Duration::from_secs(2)));
+        let status =
+            runtime.block_on(run(&argv, &letter, Source::Configuration, Duration::from_secs(2)));
         assert_eq!(status.to_string(), "4.2.0 (/bin/sh: took longer than 2 s)");
         // The end of the file comes when the last writer is gone.
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -147,8 +147,9 @@ impl Storage {
                 Place::Command(argv) => {
                     self.commands.spawn(command::deliver(argv, letter, Source::Configuration));
                 }
-                Place::Program(argv) => {
-                    self.commands.spawn(command::deliver(argv, letter, Source::User));
+                Place::Program { argv, failure } => {
+                    let source = Source::User { failure };
+                    self.commands.spawn(command::deliver(argv, letter, source));
                 }
                 // Others may hold its lock.
                 Place::File(path) => {
@@ -177,7 +178,7 @@ impl Storage {
             Place::Mbox(_)
             | Place::Maildir(_)
             | Place::Command(_)
-            | Place::Program(_)
+            | Place::Program { .. }
             | Place::File(_) => letter.check().map_err(Unfit::Message),
         }
     }

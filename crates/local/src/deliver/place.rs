@@ -26,7 +26,7 @@ fn needs_home(store: &Store) -> bool {
     use ipc::mailbox::Place;
     match &store.place {
         Place::Maildir(path) | Place::Mbox(path) => path.starts_with(&store.home),
-        Place::Command(_) | Place::Program(_) | Place::File(_) | Place::Include(_) => false,
+        Place::Command(_) | Place::Program { .. } | Place::File(_) | Place::Include(_) => false,
     }
 }
 

@@ -45,7 +45,7 @@ impl Rights {
     pub(crate) fn suit(&mut self, store: &Store) -> Result<(), Unfit> {
         let mailbox = match store.place {
             Place::Mbox(_) | Place::Maildir(_) => Self::Mailbox,
-            Place::Command(_) | Place::Program(_) | Place::File(_) | Place::Include(_) => {
+            Place::Command(_) | Place::Program { .. } | Place::File(_) | Place::Include(_) => {
                 Self::User
             }
         };
@@ -74,7 +74,7 @@ fn prepare(store: &Store) -> io::Result<()> {
         Place::Mbox(_) if store.make_home => place::make(&store.tree),
         Place::Mbox(_)
         | Place::Command(_)
-        | Place::Program(_)
+        | Place::Program { .. }
         | Place::File(_)
         | Place::Include(_) => store.tree.metadata().map(drop),
     }

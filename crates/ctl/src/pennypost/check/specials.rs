@@ -7,7 +7,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use config::{Config, read_table};
-use envelope::{Special, command};
+use envelope::Special;
+use envelope::command::{self, Single};
 use ipc::mailbox::MAX_LIST;
 use tables::{Aliases, Place, Target, members};
 
@@ -58,7 +59,7 @@ fn look(config: &Config, special: &Special) -> Result<Vec<Finding>, Finding> {
 }
 
 fn program(config: &Config, text: &str) -> Result<(), Finding> {
-    let Ok(program) = command::program(text) else { return Ok(()) };
+    let Ok(Single { program, .. }) = command::single(text) else { return Ok(()) };
     let directory = &config.local.programs;
     let there = fs::metadata(program.path(directory));
     if there.is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0) {
