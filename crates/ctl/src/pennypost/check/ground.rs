@@ -2,10 +2,12 @@
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use config::Config;
+use config::{Config, OnDisk};
 use nix::unistd::{Uid, User};
+use tables::{Mailertable, Source as _};
 
 use super::finding::Finding;
 use crate::pennypost::start::find;
@@ -40,6 +42,27 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     }
     directories(config, findings);
     sockets(config, findings);
+    let mailertable = OnDisk(config).table("mailertable", |f, s| Mailertable::read(f, s));
+    // A table that cannot be read is told of as such.
+    let stores = config.sockets(&mailertable.unwrap_or_default());
+    findings.extend(stores.iter().filter_map(|path| silent_store(config, path)));
+}
+
+/// An LMTP server that mail goes to.
+fn silent_store(config: &Config, path: &Path) -> Option<Finding> {
+    let say = |problem: String, remedy: &str| {
+        Some(Finding::warning(problem, remedy).in_file(path.display()))
+    };
+    if let Err(error) = UnixStream::connect(path) {
+        let problem = format!("no LMTP server listens there ({error}); its mail waits");
+        return say(problem, "start it, or name the socket that it has");
+    }
+    let closed = metadata(path).is_some_and(|socket| socket.mode() & 0o002 == 0);
+    if closed && !config.rooted {
+        let problem = "not everybody may connect to it: _remote and _policy must".to_owned();
+        return say(problem, "give it mode 0666 where the LMTP server is configured");
+    }
+    None
 }
 
 fn missing_account(name: &str) -> Option<Finding> {
@@ -124,6 +147,33 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_store_that_does_not_listen_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/mail");
+        fs::create_dir_all(&folder).unwrap();
+        let text = "hostname = \"x.test\"\n[local]\nmailbox = \"lmtp:unix:/store\"\n";
+        fs::write(folder.join("pennypost.toml"), text).unwrap();
+        fs::write(folder.join("mailertable"), "y.test lmtp:unix:/other\n").unwrap();
+        let config = config::load(Some(root.path()), None).unwrap();
+        let found = |name: &str| {
+            let mut findings = Vec::new();
+            check(&config, &mut findings);
+            let place = format!("{}: ", root.path().join(name).display());
+            let shown = findings.iter().map(ToString::to_string);
+            shown.filter(|line| line.contains(&place)).collect::<Vec<_>>().join("\n")
+        };
+        assert!(found("store").contains("no LMTP server listens there"), "{}", found("store"));
+        assert!(found("other").contains("no LMTP server listens there"));
+        let _store = std::os::unix::net::UnixListener::bind(root.path().join("store")).unwrap();
+        assert_eq!(found("store"), "");
+        let mut config = config.clone();
+        config.rooted = false;
+        fs::set_permissions(root.path().join("store"), fs::Permissions::from_mode(0o600)).unwrap();
+        let closed = silent_store(&config, &root.path().join("store")).unwrap().to_string();
+        assert!(closed.contains("not everybody may connect"), "{closed}");
+    }
 
     #[test]
     fn a_file_that_others_write_is_found() {
