@@ -20,6 +20,7 @@ fn every_process_is_somebody_else_and_only_the_supervisor_is_root() {
     the_processes_are_who_they_should_be(&machine);
     mail_is_the_users_own(&machine);
     users_write_and_see_their_own(&machine);
+    who_sends_as_another_is_named();
     nobody_reads_what_is_not_his();
     a_kill_of_the_supervisor_leaves_nothing_behind(&mut machine);
     what_is_dropped_is_taken_up(&mut machine);
@@ -78,6 +79,30 @@ fn the_mail_of(user: &str, text: &str) -> String {
 fn roots(machine: &Machine) -> Vec<String> {
     let processes = machine.processes().into_iter();
     processes.filter(|it| it.says("Uid").contains(&"0")).map(|it| it.name).collect()
+}
+
+/// sendmail's X-Authentication-Warning.
+fn who_sends_as_another_is_named() {
+    let send = |uid: u32, claimed: &str, subject: &str| {
+        let mut sendmail = Command::new(program("sendmail"));
+        sendmail.args(["-i", "-f", claimed, "bob@local.test"]);
+        let output = as_user(uid, &mut sendmail, &format!("Subject: {subject}\nTo: bob\n\nx\n"));
+        assert!(output.status.success(), "{output:?}");
+        fs::read_to_string(the_mail_of("bob", &format!("Subject: {subject}\n"))).unwrap()
+    };
+    let named = |user: &str, claimed: &str| {
+        format!("\nX-Authentication-Warning: mta.test: {user} set sender to {claimed} using -f\n")
+    };
+    let mail = send(ALICE, "carol@local.test", "as carol");
+    assert!(mail.contains(&named("alice", "carol@local.test")), "{mail}");
+    assert!(mail.contains("\nTo: bob@mta.test\n"), "{mail}");
+    let mail = send(ALICE, "alice+x@local.test", "as herself");
+    assert!(!mail.contains("X-Authentication-Warning"), "{mail}");
+    write("/etc/mail/trusted-users", "carol\n");
+    let output = as_user(0, Command::new(program("pennypost")).arg("reload"), "");
+    assert!(output.status.success(), "{output:?}");
+    let mail = send(CAROL, "list-owner@far.test", "trusted");
+    assert!(!mail.contains("X-Authentication-Warning"), "{mail}");
 }
 
 fn users_write_and_see_their_own(machine: &Machine) {
