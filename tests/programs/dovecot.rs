@@ -1,5 +1,7 @@
 //! Dovecot has the mailboxes: LMTP (RFC 2033), and who is known there.
 
+use std::collections::BTreeSet;
+
 use support::{Client, Dovecot, System, SystemBuilder};
 
 const SOCKET: &str = "run/dovecot/lmtp";
@@ -65,8 +67,27 @@ fn each_recipient_of_a_message_has_its_own_outcome() {
         .wait_log(|line| line.contains("to=<nobody-here@mta.test>") && line.contains("dsn=5.1.1"));
     assert!(bounces.contains("5.2.2") && bounces.contains("5.1.1"), "{bounces}");
     assert_eq!(dovecot.mail("full"), [""; 0]);
-    // One transaction for all of them.
-    assert_eq!(dovecot.log().matches("save failed").count(), 1);
+    // One transaction for all of them: `lmtp(alice)<pid><session>`, `lmtp(full)<pid><session:R2>`.
+    let log = dovecot.log();
+    let ours =
+        log.lines().filter(|line| line.contains("lmtp(alice)") || line.contains("lmtp(full)"));
+    let session = |line: &str| Some(line.split('<').nth(2)?.split([':', '>']).next()?.to_owned());
+    let sessions: BTreeSet<_> = ours.map(session).collect();
+    assert_eq!(sessions.len(), 1, "{log}");
+}
+
+/// RFC 3464 §2.3.3: what an LMTP server has stored is delivered, and not relayed to somebody else.
+#[test]
+fn success_is_told_as_a_delivery() {
+    let Some((system, dovecot)) = start("") else { return };
+    let mut client = system.session();
+    client.command("MAIL FROM:<bob@local.test>", "250");
+    client.command("RCPT TO:<alice@local.test> NOTIFY=SUCCESS", "250");
+    client.command("DATA", "354");
+    client.command("Subject: tell me\r\n\r\nx\r\n.", "250");
+    let told = dovecot.wait_mail("bob", 1).remove(0);
+    assert!(told.contains("Action: delivered"), "{told}");
+    assert!(!told.contains("Remote-MTA"), "{told}");
 }
 
 #[test]
