@@ -31,10 +31,9 @@ impl Domaintable {
                 return Err(Wrong::line("an entry is `old.example  new.example`"));
             };
             // Canonify2 in proto.m4: literals are taken as they are.
-            for name in [old, new] {
-                if name.starts_with('[') || Address::new("x", name).is_err() {
-                    return Err(Wrong::line(format!("{name} is not a domain")));
-                }
+            let is_domain = |name: &str| !name.starts_with('[') && Address::new("x", name).is_ok();
+            if let Some(name) = [old, new].into_iter().find(|name| !is_domain(name)) {
+                return Err(Wrong::line(format!("{name} is not a domain")));
             }
             index
                 .insert(&domain_key(old), &domain_key(new), line)

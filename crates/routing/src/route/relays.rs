@@ -15,7 +15,7 @@ impl Way<'_> {
             return Some(Route::Remote(hop));
         }
         let local = self.address.local().to_owned();
-        Some(self.to_hub(hop, &local))
+        Some(self.by_hub(hop, &local))
     }
 
     /// Is there a hub, and it is another host?
@@ -33,11 +33,11 @@ impl Way<'_> {
             return None;
         }
         self.trace.push(Step::by("local.hub", hop.to_string()));
-        Some(self.to_hub(hop, local))
+        Some(self.by_hub(hop, local))
     }
 
     /// Ruleset 5 in proto.m4: the user is one of the hub from now on, so that no mail comes back.
-    fn to_hub(&mut self, hop: NextHop, local: &str) -> Route {
+    fn by_hub(&mut self, hop: NextHop, local: &str) -> Route {
         if let Ok(there) = Address::new(local, &hop.domain()) {
             self.address = there;
         }
