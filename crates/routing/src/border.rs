@@ -200,6 +200,9 @@ impl Border {
         let Some(name) = &self.masquerade.name else { return named };
         let Some(why) = self.is_ours(&named, trace) else { return named };
         let Ok(address) = Address::new(named.address.local(), name) else { return named };
+        if !named.bare && address == named.address {
+            return named;
+        }
         let text = format!("{} is {address}", named.address);
         trace.push(match &why {
             Why::Host => Step::by("masquerade.as", text),
