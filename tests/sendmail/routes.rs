@@ -18,8 +18,10 @@ const TABLES: [&str; 6] = [
 ];
 
 /// Files about what Sendmail does not have, or does not show: the next hop by the reverse-path (a table of
-/// Postfix), a host that is tried after all others, LMTP instead of mailboxes.
-const NOT_ASKED: [&str; 3] = ["senderrelay.txt", "fallback.txt", "store.txt"];
+/// Postfix), a host that is tried after all others, LMTP instead of mailboxes, and what counts where a null
+/// client is its own hub.
+const NOT_ASKED: [&str; 4] =
+    ["senderrelay.txt", "fallback.txt", "store.txt", "null-client-ourselves.txt"];
 
 /// One file of cases.
 struct Case {

@@ -1,11 +1,12 @@
 //! `3,0 ADDRESS`, `check_rcpt ADDRESS`: what each of sendmail's rulesets would make of its input, and
 //! by which lines.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use envelope::Address;
 use routing::{Part, Routed, Router, Taker};
-use tables::Mailertable;
+use tables::{Domaintable, Mailertable};
 
 use super::checks::Check;
 use super::{Bench, NO_ALIASES, step, triple};
@@ -119,7 +120,13 @@ impl Bench<'_> {
             let bad = "$# error $@ 5 . 1 . 3 $: bad address";
             return if is_name { format!("$# local $: {value}") } else { bad.to_owned() };
         };
-        let routed = self.routed(&self.router, &address);
+        // Ruleset 0 renames nothing, but what it finds.
+        let mut router = Cow::Borrowed(&self.router);
+        let again = self.router.domaintable.find(&address);
+        if again.is_some_and(|(renamed, _)| renamed != address) {
+            router.to_mut().domaintable = Domaintable::default();
+        }
+        let routed = self.routed(&router, &address);
         let steps = routed.trace.iter().filter(|step| &*step.file != NO_ALIASES);
         trace.extend(steps.map(ToString::to_string));
         triple::of(&routed, &triple::unfocused(value), &self.router.local)
