@@ -57,7 +57,7 @@ impl Routes {
     /// # Errors
     /// Exit code 78: the configuration is wrong, or a table cannot be read.
     pub(crate) fn read(site: &Site) -> Result<Self, Failure> {
-        let config = config::load(site.root(), None);
+        let config = site.load();
         let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
         let router = Router::read(config.routing(), &OnDisk(&config));
         let router = router.map_err(|finding| unreadable(&finding))?;
@@ -260,6 +260,13 @@ pub(crate) mod tests {
         ];
         assert_eq!(ways(aliases, "all@local.test"), expected);
         assert_eq!(ways(aliases, "boss@local.test"), [way(0, "boss@local.test", "local alice")]);
+        let expected = [
+            way(0, "bob+@local.test", "list of 2"),
+            way(1, "alice@mta.test", "local alice"),
+            way(1, "bob@mta.test", "list of 2"),
+            way(2, "bob@mta.test", "local bob"),
+        ];
+        assert_eq!(ways("bob: alice, bob\n", "bob+@local.test"), expected);
     }
 
     #[test]

@@ -1,40 +1,47 @@
-//! `pennypost explain`: what would be answered to a client, and by which lines.
+//! `pennypost explain`: what would be answered to a client, by which lines, and where its mail would go.
 //!
-//! **Invariant:** it is the policy that `policyd` asks, read from the files as they are on disk.
+//! **Invariant:** session, policy and routes are those of `smtpd`, `policyd` and `qmgr`, with the files as
+//! they are on disk.
 
+mod desk;
+mod rehearsal;
+mod story;
+
+use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use config::{Config, OnDisk, Resolver as Servers};
-use envelope::{Address, Detail, Disposition, Enhanced, Heard, ReversePath};
-use net::{Families, Inquiry, Ourselves, Resolver};
-use nix::unistd::User;
-use policy::{
-    Account, Asked, Client, ClientName, Policy, Ruling, SenderDomain, Sending, Step, Verdict,
-    conclude,
-};
-use serde_json::json;
-use tables::Users;
-use tokio::time::timeout;
+use config::{Config, OnDisk};
+use envelope::{Address, Disposition, NextHop, Protocol, ReversePath};
+use ipc::admin::{Answer, Command, Hello};
+use policy::{Policy, Verdict};
+use routing::{Border, Route, Taker};
+use smtp::server::Fate;
 
-use crate::control::wait;
-use crate::listing::json_line;
-use crate::routes::{unreadable, users};
+use self::desk::Desk;
+use self::rehearsal::{Content, Heard, Rehearsal};
+use self::story::{InForce, Opening, Recipient, renamed, write_content};
+use crate::control::{Control, wait};
+use crate::credentials::Keyring;
+use crate::routes::{Routes, Way, unreadable};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
-/// Show how a client would be answered, and by which lines
+/// Show how a client would be answered, by which lines, and where its mail would go
 ///
-/// Runs the policy dry on the files as they are on disk: each rule that has a part in the answer with
-/// its file and line, and the reply. Nothing is sent, nothing is remembered. The exit code is 0 when
-/// every recipient is accepted, 77 otherwise.
+/// Runs a session dry on the files as they are on disk: each rule that has a part in an answer with its
+/// file and line, the replies as they would be sent, and the way of what is accepted. The DNS and hosts
+/// that are asked whether they know a recipient are asked; nothing is sent, nothing is remembered. If
+/// other files are in force, that is said. The exit code is 0 when all is accepted, 75 when something is
+/// refused for now, 77 when it is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   pennypost explain --client 192.0.2.7 --from spammer@example.net --to alice@example.org
   pennypost explain --to alice@example.org       from a user of this machine
+  pennypost explain --client 192.0.2.7 --helo mx.example.net --from a@example.net --to b@example.org --message ./mail
   pennypost explain --client ::1 --to a@example.org --to b@example.net --json")]
 pub(super) struct Explain {
     /// The address of the client [default: a user of this machine]
@@ -44,206 +51,200 @@ pub(super) struct Explain {
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     helo: String,
     /// The reverse-path [default: none, as in a bounce]
-    #[arg(long, value_name = "ADDRESS")]
-    from: Option<Address>,
+    #[arg(long, value_name = "ADDRESS", default_value = "", hide_default_value = true)]
+    from: String,
     /// A recipient; may be given several times
-    #[arg(long, value_name = "ADDRESS", required = true)]
-    to: Vec<Address>,
-    /// One JSON object for each recipient
+    #[arg(long, value_name = "ADDRESS")]
+    to: Vec<String>,
+    /// The user whose password the client gave
+    #[arg(long, value_name = "USER")]
+    auth: Option<String>,
+    /// A file with the message
+    #[arg(long, value_name = "FILE")]
+    message: Option<PathBuf>,
+    /// One JSON object a line; "kind" is session, recipient or content
     #[arg(long)]
     json: bool,
 }
 
-/// How long another host may take to say whether it knows a recipient.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What is told of one recipient.
-struct Explained {
-    steps: Vec<Step>,
-    verdict: Verdict,
-}
+const NO_AUTH: &str =
+    "there are no passwords yet (SMTP AUTH): the client is treated as one that gave none";
+const NO_FILTERS: &str = "nothing looks at content yet but its size and its hops";
 
 impl Explain {
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
-        let config =
-            config::load(site.root(), None).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
-        let policy = policy(&config)?;
-        let users = users(&config)?;
-        let name = match self.client {
-            Some(address) if policy.asks_for_names() || policy.greets_by_name() => {
-                wait(name_of(&config, address.to_canonical()))?
-            }
-            Some(_) | None => ClientName::NotAsked,
-        };
-        let client = match self.client {
-            Some(address) => Client::Network { address, name: &name },
-            None => Client::User,
-        };
-        let reverse_path = ReversePath(self.from.clone());
-        let asked = Sending {
-            client,
-            helo: &self.helo,
-            reverse_path: &reverse_path,
-            unqualified: false,
-            domain: SenderDomain::NotAsked,
-        };
-        let domain = match policy.asks_for_domain(&asked) {
-            Some(from) => wait(domain(&config, &from.domain_key()))?,
-            None => SenderDomain::NotAsked,
-        };
-        let sending = Sending { domain, ..asked };
+        let routes = Routes::read(site)?;
+        let config = &routes.config;
+        let desk = Desk::open(config, self.client, &self.helo)?;
+        let mut session = Rehearsal::begin(config, self.client, &desk);
+        let content = self.message.as_deref().map(read).transpose()?;
+        let from = self.from.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
+        let from = from.unwrap_or(&self.from);
+        let helo = if self.helo.is_empty() { "client" } else { &self.helo };
+        let hello = session.say(&format!("EHLO {helo}"))?;
+        let mail = session.say(&format!("MAIL FROM:<{from}>{}", self.utf8()))?;
+        let mut worst = Worst::default();
+        worst.note(&mail.reply);
         let mut out = io::stdout().lock();
-        self.introduce(&name, &mut out)?;
-        self.greet(&policy, &name, &mut out)?;
-        let mut all_accepted = true;
-        for recipient in &self.to {
-            let catches_all = config.local.catch_all.is_some();
-            let account = |user: &str| account(user, &users, &config).caught(catches_all);
-            let ask = |asked: &Asked| wait(heard(&config, asked));
-            let explained = explain(&policy, &sending, recipient, account, ask)?;
-            all_accepted &= matches!(explained.verdict, Verdict::Accept(_));
-            self.show(recipient, &explained, &mut out)?;
+        let reply = if hello.reply.starts_with('2') { mail.reply } else { hello.reply };
+        self.open(site, &desk, (from, reply), &mut out)?;
+        let told =
+            Told { routes: &routes, keyring: Keyring::read(config), border: border(config)? };
+        for to in &self.to {
+            let heard = session.say(&format!("RCPT TO:<{to}>"))?;
+            worst.note(&heard.reply);
+            let recipient = told.recipient(to, heard);
+            if self.json {
+                recipient.write_json(&told.keyring, &mut out)?;
+            } else {
+                recipient.write(&told.keyring, &mut out)?;
+            }
         }
-        Ok(if all_accepted { Exit::Ok } else { Exit::NoPerm })
+        if let Some(content) = content {
+            let reply = result(session.send(&content)?);
+            worst.note(&reply);
+            write_content(&reply, self.json, &mut out)?;
+        }
+        Ok(worst.exit())
     }
 
-    fn introduce(&self, name: &ClientName, out: &mut impl Write) -> io::Result<()> {
-        if self.json {
-            return Ok(());
-        }
-        match self.client {
-            None => writeln!(out, "a user of this machine"),
-            Some(address) => writeln!(
-                out,
-                "client {address}{}",
-                match name {
-                    ClientName::Confirmed(name) => format!(" ({})", envelope::printable(name)),
-                    ClientName::None => " (its name is not confirmed)".to_owned(),
-                    ClientName::Unknown => " (the DNS does not tell its name)".to_owned(),
-                    ClientName::NotAsked => String::new(),
-                }
-            ),
-        }
-    }
-
-    /// On what terms the client is served, if the access table says anything of that.
-    fn greet(&self, policy: &Policy, name: &ClientName, out: &mut impl Write) -> io::Result<()> {
-        let Some(address) = self.client.filter(|_| !self.json) else { return Ok(()) };
+    /// The client, and the reply to MAIL.
+    fn open(
+        &self,
+        site: &Site,
+        desk: &Desk<'_>,
+        (from, reply): (&str, String),
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
         let mut steps = Vec::new();
-        let terms = policy.terms(address, name, &mut steps);
-        for step in &steps {
-            writeln!(out, "  {step}")?;
-        }
-        if steps.is_empty() { Ok(()) } else { writeln!(out, "  = {terms}") }
-    }
-
-    fn show(&self, to: &Address, explained: &Explained, out: &mut impl Write) -> io::Result<()> {
-        let Explained { steps, verdict } = explained;
-        let (code, reply, fate) = match verdict {
-            Verdict::Accept(disposition) => (250, "2.1.5 Recipient ok", fate(disposition)),
-            Verdict::Refuse { code, text } => (*code, text.as_str(), None),
+        let terms = desk.terms(&mut steps);
+        let auth = self.auth.as_ref().map(|_| NO_AUTH);
+        let filters = self.message.as_ref().map(|_| NO_FILTERS);
+        let opening = Opening {
+            client: self.client,
+            name: &desk.name,
+            steps,
+            terms,
+            in_force: in_force(site),
+            notes: auth.into_iter().chain(filters).collect(),
+            from,
+            reply,
         };
-        if self.json {
-            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
-            let to = to.to_string();
-            let object =
-                json!({ "to": to, "steps": steps, "code": code, "reply": reply, "fate": fate });
-            return json_line(&object, out);
-        }
-        writeln!(out, "to {}", envelope::printable(&to.to_string()))?;
-        for step in steps {
-            writeln!(out, "  {step}")?;
-        }
-        writeln!(out, "  = {code} {}", envelope::printable(reply))?;
-        fate.map_or(Ok(()), |fate| writeln!(out, "    and then {}", envelope::printable(&fate)))
+        Ok(if self.json { opening.write_json(out) } else { opening.write(out) }?)
     }
-}
 
-/// What becomes of an accepted recipient, if it is not delivered to.
-fn fate(disposition: &Disposition) -> Option<String> {
-    match disposition {
-        Disposition::Deliver => None,
-        Disposition::Quarantine(reason) => Some(format!("the message is held: {reason}")),
-        Disposition::Discard => Some("the message is discarded".to_owned()),
-        Disposition::Omit => Some("it is discarded for this recipient".to_owned()),
+    /// RFC 6531 §3.4: whoever has such an address says so.
+    fn utf8(&self) -> &'static str {
+        let ascii = self.from.is_ascii() && self.to.iter().all(|to| to.is_ascii());
+        if ascii { "" } else { " SMTPUTF8" }
     }
-}
-
-fn explain(
-    policy: &Policy,
-    sending: &Sending<'_>,
-    recipient: &Address,
-    account: impl FnOnce(&str) -> Account,
-    ask: impl FnOnce(&Asked) -> Result<Heard, Failure>,
-) -> Result<Explained, Failure> {
-    let mut steps = Vec::new();
-    let verdict = match policy.recipient(sending, recipient, &mut steps) {
-        Ruling::Decided(verdict) => verdict,
-        Ruling::Depends { user, then } => conclude(recipient, account(&user), then, &mut steps),
-        Ruling::Asks(asked) => asked.conclude(recipient, &ask(&asked)?, &mut steps),
-    };
-    Ok(Explained { steps, verdict })
-}
-
-/// As `policyd` asks, without its memory.
-async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
-    let resolver = resolver(config)?;
-    let listeners = config.listeners.iter();
-    let ourselves = Ourselves {
-        hostname: config.hostname.clone(),
-        addresses: config.addresses.clone(),
-        listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
-        root: config.paths.root.clone(),
-        try_null_mx: config.remote.try_null_mx,
-    };
-    let mut inquiry = Inquiry::new(&resolver, &ourselves);
-    let heard = timeout(PATIENCE, inquiry.ask(&asked.hop, &asked.address)).await;
-    let silence = || Detail::ours(Enhanced::NO_ANSWER, "no answer in time");
-    Ok(heard.unwrap_or_else(|_| Heard::Unclear(silence())))
 }
 
 /// The policy of the files as they are on disk.
 pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
-    let tables = OnDisk(config);
-    let policy = Policy::read(config.routing(), config.judging(), &tables);
+    let policy = Policy::read(config.routing(), config.judging(), &OnDisk(config));
     policy.map_err(|it| unreadable(&it))
 }
 
-async fn domain(config: &Config, domain: &str) -> Result<SenderDomain, Failure> {
-    Ok(match resolver(config)?.takes_mail(domain).await {
-        Ok(true) => SenderDomain::Exists,
-        Ok(false) => SenderDomain::Unknown,
-        Err(_) => SenderDomain::InDoubt,
-    })
+/// What addresses are called elsewhere.
+fn border(config: &Config) -> Result<Border, Failure> {
+    let border = Border::read(config.routing(), config.masquerade.clone(), &OnDisk(config));
+    border.map_err(|it| unreadable(&it))
 }
 
-async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
-    Ok(match resolver(config)?.confirmed_name(address).await {
-        Ok(Some(name)) => ClientName::Confirmed(name),
-        Ok(None) => ClientName::None,
-        Err(_) => ClientName::Unknown,
-    })
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::new(Exit::NoInput, format!("{}: {error}", path.display())))
 }
 
-fn resolver(config: &Config) -> Result<Resolver, Failure> {
-    let servers = match &config.remote.resolver {
-        Servers::System => net::Servers::System,
-        Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
-    };
-    Resolver::new(&servers, Families::Both).map_err(|error| Failure::new(Exit::Config, error))
-}
-
-/// As `policyd` looks users up.
-fn account(name: &str, users: &Users, config: &Config) -> Account {
-    if config.rooted {
-        return if users.contains(name) { Account::Exists } else { Account::Unknown };
+/// Asked of the supervisor, if it is there.
+fn in_force(site: &Site) -> InForce {
+    let asked = wait(async {
+        let mut control = Control::open(site, Hello::Supervisor).await?;
+        control.command(Command::Status).await
+    });
+    match asked {
+        Ok(Answer::Status(status)) => match status.refused {
+            Some(why) => InForce::Other(status.generation, why),
+            None => InForce::Yes(status.generation),
+        },
+        Err(failure) if failure.exit == Exit::Unavailable => InForce::NotRunning,
+        Ok(_) | Err(_) => InForce::Unknown,
     }
-    let minimum = config.local.minimum_uid;
-    let has_mailbox =
-        |user: &User| user.name == name && (user.uid.is_root() || user.uid.as_raw() >= minimum);
-    match User::from_name(name) {
-        Ok(Some(user)) if has_mailbox(&user) => Account::Exists,
-        Ok(_) => Account::Unknown,
-        Err(_) => Account::Unavailable,
+}
+
+/// What is told of recipients.
+struct Told<'a> {
+    routes: &'a Routes,
+    keyring: Keyring<'a>,
+    border: Border,
+}
+
+impl Told<'_> {
+    fn recipient<'t>(&self, to: &'t str, heard: Heard) -> Recipient<'t> {
+        let Heard { reply, decision } = heard;
+        let Some((question, decision)) = decision else {
+            let (steps, ways, names) = (Vec::new(), Vec::new(), Vec::new());
+            return Recipient { to, steps, reply, disposition: None, ways, names };
+        };
+        let disposition = match decision.verdict {
+            Verdict::Accept(disposition) => Some(disposition),
+            Verdict::Refuse { .. } => None,
+        };
+        let stays = matches!(disposition, Some(Disposition::Deliver | Disposition::Quarantine(_)));
+        let address = question.recipients.first().filter(|_| stays);
+        let path = &question.reverse_path;
+        let ways = address.map(|address| self.routes.ways(address, path)).unwrap_or_default();
+        let names = self.names(&ways, path);
+        Recipient { to, steps: decision.steps, reply, disposition, ways, names }
+    }
+
+    /// What the reverse-path is for those that get the mail.
+    fn names(&self, ways: &[Way], path: &ReversePath) -> Vec<tables::Step> {
+        let mut steps = Vec::new();
+        let away =
+            ways.iter().any(|way| matches!(&way.routed.route, Route::Remote(hop) if leaves(hop)));
+        if away && self.border.changes_names() {
+            let new: Option<Address> = self.border.reverse_path(path, Taker::Smtp, &mut steps);
+            steps.extend(new.map(|new| renamed(path, &new)));
+        }
+        steps
+    }
+}
+
+/// A mailbox that is reached by LMTP is no other system.
+fn leaves(hop: &NextHop) -> bool {
+    hop.protocol == Protocol::Smtp
+}
+
+/// What the client hears of its content.
+fn result(content: Content) -> String {
+    match content {
+        Content::Refused(reply) => reply,
+        Content::Taken(Fate::Deliver) => "250 2.0.0 it would be queued".to_owned(),
+        Content::Taken(Fate::Hold(why)) => format!("250 2.0.0 it would be queued, and held: {why}"),
+        Content::Taken(Fate::Discard) => "250 2.0.0 it would be discarded".to_owned(),
+    }
+}
+
+/// The exit code that the replies make.
+#[derive(Debug, Default)]
+struct Worst {
+    refused: bool,
+    deferred: bool,
+}
+
+impl Worst {
+    fn note(&mut self, reply: &str) {
+        self.refused |= reply.starts_with('5');
+        self.deferred |= reply.starts_with('4');
+    }
+
+    fn exit(&self) -> Exit {
+        match (self.refused, self.deferred) {
+            (true, _) => Exit::NoPerm,
+            (false, true) => Exit::TempFail,
+            (false, false) => Exit::Ok,
+        }
     }
 }

@@ -1,0 +1,156 @@
+//! What `policyd` would say, by the files as they are on disk.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use config::{Config, Resolver as Servers};
+use envelope::{Address, Detail, Enhanced, Heard};
+use net::{Families, Inquiry, Ourselves, Resolver};
+use nix::unistd::User;
+use policy::{
+    Account, Asked, Client, ClientName, Policy, Ruling, SenderDomain, Sending, Step, Terms,
+    Verdict, conclude,
+};
+use smtp::server::Question;
+use tables::Users;
+use tokio::time::timeout;
+
+use super::policy;
+use crate::control::wait;
+use crate::routes::users;
+use crate::{Exit, Failure};
+
+/// How long another host may take to say whether it knows a recipient.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything that decides, and the client.
+pub(super) struct Desk<'a> {
+    config: &'a Config,
+    policy: Policy,
+    users: Users,
+    client: Option<IpAddr>,
+    /// Empty: not known.
+    helo: String,
+    pub(super) name: ClientName,
+}
+
+/// The decision on one recipient.
+pub(super) struct Decision {
+    pub(super) steps: Vec<Step>,
+    pub(super) verdict: Verdict,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn open(
+        config: &'a Config,
+        client: Option<IpAddr>,
+        helo: &str,
+    ) -> Result<Self, Failure> {
+        let (policy, users) = (policy(config)?, users(config)?);
+        let name = match client {
+            Some(address) if policy.asks_for_names() || policy.greets_by_name() => {
+                wait(name_of(config, address.to_canonical()))?
+            }
+            Some(_) | None => ClientName::NotAsked,
+        };
+        Ok(Self { config, policy, users, client, helo: helo.to_owned(), name })
+    }
+
+    /// On what terms the client is served, and by which lines.
+    pub(super) fn terms(&self, steps: &mut Vec<Step>) -> Option<Terms> {
+        self.client.map(|address| self.policy.terms(address, &self.name, steps))
+    }
+
+    /// One decision for each recipient.
+    pub(super) fn decide(&self, question: &Question) -> Result<Vec<Decision>, Failure> {
+        let asked = Sending {
+            client: match self.client {
+                Some(address) => Client::Network { address, name: &self.name },
+                None => Client::User,
+            },
+            helo: &self.helo,
+            reverse_path: &question.reverse_path,
+            unqualified: question.unqualified,
+            domain: SenderDomain::NotAsked,
+        };
+        let domain = match self.policy.asks_for_domain(&asked) {
+            Some(from) => wait(domain(self.config, &from.domain_key()))?,
+            None => SenderDomain::NotAsked,
+        };
+        let sending = Sending { domain, ..asked };
+        question.recipients.iter().map(|recipient| self.one(&sending, recipient)).collect()
+    }
+
+    fn one(&self, sending: &Sending<'_>, recipient: &Address) -> Result<Decision, Failure> {
+        let mut steps = Vec::new();
+        let verdict = match self.policy.recipient(sending, recipient, &mut steps) {
+            Ruling::Decided(verdict) => verdict,
+            Ruling::Depends { user, then } => {
+                let catches_all = self.config.local.catch_all.is_some();
+                let account = self.account(&user).caught(catches_all);
+                conclude(recipient, account, then, &mut steps)
+            }
+            Ruling::Asks(asked) => {
+                let heard = wait(heard(self.config, &asked))?;
+                asked.conclude(recipient, &heard, &mut steps)
+            }
+        };
+        Ok(Decision { steps, verdict })
+    }
+
+    /// As `policyd` looks users up.
+    fn account(&self, name: &str) -> Account {
+        if self.config.rooted {
+            return if self.users.contains(name) { Account::Exists } else { Account::Unknown };
+        }
+        let minimum = self.config.local.minimum_uid;
+        let has_mailbox =
+            |user: &User| user.name == name && (user.uid.is_root() || user.uid.as_raw() >= minimum);
+        match User::from_name(name) {
+            Ok(Some(user)) if has_mailbox(&user) => Account::Exists,
+            Ok(_) => Account::Unknown,
+            Err(_) => Account::Unavailable,
+        }
+    }
+}
+
+/// As `policyd` asks, without its memory.
+async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
+    let resolver = resolver(config)?;
+    let listeners = config.listeners.iter();
+    let ourselves = Ourselves {
+        hostname: config.hostname.clone(),
+        addresses: config.addresses.clone(),
+        listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
+        root: config.paths.root.clone(),
+        try_null_mx: config.remote.try_null_mx,
+    };
+    let mut inquiry = Inquiry::new(&resolver, &ourselves);
+    let heard = timeout(PATIENCE, inquiry.ask(&asked.hop, &asked.address)).await;
+    let silence = || Detail::ours(Enhanced::NO_ANSWER, "no answer in time");
+    Ok(heard.unwrap_or_else(|_| Heard::Unclear(silence())))
+}
+
+async fn domain(config: &Config, domain: &str) -> Result<SenderDomain, Failure> {
+    Ok(match resolver(config)?.takes_mail(domain).await {
+        Ok(true) => SenderDomain::Exists,
+        Ok(false) => SenderDomain::Unknown,
+        Err(_) => SenderDomain::InDoubt,
+    })
+}
+
+async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
+    Ok(match resolver(config)?.confirmed_name(address).await {
+        Ok(Some(name)) => ClientName::Confirmed(name),
+        Ok(None) => ClientName::None,
+        Err(_) => ClientName::Unknown,
+    })
+}
+
+fn resolver(config: &Config) -> Result<Resolver, Failure> {
+    let servers = match &config.remote.resolver {
+        Servers::System => net::Servers::System,
+        Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
+    };
+    Resolver::new(&servers, Families::Both).map_err(|error| Failure::new(Exit::Config, error))
+}
