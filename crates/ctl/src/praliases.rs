@@ -5,14 +5,23 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use config::read_table;
+use serde_json::json;
 use tables::{Aliases, Read};
 
 use crate::getopt::{self, Word};
+use crate::listing::json_line;
 use crate::routes::unreadable;
 use crate::site::Site;
 use crate::{Exit, Failure, complain, finish};
 
-const USAGE: &str = "Usage: praliases [-C cffile] [-f aliasfile] [key ...]";
+const USAGE: &str = "Usage: praliases [-C cffile] [-f aliasfile] [--json] [key ...]";
+
+/// How an alias looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Colon,
+    Json,
+}
 
 /// The whole command.
 #[must_use]
@@ -27,6 +36,8 @@ fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (mut file, mut keys) = (None, Vec::new());
+    let (json, words): (Vec<_>, Vec<_>) = words.partition(|word| word == "--json");
+    let layout = if json.is_empty() { Layout::Colon } else { Layout::Json };
     let usage = |_| Failure::new(Exit::Usage, USAGE);
     for word in getopt::read("C:f:", words).map_err(usage)? {
         match word {
@@ -39,16 +50,26 @@ fn run(
     let Read { table, findings } = read(file, site)?;
     findings.iter().for_each(|finding| complain("praliases", finding));
     if keys.is_empty() {
-        table.entries().try_for_each(|(name, value, _)| writeln!(out, "{name}:{value}"))?;
+        table.entries().try_for_each(|(name, value, _)| layout.write(name, value, out))?;
     }
     for key in &keys {
         let key = key.to_lowercase();
         match table.entries().find(|(name, ..)| *name == key) {
-            Some((name, value, _)) => writeln!(out, "{name}:{value}")?,
+            Some((name, value, _)) => layout.write(name, value, out)?,
+            None if layout == Layout::Json => complain("praliases", format!("{key}: No such key")),
             None => writeln!(out, "{key}: No such key")?,
         }
     }
     Ok(Exit::Ok)
+}
+
+impl Layout {
+    fn write(self, name: &str, value: &str, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Colon => writeln!(out, "{name}:{value}"),
+            Self::Json => json_line(&json!({ "name": name, "value": value }), out),
+        }
+    }
 }
 
 /// `path`, with or without `.db`, or the table of the configuration.
@@ -88,6 +109,8 @@ mod tests {
         assert_eq!(printed(&["-f", "ROOT/etc/mail/aliases.db"]).as_deref(), Ok(all));
         assert_eq!(printed(&["ROOT", "list"]).unwrap().lines().count(), 2);
         assert_eq!(printed(&["LIST", "nope"]).as_deref(), Ok("list:a,\tb\nnope: No such key\n"));
+        let json = "{\"name\":\"list\",\"value\":\"a,\\tb\"}\n";
+        assert_eq!(printed(&["list", "--json"]).as_deref(), Ok(json));
         assert_eq!(printed(&["-f/nonexistent"]), Err(Exit::NoInput));
         assert_eq!(printed(&["-x"]), Err(Exit::Usage));
     }

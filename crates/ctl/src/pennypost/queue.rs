@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use envelope::{Address, QueueId, printable};
 use ipc::admin::{Action, Filter, Hello, Message, QueueReply, QueueRequest};
 use jiff::tz::TimeZone;
+use regex::Regex;
 use serde_json::json;
 
 use super::duration;
@@ -15,6 +16,9 @@ use crate::control::{self, Control, misunderstood, wait};
 use crate::listing::{age, due, json_line, json_message, reason, show};
 use crate::site::Site;
 use crate::{Exit, Failure};
+
+/// Ids in one request.
+const IDS: usize = 10_000;
 
 /// List, show and change queued messages
 ///
@@ -29,6 +33,7 @@ Examples:
   pennypost queue --domain example.org --older 4h
   pennypost queue show 0BCDFGHJKLM
   pennypost queue delete --from '<>' --dry-run
+  pennypost queue retry --reason '(?i)greylist'
   pennypost queue hold 0BCDFGHJKLM 0BCDFGHJKLN"
 )]
 pub(super) struct Queue {
@@ -109,6 +114,9 @@ struct Which {
     /// Held ones only
     #[arg(long)]
     held: bool,
+    /// What a recipient's last attempt met, with its status code: a regular expression
+    #[arg(long, value_name = "REGEX")]
+    reason: Option<Regex>,
     /// All messages
     #[arg(long)]
     all: bool,
@@ -208,7 +216,7 @@ impl Command {
 
 impl Which {
     fn filter(&self) -> Filter {
-        let Self { ids, from, to, domain, older, held, all: _ } = self;
+        let Self { ids, from, to, domain, older, held, reason: _, all: _ } = self;
         Filter {
             ids: ids.clone(),
             from: from.clone(),
@@ -220,10 +228,34 @@ impl Which {
         }
     }
 
+    /// Does the reason fit, if one is asked for?
+    fn has_reason(&self, message: &Message) -> bool {
+        let Some(regex) = &self.reason else { return true };
+        let mut met = message.recipients.iter().filter_map(|recipient| recipient.last.as_ref());
+        met.any(|status| regex.is_match(&format!("{} {}", status.code(), reason(status))))
+    }
+
+    /// What the queue is to change. Reasons are looked at here: what has one is named by its id.
+    async fn filters_of_change(&self, queue: &mut Control) -> Result<Vec<Filter>, Failure> {
+        let filter = self.filter_of_change()?;
+        if self.reason.is_none() {
+            return Ok(vec![filter]);
+        }
+        let mut ids = Vec::new();
+        queue
+            .each_message(&filter, |message| {
+                ids.extend(self.has_reason(&message).then_some(message.id));
+                Ok(())
+            })
+            .await?;
+        let some = |ids: &[QueueId]| Filter { ids: ids.to_vec(), ..filter.clone() };
+        Ok(ids.chunks(IDS).map(some).collect())
+    }
+
     /// Everything is changed only when that is said.
     fn filter_of_change(&self) -> Result<Filter, Failure> {
         let filter = self.filter();
-        match (filter == Filter::default(), self.all) {
+        match (filter == Filter::default() && self.reason.is_none(), self.all) {
             (true, false) => {
                 let text = "say which messages (ids, --from, --to, ...), or --all for all of them";
                 Err(Failure::new(Exit::Usage, text))
@@ -242,6 +274,9 @@ impl List {
         let now = crate::now();
         let mut count = 0_u64;
         let shown = queue.each_message(&filter, |message| {
+            if !self.which.has_reason(&message) {
+                return Ok(());
+            }
             count += 1;
             if self.json {
                 return Ok(json_line(&json_message(&message), out)?);
@@ -325,12 +360,30 @@ impl Change {
         action: Action,
         out: &mut impl Write,
     ) -> Result<(), Failure> {
-        let filter = self.which.filter_of_change()?;
-        let mut count = 0_u64;
-        let changed = queue.change(&action, &filter, self.dry_run, |id| {
+        let mut count = 0;
+        for filter in self.which.filters_of_change(queue).await? {
+            count += self.change(queue, &action, &filter, out).await?;
+        }
+        if self.json {
+            return Ok(());
+        }
+        let would = if self.dry_run { "nothing is changed; to " } else { "" };
+        Ok(writeln!(out, "{would}{}: {}", name(&action), messages(count))?)
+    }
+
+    /// Says how many.
+    async fn change(
+        &self,
+        queue: &mut Control,
+        action: &Action,
+        filter: &Filter,
+        out: &mut impl Write,
+    ) -> Result<u64, Failure> {
+        let mut count = 0;
+        let changed = queue.change(action, filter, self.dry_run, |id| {
             count += 1;
             if self.json {
-                let object = json!({ "id": id.to_string(), "action": name(&action), "dry_run": self.dry_run });
+                let object = json!({ "id": id.to_string(), "action": name(action), "dry_run": self.dry_run });
                 json_line(&object, out)?;
             } else if self.dry_run {
                 writeln!(out, "{id}")?;
@@ -338,11 +391,7 @@ impl Change {
             Ok(())
         });
         changed.await?;
-        if self.json {
-            return Ok(());
-        }
-        let would = if self.dry_run { "nothing is changed; to " } else { "" };
-        Ok(writeln!(out, "{would}{}: {}", name(&action), messages(count))?)
+        Ok(count)
     }
 }
 

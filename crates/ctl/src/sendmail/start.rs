@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command as Logger, Stdio};
 use std::time::{Duration, Instant};
 
 use ipc::admin::{Answer, Command, Hello};
@@ -43,14 +43,19 @@ pub(super) fn run(ground: Ground, config: Option<&Path>, site: &Site) -> Result<
         let text = "systemd starts the mail system here: systemctl start pennypost";
         return Err(Failure::new(Exit::Unavailable, text));
     }
-    // A group of its own: Ctrl-C is not for it.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    // Said here: what it says itself is in the log.
+    site.load().map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let failed = |error: io::Error| Failure::new(Exit::Unavailable, format!("supervisor: {error}"));
+    // Nothing of the caller's stays open, and Ctrl-C is not for it.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log()).process_group(0);
     let mut child = command.spawn().map_err(failed)?;
     let until = Instant::now() + READY;
     while Instant::now() < until {
         if let Some(ended) = child.try_wait().map_err(failed)? {
-            let text = format!("the mail system has ended at once ({ended}): see above");
+            let text = format!(
+                "the mail system has ended at once ({ended}): the log says why, and so do \
+                 \"pennypost check\" and \"pennypost start\""
+            );
             let config = ended.code() == Some(Exit::Config as i32);
             return Err(Failure::new(if config { Exit::Config } else { Exit::Unavailable }, text));
         }
@@ -61,6 +66,15 @@ pub(super) fn run(ground: Ground, config: Option<&Path>, site: &Site) -> Result<
     }
     let text = format!("the mail system (pid {}) is not ready yet", child.id());
     Err(Failure::new(Exit::TempFail, text))
+}
+
+/// Where a log goes that nobody watches: to syslog, by logger(1), if there is one.
+fn log() -> Stdio {
+    let mut logger = Logger::new("logger");
+    logger.args(["--prio-prefix", "--tag", "pennypost", "--priority", "mail.info"]);
+    logger.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let started = logger.spawn().ok().and_then(|mut logger| logger.stdin.take());
+    started.map_or_else(Stdio::null, Stdio::from)
 }
 
 /// All its processes are there, and it answers.

@@ -74,7 +74,9 @@ impl Top {
         let now = crate::now();
         queue
             .each_message(&self.which.filter(), |message| {
-                counts.add(self.by, &message, now);
+                if self.which.has_reason(&message) {
+                    counts.add(self.by, &message, now);
+                }
                 Ok(())
             })
             .await?;
