@@ -129,3 +129,21 @@ fn nobody_asks_himself() {
     assert!(rcpt(&mut client, FROM, "x@backup.test").starts_with("250"));
     system.wait_log(|line| line.contains("mail for [127.0.0.1]") && line.contains("loops back"));
 }
+
+/// `policyd` cannot reach more than what it said before its sandbox.
+#[test]
+fn a_socket_that_nobody_declared_needs_a_restart() {
+    let mut system = SystemBuilder::new().start();
+    let table = system.path("etc/mail/mailertable");
+    std::fs::write(&table, "store.test lmtp:unix:/store\n").unwrap();
+    let reload = system.command("pennypost").arg("reload").output().unwrap();
+    let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+    assert!(!reload.status.success(), "{reload:?}");
+    assert!(said.contains("a socket outside of /run needs a restart"), "{said}");
+    system.stop();
+    system.start();
+    // TCP is within reach anyhow.
+    std::fs::write(&table, "store.test lmtp:inet:127.0.0.1:24\n").unwrap();
+    let reload = system.command("pennypost").arg("reload").output().unwrap();
+    assert!(reload.status.success(), "{reload:?}");
+}
