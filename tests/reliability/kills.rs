@@ -6,6 +6,8 @@ mod hunter;
 mod load;
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
 use support::{PATIENCE, Sink, System, SystemBuilder};
@@ -25,8 +27,12 @@ const QUEUED: usize = 100;
 #[test]
 fn every_acknowledged_message_arrives_whatever_is_killed() {
     let kills = std::env::var("PENNYPOST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
-    let hurt_one = move || hurt(kills.div_ceil(SYSTEMS));
-    let threads: Vec<_> = (0..SYSTEMS).map(|_| std::thread::spawn(hurt_one)).collect();
+    let hurt_one = |number: usize| {
+        // In every other system a .forward stands between a recipient and the mailbox.
+        let forward = (number % 2 == 1).then_some("\\alice\n");
+        std::thread::spawn(move || hurt(kills.div_ceil(SYSTEMS), forward))
+    };
+    let threads: Vec<_> = (0..SYSTEMS).map(hurt_one).collect();
     let all: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let (in_flight, twice) = tell(&all);
     for (_, account) in all {
@@ -67,10 +73,18 @@ fn tell(all: &[(Vec<Kill>, Account)]) -> (usize, usize) {
 }
 
 /// One system, `kills` times.
-fn hurt(kills: usize) -> (Vec<Kill>, Account) {
+fn hurt(kills: usize, forward: Option<&str>) -> (Vec<Kill>, Account) {
     let load = Load::new();
     let sink = Sink::scripted(load.gate(QUEUED + 40));
-    let mut system = SystemBuilder::new()
+    let builder = SystemBuilder::new();
+    if let Some(text) = forward {
+        let home = builder.path("home/alice");
+        std::fs::create_dir_all(&home).unwrap();
+        let forward = home.join(".forward");
+        std::fs::write(&forward, text).unwrap();
+        std::fs::set_permissions(&forward, Permissions::from_mode(0o644)).unwrap();
+    }
+    let mut system = builder
         .smarthost(sink.address())
         .config("[queue]\nfirst_retry = \"1s\"\nmax_retry = \"2s\"\nhost_status = \"1s\"\n")
         .start();
