@@ -2,6 +2,7 @@
 
 mod accounts;
 mod commands;
+mod family;
 mod faults;
 mod lists;
 mod load;
