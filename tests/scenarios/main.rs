@@ -1,6 +1,7 @@
 //! The whole system under a temporary root: real sockets, real processes, real mailboxes.
 
 mod accounts;
+mod agreement;
 mod commands;
 mod family;
 mod faults;

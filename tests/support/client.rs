@@ -1,7 +1,9 @@
 //! A plain SMTP client: one line, one reply.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use crate::PATIENCE;
 
@@ -27,6 +29,20 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::new(stream)))
+    }
+
+    /// The same from an address of ours.
+    #[must_use]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &SocketAddr::new(source, 0)).unwrap();
+        net::connect(&socket, &address).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self(BufReader::new(stream));
+        client.expect("220");
+        client
     }
 
     /// How long a reply may take.

@@ -87,6 +87,12 @@ impl Sink {
         self.seen.0.lock().unwrap().clone()
     }
 
+    /// Everything so far, which is forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<Received> {
+        std::mem::take(&mut self.seen.0.lock().unwrap())
+    }
+
     /// Waits until `enough` says so of everything received.
     pub fn wait(&self, enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
         let end = Instant::now() + PATIENCE;
