@@ -10,10 +10,10 @@ use crate::lines::Wrong;
 pub fn members(text: &str) -> impl Iterator<Item = (usize, Result<Target, String>)> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.starts_with('#'));
     lines.flat_map(|(number, line)| {
-        let words = split_outside_quotes(comment_removed(line), ',', usize::MAX);
+        let line = without_comments(end_removed(line));
+        let words = split_outside_quotes(&line, ',', usize::MAX);
         let words = words.into_iter().map(str::trim).filter(|word| !word.is_empty());
-        let read = words.map(move |word| (number, one(word)));
-        read.collect::<Vec<_>>()
+        words.map(|word| (number, one(word))).collect::<Vec<_>>()
     })
 }
 
@@ -30,12 +30,11 @@ fn one(word: &str) -> Result<Target, String> {
         Ok(found)
     };
     let is_special = word.starts_with(['|', '/', ':', '"', '\\']);
-    let bare = if is_special { word.to_owned() } else { address_in(word) };
-    read(&bare)
+    read(if is_special { word } else { address_in(word) })
 }
 
 /// ` #@# `: sendmail's comment at the end of a line.
-fn comment_removed(line: &str) -> &str {
+fn end_removed(line: &str) -> &str {
     let is_end = |rest: &str| rest.is_empty() || rest.starts_with(char::is_whitespace);
     match line.split_once("#@#") {
         Some((before, after)) if before.ends_with(char::is_whitespace) && is_end(after) => before,
@@ -43,26 +42,25 @@ fn comment_removed(line: &str) -> &str {
     }
 }
 
-/// The address of `Full Name <address>` or `address (comment)`.
-fn address_in(word: &str) -> String {
-    if let Some((_, rest)) = word.split_once('<')
-        && let Some((address, "")) = rest.split_once('>').map(|(it, rest)| (it, rest.trim()))
-    {
-        return address.trim().to_owned();
-    }
-    let mut depth = 0_usize;
-    let kept = word.chars().filter(|c| match c {
-        '(' => {
-            depth += 1;
-            false
-        }
-        ')' if depth > 0 => {
-            depth -= 1;
-            false
-        }
-        _ => depth == 0,
+/// A line without what stands in parentheses (RFC 5322 §3.2.2), except between quotes.
+fn without_comments(line: &str) -> String {
+    let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
+    let kept = line.chars().filter(|&c| {
+        let counts = !quoted && !escaped;
+        let opened = counts && c == '(';
+        let closed = counts && c == ')' && depth > 0;
+        depth = depth + usize::from(opened) - usize::from(closed);
+        quoted ^= c == '"' && !escaped && depth == 0;
+        escaped = c == '\\' && !escaped;
+        depth == 0 && !closed
     });
-    kept.collect::<String>().trim().to_owned()
+    kept.collect()
+}
+
+/// The address of `Full Name <address>`.
+fn address_in(word: &str) -> &str {
+    let inner = word.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.filter(|(_, rest)| rest.trim().is_empty()).map_or(word, |(address, _)| address.trim())
 }
 
 #[cfg(test)]
@@ -87,7 +85,9 @@ mod tests {
             ("# otto\nanna\n\n#x\nemil #@# boss", vec![(2, local("anna")), (5, local("emil"))]),
             // sendtolist(): addresses as in a header.
             ("Anna B. <anna@a.test>", vec![(1, address("anna@a.test"))]),
-            ("anna@a.test (Anna, at home)", vec![(1, None), (1, None)]),
+            ("anna@a.test (Anna, at \"home)", vec![(1, address("anna@a.test"))]),
+            ("(all) \"(a)\"@a.test (x(y)", vec![(1, address("\"(a)\"@a.test"))]),
+            ("Anna <anna@a.test> (x), otto", vec![(1, address("anna@a.test")), (1, local("otto"))]),
             ("anna@a.test (Anna)", vec![(1, address("anna@a.test"))]),
             // aliases(5): a program with arguments is quoted.
             ("\"|vacation -a x, anna\"", vec![(1, program("vacation -a x, anna"))]),
