@@ -50,7 +50,9 @@ impl Asked {
 /// The host's reply, under its own code where that fits.
 fn in_its_words(recipient: &Address, default: u16, detail: &Detail) -> Verdict {
     let class = default / 100;
-    let code = detail.code.filter(|code| code / 100 == class).unwrap_or(default);
+    // 421 is about a connection (RFC 5321 §3.8), and not about ours.
+    let fits = |code: &u16| code / 100 == class && *code != 421;
+    let code = detail.code.filter(fits).unwrap_or(default);
     let Enhanced(subject, number) = detail.enhanced;
     let enhanced = format!("{class}.{subject}.{number}");
     let text = detail.text.replace('\n', " ");
@@ -194,6 +196,7 @@ mod tests {
         let unknown =
             || reply(550, Enhanced::BAD_MAILBOX, "5.1.1 <alice@here.test>\n5.1.1 unknown");
         let full = || reply(452, Enhanced::MAILBOX_FULL, "4.2.2 full");
+        let busy = || reply(421, Enhanced(3, 2), "4.3.2 going down");
         let silent = || Detail::ours(Enhanced::NO_ANSWER, "gone");
         let not_mail = || reply(550, Enhanced::REFUSED, "5.7.1 no bounces");
         for (heard, defers, accepts) in [
@@ -209,6 +212,7 @@ mod tests {
                 "550 5.6.7 <info@here.test>... no SMTPUTF8",
             ),
             (Heard::Unclear(full()), "452 4.2.2 <info@here.test>... full", "250"),
+            (Heard::Unclear(busy()), "451 4.3.2 <info@here.test>... going down", "250"),
             (
                 Heard::Unclear(silent()),
                 "451 4.3.0 Users cannot be looked up now; try again later",
