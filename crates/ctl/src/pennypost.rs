@@ -1,6 +1,7 @@
 //! `pennypost`: the administrator's tool.
 
 mod check;
+mod completion;
 mod demo;
 mod duration;
 mod explain;
@@ -16,7 +17,7 @@ pub(crate) use start::supervisor;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use self::explain::policy;
 use crate::site::Site;
@@ -61,6 +62,7 @@ enum Command {
     Route(route::RouteArgs),
     Host(host::HostArgs),
     Demo(demo::Demo),
+    Completion(completion::Completion),
 }
 
 /// The whole command.
@@ -95,13 +97,12 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Route(route) => route.run(&site),
         Command::Host(host) => host.run(&site),
         Command::Demo(demo) => demo.run(),
+        Command::Completion(completion) => completion.run(Cli::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

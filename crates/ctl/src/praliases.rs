@@ -16,6 +16,21 @@ use crate::{Exit, Failure, complain, finish};
 
 const USAGE: &str = "Usage: praliases [-C cffile] [-f aliasfile] [--json] [key ...]";
 
+const HELP: &str = "\
+praliases: print the aliases
+
+Usage: praliases [-f FILE] [--json] [NAME]...
+
+NAME:VALUE for each alias, or for those that are named, in the order of the file.
+
+Examples:
+  praliases
+  praliases root postmaster
+  praliases --json | jq -r 'select(.value == \"root\").name'
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";
+
 /// How an alias looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
@@ -36,7 +51,12 @@ fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (mut file, mut keys) = (None, Vec::new());
-    let (json, words): (Vec<_>, Vec<_>) = words.partition(|word| word == "--json");
+    let words: Vec<_> = words.collect();
+    if words.iter().any(|word| word == "--help") {
+        out.write_all(HELP.as_bytes())?;
+        return Ok(Exit::Ok);
+    }
+    let (json, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--json");
     let layout = if json.is_empty() { Layout::Colon } else { Layout::Json };
     let usage = |_| Failure::new(Exit::Usage, USAGE);
     for word in getopt::read("C:f:", words).map_err(usage)? {
@@ -112,6 +132,7 @@ mod tests {
         let json = "{\"name\":\"list\",\"value\":\"a,\\tb\"}\n";
         assert_eq!(printed(&["list", "--json"]).as_deref(), Ok(json));
         assert_eq!(printed(&["-f/nonexistent"]), Err(Exit::NoInput));
+        assert_eq!(printed(&["--help"]).as_deref(), Ok(HELP));
         assert_eq!(printed(&["-x"]), Err(Exit::Usage));
     }
 }

@@ -12,6 +12,25 @@ use crate::{Exit, Failure};
 const USAGE: &str =
     "Usage: editmap [-C cffile] [-N] [-f] [-q|-u|-x] maptype mapname key [ \"value ...\" ]";
 
+const HELP: &str = "\
+editmap: ask for, change or take out one entry of a table
+
+Usage: editmap [-f] -q|-u|-x TYPE MAP KEY [VALUE]
+
+The text is changed, which is what the mail system reads; its comments stay. TYPE is one of sendmail's,
+MAP the file, with or without .db.
+
+  -q      print the value; exit code 69 if there is none
+  -u      set it to VALUE
+  -x      take the entry out
+  -f      keys keep their case
+
+Examples:
+  editmap -q hash /etc/mail/mailertable example.org
+  editmap -u hash /etc/mail/mailertable example.org 'esmtp:[192.0.2.1]'
+  editmap -x hash /etc/mail/mailertable example.org
+";
+
 /// Tables whose lines are no keys with values.
 const OTHERS: [&str; 2] = ["aliases", "pennypost.toml"];
 
@@ -32,6 +51,11 @@ enum Action {
 fn run(words: impl Iterator<Item = String>) -> Result<Exit, Failure> {
     let usage = || Failure::new(Exit::Usage, USAGE);
     let (mut letter, mut keep_case, mut plain) = (None, false, Vec::new());
+    let words: Vec<_> = words.collect();
+    if words.iter().any(|word| word == "--help") {
+        io::stdout().write_all(HELP.as_bytes())?;
+        return Ok(Exit::Ok);
+    }
     for word in getopt::read("C:Nfqux", words).map_err(|_| usage())? {
         match word {
             Word::Flag('f') => keep_case = true,

@@ -22,10 +22,37 @@ Usage: makemap [-C cffile] [-N] [-c cachesize] [-D commentchar]
                [-d] [-e] [-f] [-i type] [-l] [-o] [-r] [-s] [-t delimiter]
                [-u] [-v] type mapname";
 
+const HELP: &str = "\
+makemap: check the text of a table, and write it as TABLE.db
+
+Usage: makemap [OPTION]... TYPE MAP < TEXT
+
+The mail system reads the text; the .db is for scripts that look for it, and for -u. TYPE is one of
+sendmail's, and all write the same. Bad lines are shown, and exit code 65 says that there are some.
+
+  -e      a key may have no value
+  -f      keys keep their case
+  -o      what MAP.db has already stays
+  -r      of a key that comes twice the last holds
+  -t C    C stands between key and value, instead of blanks
+  -u      print what MAP.db has
+  -l      print the types
+  -v      print each entry
+
+Examples:
+  makemap hash /etc/mail/access < /etc/mail/access
+  makemap -u hash /etc/mail/access
+";
+
 /// The whole command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let ended = Job::parse(super::words()).and_then(|job| job.run());
+    let words: Vec<_> = super::words().collect();
+    let ended = if words.iter().any(|word| word == "--help") {
+        io::stdout().write_all(HELP.as_bytes()).map(|()| Exit::Ok).map_err(Failure::from)
+    } else {
+        Job::parse(words.into_iter()).and_then(|job| job.run())
+    };
     super::finish("makemap", ended)
 }
 

@@ -1,10 +1,12 @@
 //! What `--help` says.
 
-/// The help of `mailq`, `newaliases` or `sendmail`.
+/// The help of `sendmail` under each of its names.
 pub(super) fn of(program: &str) -> &'static str {
     match program {
         "mailq" => MAILQ,
         "newaliases" => NEWALIASES,
+        "hoststat" => HOSTSTAT,
+        "purgestat" => PURGESTAT,
         _ => SENDMAIL,
     }
 }
@@ -28,10 +30,16 @@ directory if the mail system does not run just now.
   -G            the message of another system: its header stays as it is
   -oep -oem -oeq  errors: say them (default), mail them back, only the exit code
   -v            say what becomes of each recipient
+  -odi          wait for the first attempt, up to a minute, and tell by the exit code
+  -X FILE       add what is said by SMTP to FILE
   --            what follows are recipients, even if they begin with '-'
 
   -bs           speak SMTP on stdin and stdout
   -bp           list the queue; see mailq --help
+  -bP           how many are queued; -bP NAME: what the configuration says of queue.lifetime, ...
+  -bd -bD       start the mail system; in the foreground
+  -bC           check the configuration: 0 or 78
+  -bh -bH       what is known of next hops; forget what is old
   -q            try everything in the queue now; -qIID -qRRCPT -qSSENDER: only what fits, -q!R... : all else
   -bi           check the aliases and bring them into force; see newaliases --help
   -bv ADDRESS   where mail to it goes, without sending any; -v: and by which lines of the tables
@@ -66,6 +74,37 @@ Examples:
   mailq
   mailq -qRexample.org
   mailq --json | jq -r .queue_id
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";
+
+const HOSTSTAT: &str = "\
+hoststat: show what is known of other mail hosts
+
+Usage: hoststat [-v] [--json]
+
+A line for each next hop of the last attempts: how long ago that was, and what came of it. '*' marks one
+to which mail is being delivered. It is known since the start of the mail system, and told to
+administrators (control.admins in pennypost.toml); all others get exit code 77.
+
+Examples:
+  hoststat
+  hoststat --json | jq -r .name
+  pennypost host               which are left alone, and how long
+
+The environment variable PENNYPOST_ROOT says where a system started with --root lives.
+";
+
+const PURGESTAT: &str = "\
+purgestat: forget what is known and old of other mail hosts
+
+Usage: purgestat
+
+Forgets each next hop whose last attempt is longer ago than queue.host_status in pennypost.toml.
+
+Examples:
+  purgestat
+  pennypost host forget example.org
 
 The environment variable PENNYPOST_ROOT says where a system started with --root lives.
 ";

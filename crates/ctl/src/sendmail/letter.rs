@@ -4,7 +4,7 @@ use envelope::{Address, Body, Recipient, Return, ReversePath, printable};
 use message::{Completion, Date, UNSENT_FIELDS, addresses, completion, without_fields};
 use smtp::client::Mail;
 
-use super::options::{HeaderCare, Options, usage};
+use super::options::{HeaderCare, NoRecipient, Options, usage};
 use crate::caller::Caller;
 use crate::{Exit, Failure};
 
@@ -49,6 +49,12 @@ impl Letter {
                 let random = fastrand::u64(..);
                 let with = Completion { date, random, hostname, from: from.as_ref(), full_name };
                 let mut text = completion(&content, &with);
+                let names = ["To", "Cc", "Resent-To", "Resent-Cc"];
+                let nobody = names.iter().all(|name| message::count(&content, name) == 0);
+                if nobody && options.no_recipient == NoRecipient::Undisclosed {
+                    // Before the rest: an empty line may stand at its end.
+                    text.splice(..0, *b"To: undisclosed-recipients:;\r\n");
+                }
                 text.extend_from_slice(&without_fields(&content, &UNSENT_FIELDS));
                 text
             }
@@ -220,6 +226,10 @@ mod tests {
         assert!(text(&letter).contains("From: <bob@x.test>\r\n"), "{}", text(&letter));
         let letter = compose(&["-FCronDaemon", "-froot", "bob"], "").unwrap();
         assert!(text(&letter).contains("CronDaemon"), "{}", text(&letter));
+        let undisclosed = ["-O", "NoRecipientAction=add-to-undisclosed", "bob"];
+        let letter = compose(&undisclosed, "Bcc: x\r\n\r\nhi\r\n").unwrap();
+        assert!(text(&letter).starts_with("To: undisclosed-recipients:;\r\nDate: "));
+        assert!(!text(&compose(&undisclosed, "Cc: x\r\n\r\n").unwrap()).contains("undisclosed"));
         let letter = compose(&["-f", "<>", "bob"], "").unwrap();
         assert_eq!(letter.reverse_path, ReversePath::NULL);
         assert!(text(&letter).contains("<alice@here.test>"));

@@ -40,6 +40,8 @@ pub(super) struct Options {
     /// `-V`, decoded from xtext.
     pub(super) envid: Option<String>,
     pub(super) header: HeaderCare,
+    /// `-O NoRecipientAction`
+    pub(super) no_recipient: NoRecipient,
     /// `-h`: hops so far.
     pub(super) hops: usize,
     /// Of a listing or a queue run.
@@ -133,6 +135,15 @@ pub(super) enum HeaderCare {
     Leave,
 }
 
+/// What a header gets that names no recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRecipient {
+    /// Nothing (RFC 5322 §3.6.3 wants none).
+    Leave,
+    /// `To: undisclosed-recipients:;`
+    Undisclosed,
+}
+
 /// Whether attempts are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -201,6 +212,7 @@ impl Options {
             ret: None,
             envid: None,
             header: HeaderCare::Complete,
+            no_recipient: NoRecipient::Leave,
             hops: 0,
             selection: Selection::default(),
             layout: Layout::Sendmail,

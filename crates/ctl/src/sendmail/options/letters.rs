@@ -2,7 +2,7 @@
 
 use envelope::{Body, Notify, Return};
 
-use super::{HeaderCare, InputEnd, Mode, OnError, Options, Patience, usage};
+use super::{HeaderCare, InputEnd, Mode, NoRecipient, OnError, Options, Patience, usage};
 use crate::Failure;
 use crate::sendmail::start::Ground;
 
@@ -133,6 +133,9 @@ impl Options {
                 return Err(usage("the queue directory cannot be changed".to_owned()));
             }
             "verbose" => self.verbose = on,
+            "norecipientaction" if value.eq_ignore_ascii_case("add-to-undisclosed") => {
+                self.no_recipient = NoRecipient::Undisclosed;
+            }
             "deliverymode" => self.delivery_mode(value),
             "requiretls" => self.warn("-O requiretls is not supported yet"),
             _ => {}
