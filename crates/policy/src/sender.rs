@@ -40,7 +40,6 @@ impl Policy {
         let canonical = Sending { reverse_path: &from, ..*sending };
         let address = from.0.as_ref()?;
         let depends = self.has(Rule::UnresolvableSender)
-            && !sending.unqualified
             && !self.is_ours(sending.client)
             && self.router.local.find(address).is_none()
             && self.said_of_sender(&canonical).is_none();

@@ -224,9 +224,6 @@ impl Seat {
     pub(crate) fn agree(&mut self, terms: Terms, now: Instant) -> Result<(), Rejection> {
         let mut counts = self.guests.counts();
         counts.clients.agree(self.client, terms, now);
-        if terms == self.terms {
-            return Ok(());
-        }
         let before = self.guests.limits(self.standing, &self.terms);
         let limits = self.guests.limits(self.standing, &terms);
         self.terms = terms;
