@@ -369,17 +369,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             null_client: None,
             verify_recipients: false,
         },
-        local: Local {
-            mailbox: Mailbox::Maildir("{home}/Maildir".into()),
-            detail: "+".into(),
-            forward: Vec::new(),
-            programs: root.join("smrsh"),
-            catch_all: None,
-            default_user: "nobody".into(),
-            hub: None,
-            hub_except: Vec::new(),
-            minimum_uid: 1000,
-        },
+        local: local(root),
         limits: Limits {
             message_size: 10 << 20,
             recipients: 1000,
@@ -410,5 +400,19 @@ fn config(root: &Path, queue: PathBuf) -> Config {
         admins: Vec::new(),
         log: LogTarget::Stderr,
         rooted: true,
+    }
+}
+
+fn local(root: &Path) -> Local {
+    Local {
+        mailbox: Mailbox::Maildir("{home}/Maildir".into()),
+        detail: "+".into(),
+        forward: Vec::new(),
+        programs: root.join("smrsh"),
+        catch_all: None,
+        default_user: "nobody".into(),
+        hub: None,
+        hub_except: Vec::new(),
+        minimum_uid: 1000,
     }
 }

@@ -32,9 +32,17 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
                 continue;
             }
             programs |= matches!(special, Special::Program(_));
-            match look(config, &special) {
-                Ok(more) => findings.extend(more),
-                Err(finding) => findings.push(standing(config, &place, finding)),
+            let at_line = |finding| standing(config, &place, finding);
+            match &special {
+                Special::Program(text) => findings.extend(program(config, text).map(at_line)),
+                Special::File(path) => {
+                    findings.extend(directory_of(&below_root(config, path)).map(at_line));
+                }
+                Special::Include(path) => match text_of(&below_root(config, path)) {
+                    Ok(text) => list(&below_root(config, path), &text, findings),
+                    Err(error) => findings.extend(unreadable(path, &error).map(at_line)),
+                },
+                Special::CatchAll => {}
             }
         }
     }
@@ -48,57 +56,43 @@ fn standing(config: &Config, place: &Place, finding: Finding) -> Finding {
     finding.in_file(file.display()).at(Some(place.line), None)
 }
 
-/// What is wrong within; or with the line that names it.
-fn look(config: &Config, special: &Special) -> Result<Vec<Finding>, Finding> {
-    match special {
-        Special::Program(text) => program(config, text).map(|()| Vec::new()),
-        Special::File(path) => directory_of(&below_root(config, path)).map(|()| Vec::new()),
-        Special::Include(path) => include(&below_root(config, path)),
-        Special::CatchAll => Ok(Vec::new()),
-    }
-}
-
-fn program(config: &Config, text: &str) -> Result<(), Finding> {
-    let Ok(Single { program, .. }) = command::single(text) else { return Ok(()) };
+fn program(config: &Config, text: &str) -> Option<Finding> {
+    let Single { program, .. } = command::single(text).ok()?;
     let directory = &config.local.programs;
     let there = fs::metadata(program.path(directory));
     if there.is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0) {
-        return Ok(());
+        return None;
     }
     let name = program.name();
     let problem = format!("there is no program {name} in {}: its mail waits", directory.display());
     let remedy = format!("if mail may start it, make a link there: ln -s PATH/{name} .");
-    Err(Finding::warning(problem, remedy))
+    Some(Finding::warning(problem, remedy))
 }
 
-fn directory_of(path: &Path) -> Result<(), Finding> {
+fn directory_of(path: &Path) -> Option<Finding> {
     let directory = path.parent().unwrap_or(path);
-    match fs::metadata(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let problem = format!("there is no directory {}: mail waits", directory.display());
-            Err(Finding::warning(problem, "make it, for local.default_user to write there"))
-        }
-        Ok(_) | Err(_) => Ok(()),
-    }
+    let is_missing =
+        fs::metadata(directory).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let problem = format!("there is no directory {}: mail waits", directory.display());
+    let remedy = "make it, for local.default_user to write there";
+    is_missing.then(|| Finding::warning(problem, remedy))
 }
 
-fn include(path: &Path) -> Result<Vec<Finding>, Finding> {
-    let text = match text_of(path) {
-        Ok(text) => text,
-        // It may be closed to the caller and open to local.default_user.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(Vec::new()),
-        Err(error) => {
-            let problem = format!("{}: {error}; its mail waits", path.display());
-            return Err(Finding::warning(problem, "write the list, one address on a line"));
-        }
-    };
-    let mut findings: Vec<_> = written_by_others(path).into_iter().collect();
-    let bad = members(&text).filter_map(|(line, member)| Some((line, member.err()?)));
+/// It may be closed to the caller and open to `local.default_user`.
+fn unreadable(path: &str, error: &io::Error) -> Option<Finding> {
+    let problem = format!("{path}: {error}; its mail waits");
+    let remedy = "write the list, one address on a line";
+    let is_told = error.kind() != ErrorKind::PermissionDenied;
+    is_told.then(|| Finding::warning(problem, remedy))
+}
+
+fn list(path: &Path, text: &str, findings: &mut Vec<Finding>) {
+    findings.extend(written_by_others(path));
+    let bad = members(text).filter_map(|(line, member)| Some((line, member.err()?)));
     findings.extend(bad.map(|(line, why)| {
         let finding = Finding::warning(why, "the line is skipped, the others count: correct it");
         finding.in_file(path.display()).at(Some(line), None)
     }));
-    Ok(findings)
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
