@@ -246,6 +246,6 @@ mod tests {
             count += 1;
             *field = count;
         }
-        assert_eq!(count as usize, COUNTERS);
+        assert_eq!(usize::try_from(count), Ok(COUNTERS));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn postqueue(message: &Message) -> Value {
     });
     // A key that Postfix has not.
     if let Some(reason) = &message.quarantine {
-        shown["quarantine"] = json!(reason);
+        shown.as_object_mut().map(|keys| keys.insert("quarantine".to_owned(), json!(reason)));
     }
     shown
 }

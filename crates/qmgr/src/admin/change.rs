@@ -191,12 +191,9 @@ mod tests {
         let to: Address = "new@x.test".parse().unwrap();
         let after = |filter: &Filter, message: &Queued| {
             let changed = redirected(filter, message, &to);
-            let shown = changed.iter().map(|(number, record)| {
-                let shown = record.as_ref().map(|record| {
-                    (record.address.to_string(), record.orcpt.clone().unwrap().address)
-                });
-                (*number, shown)
-            });
+            let of =
+                |it: &RecipientRecord| (it.address.to_string(), it.orcpt.clone().unwrap().address);
+            let shown = changed.iter().map(|(number, record)| (*number, record.as_ref().map(of)));
             shown.collect::<Vec<_>>()
         };
         let moved = |first: &str| Some((to.to_string(), first.to_owned()));

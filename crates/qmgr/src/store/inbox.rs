@@ -25,6 +25,9 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// What is to be changed, and whom to tell; nobody waits for what the store wants itself.
 pub(super) type Changes = (Vec<EncodedChange>, Option<Answer<()>>);
 
+/// Numbers to be kept.
+pub(super) type Numbers = Vec<(Meta, u64)>;
+
 /// The thread's end of the channels.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -46,7 +49,7 @@ pub(super) struct Slots {
 pub(super) struct Batch {
     pub(super) submits: Vec<(Box<Rows>, Answer<()>)>,
     pub(super) changes: Vec<Changes>,
-    pub(super) meta: Vec<(Vec<(Meta, u64)>, Answer<()>)>,
+    pub(super) meta: Vec<(Numbers, Answer<()>)>,
     pub(super) reads: Vec<Read>,
     pub(super) close: Option<Answer<()>>,
     /// There is more than reads and outcomes.

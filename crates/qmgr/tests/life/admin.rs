@@ -123,13 +123,10 @@ fn what_was_counted_survives_until_it_is_begun_anew() {
         house.until_empty().await;
         house.drain().await;
         let house = ground.build().await;
-        let counted = |reset| {
-            let house = &house;
-            async move {
-                let reply = house.ask(&QueueRequest::Statistics { reset }).await;
-                let QueueReply::Statistics(statistics) = reply else { panic!("{reply:?}") };
-                statistics
-            }
+        let counted = async |reset| {
+            let reply = house.ask(&QueueRequest::Statistics { reset }).await;
+            let QueueReply::Statistics(statistics) = reply else { panic!("{reply:?}") };
+            statistics
         };
         let statistics = counted(true).await;
         let [_, _, _, local, _, esmtp] = statistics.mailers;
