@@ -200,7 +200,7 @@ impl Border {
         let Some(name) = &self.masquerade.name else { return named };
         let Some(why) = self.is_ours(&named, trace) else { return named };
         let Ok(address) = Address::new(named.address.local(), name) else { return named };
-        if !named.bare && address == named.address {
+        if address == named.address {
             return named;
         }
         let text = format!("{} is {address}", named.address);
