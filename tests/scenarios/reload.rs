@@ -154,10 +154,11 @@ fn a_bad_file_changes_nothing_and_the_answer_says_where() {
     assert!(reload(&system).contains("configuration 1 is in force, "));
     assert!(!status(&system).contains("NOT in force"));
 
-    write(&system, "aliases", "good: alice\npiped: |program\n", Way::Rename);
-    assert!(refused(&system).contains("etc/mail/aliases:2: "));
-    assert!(rcpt(&mut system.session(), "good@local.test").starts_with("550"));
-    fs::remove_file(system.path("etc/mail/aliases")).unwrap();
+    let lines = "closed.test error:5.1.6:550 moved\nfar.test procmail:/x\n";
+    write(&system, "mailertable", lines, Way::Rename);
+    assert!(refused(&system).contains("etc/mail/mailertable:2: "));
+    assert!(rcpt(&mut system.session(), "x@closed.test").starts_with("250"));
+    fs::remove_file(system.path("etc/mail/mailertable")).unwrap();
     fs::create_dir(system.path("etc/mail/aliases")).unwrap();
     assert!(refused(&system).contains("aliases:1: cannot be read"));
     fs::remove_dir(system.path("etc/mail/aliases")).unwrap();
@@ -187,7 +188,8 @@ fn tables_may_move_and_are_watched_there() {
     fs::write(system.path("tables/users"), "dora:\n").unwrap();
     fs::write(system.path("tables/local-host-names"), "local.test\n").unwrap();
     edit(&system, "[log]", "[tables]\ndirectory = \"/tables\"\n\n[log]");
-    system.wait_log(|line| line.contains("configuration 2 is in force: tables.directory, users"));
+    // With the tables goes the directory of programs.
+    system.wait_log(|line| line.contains("configuration 2 is in force: [tables], [local], users"));
     let mut client = system.session();
     assert!(rcpt(&mut client, "alice@local.test").starts_with("550"));
     assert!(rcpt(&mut client, "dora@local.test").starts_with("250"));
