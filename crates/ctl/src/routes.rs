@@ -282,6 +282,41 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn programs_files_and_those_whom_a_list_names_are_ends_too() {
+        let aliases = "cmd: \"|x a\"\nall: cmd, /old, :include:/list\nin: :include:/list\n";
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path(), &[("aliases", aliases)]);
+        fs::write(root.path().join("list"), "alice\n:include:/list\n|y\n").unwrap();
+        let routes = Routes::read(&site).unwrap();
+        let shown = |address: &str| {
+            let ways = routes.ways(&address.parse().unwrap(), &ReversePath(None));
+            let shown = ways.iter().map(|way| format!("{} {}", way.depth, way.routed.route));
+            shown.collect::<Vec<_>>()
+        };
+        let list = ["0 list of 3", "1 |x a", "1 /old", "1 :include:/list", "2 local alice", "2 |y"];
+        assert_eq!(shown("all@local.test"), list);
+        let list = ["0 :include:/list", "1 local alice", "1 :include:/list", "2 |y"];
+        assert_eq!(shown("in@local.test"), list);
+    }
+
+    #[test]
+    fn mail_of_strangers_goes_where_the_configuration_says() {
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path(), &[]);
+        let shown = |catch_all: &str, address: &str| {
+            let text = format!("hostname = \"mta.test\"\n[local]\ncatch_all = \"{catch_all}\"\n");
+            fs::write(root.path().join("etc/mail/pennypost.toml"), text).unwrap();
+            let ways = Routes::read(&site).unwrap();
+            let ways = ways.ways(&address.parse().unwrap(), &ReversePath(None));
+            ways.iter().map(|way| way.routed.route.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("bob", "nobody-here@local.test"), ["list of 1", "local bob"]);
+        assert_eq!(shown("relay:[hub.test]", "nobody-here@local.test"), ["host [hub.test]"]);
+        assert_eq!(shown("bob", "alice@local.test"), ["local alice"]);
+        assert!(shown("lost", "lost@mta.test")[0].contains("User unknown"));
+    }
+
+    #[test]
     fn a_circle_and_a_stranger_end() {
         let circle = ways("a: b\nb: a\n", "a@local.test");
         assert!(circle[0].2.contains("circle"), "{circle:?}");
