@@ -26,6 +26,31 @@ pub(crate) struct Routes {
     users: Option<Users>,
 }
 
+/// Whether aliases count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aliases {
+    Followed,
+    /// `sendmail -n`
+    Left,
+}
+
+/// The tables on disk, with or without aliases.
+struct Files<'a> {
+    files: OnDisk<'a>,
+    aliases: Aliases,
+}
+
+impl<'a> Source for Files<'a> {
+    type Error = <OnDisk<'a> as Source>::Error;
+
+    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> Result<T, Self::Error> {
+        if self.aliases == Aliases::Left && name == "aliases" {
+            return Ok(T::default());
+        }
+        self.files.table(name, read)
+    }
+}
+
 /// An address on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -57,9 +82,18 @@ impl Routes {
     /// # Errors
     /// Exit code 78: the configuration is wrong, or a table cannot be read.
     pub(crate) fn read(site: &Site) -> Result<Self, Failure> {
+        Self::read_with(site, Aliases::Followed)
+    }
+
+    /// The same, perhaps as if there were no aliases.
+    ///
+    /// # Errors
+    /// Exit code 78.
+    pub(crate) fn read_with(site: &Site, aliases: Aliases) -> Result<Self, Failure> {
         let config = site.load();
         let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
-        let router = Router::read(config.routing(), &OnDisk(&config));
+        let files = Files { files: OnDisk(&config), aliases };
+        let router = Router::read(config.routing(), &files);
         let router = router.map_err(|finding| unreadable(&finding))?;
         let users = config.rooted.then(|| users(&config)).transpose()?;
         Ok(Self { config, router, users })

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use envelope::{Body, Notify, Return};
 
 use super::start::Ground;
+use crate::routes::Aliases;
 use crate::{Exit, Failure};
 
 pub(super) use queue::Selection;
@@ -51,6 +52,8 @@ pub(super) struct Options {
     pub(super) identity: bool,
     /// `-d21`, `-d27`, `-d60`: the lines of the tables that apply.
     rules_shown: bool,
+    /// `-n`
+    pub(super) aliases: Aliases,
     /// `-D`: where `-d` writes.
     pub(super) debug_file: Option<PathBuf>,
     /// `-C`: another configuration.
@@ -184,6 +187,9 @@ impl Options {
                 options.words.push(word);
             }
         }
+        if options.aliases == Aliases::Left && options.mode != Mode::Verify {
+            options.warn("-n goes with -bv: mail that is delivered follows aliases");
+        }
         // What applies is what -v shows of addresses.
         options.verbose |= options.rules_shown && options.mode == Mode::Verify;
         Ok(options)
@@ -218,6 +224,7 @@ impl Options {
             layout: Layout::Sendmail,
             identity: false,
             rules_shown: false,
+            aliases: Aliases::Followed,
             debug_file: None,
             config: None,
             traffic: None,

@@ -14,7 +14,7 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     if options.words.is_empty() {
         return Err(usage("Recipient names must be specified".to_owned()));
     }
-    let routes = Routes::read(site)?;
+    let routes = Routes::read_with(site, options.aliases)?;
     verify(options, &routes, &mut io::stdout().lock())
 }
 
@@ -153,9 +153,9 @@ mod tests {
     fn verified(line: &str) -> (Exit, String) {
         let root = tempfile::tempdir().unwrap();
         let files = [("aliases", ALIASES), ("mailertable", MAILERTABLE)];
-        let routes = Routes::read(&site(root.path(), &files)).unwrap();
         let words = line.split(' ').map(str::to_owned);
         let options = Options::parse("sendmail", words).unwrap();
+        let routes = Routes::read_with(&site(root.path(), &files), options.aliases).unwrap();
         let mut out = Vec::new();
         let exit = verify(&options, &routes, &mut out).unwrap();
         (exit, String::from_utf8(out).unwrap())
@@ -193,6 +193,7 @@ mod tests {
         ] {
             assert_eq!(verified(&format!("-bv {line}")), (exit, expected.to_owned()), "{line}");
         }
+        assert_eq!(verified("-n -bv Mixed").0, Exit::NoUser, "without aliases");
     }
 
     #[test]

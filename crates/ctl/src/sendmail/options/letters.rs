@@ -4,6 +4,7 @@ use envelope::{Body, Notify, Return};
 
 use super::{HeaderCare, InputEnd, Mode, NoRecipient, OnError, Options, Patience, usage};
 use crate::Failure;
+use crate::routes::Aliases;
 use crate::sendmail::start::Ground;
 
 /// Whether a letter has an argument.
@@ -64,7 +65,7 @@ impl Options {
             'G' => self.header = HeaderCare::Leave,
             'I' => self.mode = Mode::Aliases,
             'i' => self.input_end = InputEnd::File,
-            'n' => self.warn("-n is not supported yet: aliases are followed"),
+            'n' => self.aliases = Aliases::Left,
             't' => self.from_header = true,
             'v' => self.verbose = true,
             // -c -m -s -S -U -x: what they ask for is always so, or never was of use.
