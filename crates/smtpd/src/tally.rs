@@ -12,7 +12,7 @@ use crate::room::Room;
 /// Between two reports.
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long `qmgr` may take to note one.
-const TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(2);
 
 /// Since the last report.
 #[derive(Debug, Default)]
