@@ -86,6 +86,32 @@ fn what_is_pipelined_is_asked_on_one_connection() {
     assert_eq!(asked(&said, "RSET"), 3);
 }
 
+/// As Postfix does after twenty refusals.
+#[test]
+fn a_host_that_leaves_after_many_refusals_is_asked_anew() {
+    let refused = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&refused);
+    let sink = Sink::scripted(move |line| {
+        let mut count = count.lock().unwrap();
+        match line {
+            "EHLO mta.test" => *count = 0,
+            line if line.starts_with("RCPT") => *count += 1,
+            _ => return None,
+        }
+        let reply = if *count > 3 { "421 4.7.0 too many errors" } else { "550 5.1.1 nobody" };
+        (*count > 0).then(|| reply.to_owned())
+    });
+    let system = backup(sink.address(), "").start();
+    let mut client = system.session();
+    let recipients = (0..15).map(|number| format!("RCPT TO:<{number}@backup.test>\r\n"));
+    let group = format!("MAIL FROM:<{FROM}>\r\n{}NOOP\r\n", recipients.collect::<String>());
+    client.send(group.as_bytes()).unwrap();
+    client.expect("250");
+    for _ in 0..15 {
+        client.expect("550 5.1.1 ");
+    }
+}
+
 #[test]
 fn while_the_next_hop_is_down_its_backup_takes_everything() {
     let closed = support::free_address();

@@ -15,6 +15,10 @@ const CONNECT_TIME: Duration = Duration::from_secs(4);
 /// How long a host may be silent.
 const REPLY_TIME: Duration = Duration::from_secs(10);
 
+/// Refusals on one connection; after them another is made. Servers slow down, or leave, whom they have
+/// refused more often.
+const MAX_REFUSALS: usize = 5;
+
 /// Questions of one asker, one after another; the connection to the next hop that was asked last is
 /// kept for the next question.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ struct Open {
     hop: NextHop,
     stream: Stream,
     session: Session,
+    refusals: usize,
 }
 
 impl<'a> Inquiry<'a> {
@@ -41,11 +46,13 @@ impl<'a> Inquiry<'a> {
     /// Asks the hosts of `hop` in turn until one says something about the recipient. It may take as
     /// long as all of them take; dropping it closes the connection.
     pub async fn ask(&mut self, hop: &NextHop, recipient: &Address) -> Heard {
-        let same_hop = self.open.take_if(|open| open.hop == *hop);
+        let fits = |open: &mut Open| open.hop == *hop && open.refusals < MAX_REFUSALS;
+        let kept = self.open.take_if(fits);
         self.close();
-        // A kept connection may have died unnoticed.
-        if let Some(open) = same_hop
+        // A kept connection may have died unnoticed, or the host has had enough of it.
+        if let Some(open) = kept
             && let Ok(heard) = self.ask_on(open, recipient).await
+            && (matches!(heard, Heard::Taken | Heard::Refused(_)) || self.is_ready())
         {
             return heard;
         }
@@ -61,6 +68,11 @@ impl<'a> Inquiry<'a> {
             }
         }
         Heard::Unclear(last.unwrap_or_else(|| route.trouble().detail().clone()))
+    }
+
+    /// Does the host wait for the next question?
+    fn is_ready(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.session.is_ready())
     }
 
     /// Says QUIT, whose reply is not waited for.
@@ -81,7 +93,8 @@ impl<'a> Inquiry<'a> {
             Detail::ours(Enhanced::NO_ANSWER, format!("connect to {target}: {error}"))
         })?;
         let session = Session::new(&self.ourselves.hostname, &target.host).speaking(hop.protocol);
-        self.ask_on(Open { hop: hop.clone(), stream, session }, recipient).await
+        let open = Open { hop: hop.clone(), stream, session, refusals: 0 };
+        self.ask_on(open, recipient).await
     }
 
     /// # Errors
@@ -101,6 +114,7 @@ impl<'a> Inquiry<'a> {
                 Step::Ready | Step::Content | Step::Closed => open.session.lost("out of step"),
             }
         };
+        open.refusals += usize::from(matches!(ended, Ended::Heard(Heard::Refused(_))));
         self.open = Some(open);
         match ended {
             Ended::Heard(heard) => Ok(heard),

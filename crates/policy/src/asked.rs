@@ -29,6 +29,15 @@ pub enum InDoubt {
 }
 
 impl Asked {
+    /// The verdict while too much is asked at a time, which says nothing about the host: whoever names a
+    /// thousand recipients at once is to come again for the rest.
+    #[must_use]
+    pub fn postpone(&self, trace: &mut Vec<Step>) -> Verdict {
+        let why = Detail::ours(Enhanced::SYSTEM, "it is not asked about more at a time");
+        trace.push(Step::Asked(self.hop.to_string(), Heard::Unclear(why)));
+        Verdict::try_later()
+    }
+
     /// The verdict on `recipient` once the host was asked. `trace` is told what it said.
     #[must_use]
     pub fn conclude(&self, recipient: &Address, heard: &Heard, trace: &mut Vec<Step>) -> Verdict {

@@ -141,36 +141,30 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    pub(crate) async fn ask(&mut self, asked: &Asked) -> Heard {
+    /// `None`: it was not asked, as others were.
+    pub(crate) async fn ask(&mut self, asked: &Asked) -> Option<Heard> {
         if let Some(heard) = self.memory.recall(asked, Instant::now()) {
-            return heard;
+            return Some(heard);
         }
         let places = match asked.in_doubt {
             InDoubt::Defer => &self.memory.mailboxes,
             InDoubt::Accept => &self.memory.next_hops,
         };
-        let Ok(Ok(_place)) = timeout_at(self.end, places.acquire()).await else {
-            return unclear("too many others ask");
-        };
+        let _place = timeout_at(self.end, places.acquire()).await.ok()?.ok()?;
         let its_end = Instant::now() + PATIENCE;
         let asking = self.inquiry.ask(&asked.hop, &asked.address);
-        match timeout_at(self.end.min(its_end), asking).await {
-            Ok(heard) => {
-                self.memory.remember(asked, &heard, Instant::now());
-                heard
-            }
+        let heard = match timeout_at(self.end.min(its_end), asking).await {
+            Ok(heard) => heard,
             // The others took the time that this one had.
-            Err(_) if self.end < its_end => unclear("no time is left"),
-            Err(_) => {
-                let heard = unclear("no answer in time");
-                self.memory.remember(asked, &heard, Instant::now());
-                heard
-            }
-        }
+            Err(_) if self.end < its_end => return None,
+            Err(_) => silence("no answer in time"),
+        };
+        self.memory.remember(asked, &heard, Instant::now());
+        Some(heard)
     }
 }
 
-fn unclear(why: &str) -> Heard {
+fn silence(why: &str) -> Heard {
     Heard::Unclear(Detail::ours(Enhanced::NO_ANSWER, why))
 }
 
@@ -211,9 +205,9 @@ mod tests {
     fn who_does_not_answer_is_left_alone_but_what_it_said_counts() {
         let (memory, now) = (Memory::new(), Instant::now());
         memory.remember(&asked("a@x"), &Heard::Taken, now);
-        let silence = unclear("gone");
-        memory.remember(&asked("b@x"), &silence, now);
-        assert_eq!(memory.recall(&asked("c@x"), now), Some(silence));
+        let gone = silence("gone");
+        memory.remember(&asked("b@x"), &gone, now);
+        assert_eq!(memory.recall(&asked("c@x"), now), Some(gone));
         assert_eq!(memory.recall(&asked("a@x"), now), Some(Heard::Taken));
         assert_eq!(memory.recall(&asked("c@x"), now + UNCLEAR), None);
     }

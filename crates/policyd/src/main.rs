@@ -201,10 +201,10 @@ impl Desk {
                     let account = self.directory.find(&user).await.caught(self.catches_all);
                     conclude(recipient, account, then, &mut trace)
                 }
-                Ruling::Asks(asked) => {
-                    let heard = round.ask(&asked).await;
-                    asked.conclude(recipient, &heard, &mut trace)
-                }
+                Ruling::Asks(asked) => match round.ask(&asked).await {
+                    Some(heard) => asked.conclude(recipient, &heard, &mut trace),
+                    None => asked.postpone(&mut trace),
+                },
             };
             verdicts.push(match verdict {
                 policy::Verdict::Accept(disposition) => Verdict::Accept(disposition),
