@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::unistd::{Uid, User};
 use tables::Users;
 
+use crate::routes::users;
 use crate::site::Site;
 
 /// The caller. A claim, good for header fields and for the default reverse-path only: who really
@@ -38,8 +39,14 @@ impl Caller {
 fn rooted_user(site: &Site) -> Option<String> {
     site.root()?;
     let name = std::env::var("LOGNAME").ok()?;
-    let file = File::open(site.tables().join("users")).ok()?;
-    let users = Users::read("users", file).ok()?.table;
+    let users = match site.load() {
+        Ok(config) => users(&config).ok()?,
+        // Also while the configuration is broken.
+        Err(_) => {
+            let file = File::open(site.tables().join("users")).ok()?;
+            Users::read("users", file).ok()?.table
+        }
+    };
     users.contains(&name).then_some(name)
 }
 

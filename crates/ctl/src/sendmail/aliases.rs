@@ -30,11 +30,10 @@ pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
     let (size, findings) = read(&config)?;
     findings.iter().for_each(|finding| complain("newaliases", finding));
     let Size { aliases, longest, total } = size;
-    let file = config.paths.tables.join("aliases");
     writeln!(
         io::stdout(),
         "{}: {aliases} aliases, longest {longest} bytes, {total} bytes total",
-        file.display()
+        files(&config)
     )?;
     let in_force = bring_into_force(site)?;
     complain("newaliases", in_force);
@@ -44,8 +43,7 @@ pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
 fn read(config: &Config) -> Result<(Size, Vec<Finding>), Failure> {
     let read = read_table(config, "aliases", Aliases::read).map_err(|why| unreadable(&why))?;
     let Some(read) = read else {
-        let file = config.paths.tables.join("aliases");
-        return Err(Failure::new(Exit::Config, format!("{}: no such file", file.display())));
+        return Err(Failure::new(Exit::Config, format!("{}: no such file", files(config))));
     };
     let mut size = Size::default();
     for (name, value, _) in read.table.entries() {
@@ -54,6 +52,12 @@ fn read(config: &Config) -> Result<(Size, Vec<Finding>), Failure> {
         size.total += name.len() + value.len();
     }
     Ok((size, read.findings))
+}
+
+/// All sources of the table.
+fn files(config: &Config) -> String {
+    let sources = config.paths.of_table("aliases").into_iter();
+    sources.map(|source| source.path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Says since when the table counts.

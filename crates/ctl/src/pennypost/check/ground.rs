@@ -34,6 +34,8 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     }
     findings.extend(written_by_others(&config.paths.file));
     findings.extend(written_by_others(&config.paths.tables));
+    let elsewhere = config.paths.sources.values().flatten();
+    findings.extend(elsewhere.filter_map(|source| written_by_others(&source.path)));
     let unreadable = metadata(&config.paths.file).is_some_and(|file| file.mode() & 0o004 == 0);
     if unreadable && !config.rooted {
         let problem = "not everybody may read it: sendmail does not learn the hostname from it";

@@ -15,8 +15,10 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     // What cannot be read has been said.
     let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
     let is_alias = |name| aliases.as_ref().is_some_and(|aliases| aliases.table.get(name).is_some());
-    let in_table =
-        |name: &str, finding: Finding| finding.in_file(config.paths.tables.join(name).display());
+    let in_table = |name: &str, finding: Finding| {
+        let first = config.paths.of_table(name).into_iter().next();
+        finding.in_file(first.map_or_else(|| name.into(), |source| source.path).display())
+    };
     if !config.rooted {
         if !is_alias("root") {
             let user = &config.local.default_user;
@@ -61,7 +63,7 @@ fn unasked(config: &Config) -> Vec<Finding> {
     let finding = |(domain, place): (&str, Place)| {
         let problem = format!("mail for {domain} does not come here: its lines have no effect");
         let remedy = "add it to local-host-names or virtuser-domains";
-        let file = config.paths.tables.join(&*place.file);
+        let file = config.paths.of_source("virtusertable", &place.file);
         Finding::warning(problem, remedy).in_file(file.display()).at(Some(place.line), None)
     };
     unasked.map(finding).collect()
