@@ -141,8 +141,10 @@ fn credentials(value: &str) -> Result<Credentials, &'static str> {
             'R' => realm = Some(text),
             'M' => mechanisms = text.split_whitespace().map(str::to_ascii_uppercase).collect(),
             _ => {
-                return Err("the items are U (user), I (authentication id), P (secret), R (realm) \
-                             and M (mechanisms)");
+                return Err(
+                    "the items are U (user), I (authentication id), P (secret), R (realm) \
+                             and M (mechanisms)",
+                );
             }
         }
     }
