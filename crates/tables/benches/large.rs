@@ -65,7 +65,7 @@ fn away() {
 }
 
 fn clients() {
-    let address = |n: usize| -> IpAddr { Ipv4Addr::from(0x0a00_0000 + n as u32 * 256 + 1).into() };
+    let address = |n: usize| ip(0x0a00_0000 + n * 256 + 1);
     let text = lines(|n| match n % 3 {
         0 => format!("From:user{n}@example.org\tREJECT\n"),
         1 => format!("From:domain{n}.example.org\tERROR:5.7.1:550 not from there\n"),
@@ -77,16 +77,20 @@ fn clients() {
     ask("a domain", from, |it| table.domain(Tag::From, it).is_some());
     let domain = |n| format!("a.b.c{n}.example.net");
     ask("no domain, five times two look-ups", domain, |it| table.domain(Tag::From, it).is_none());
-    let no = |n: usize| -> IpAddr { Ipv4Addr::from(0xc000_0000 + n as u32).into() };
+    let no = |n: usize| ip(0xc000_0000 + n);
     let connect = |it: &IpAddr| table.address(Tag::Connect, *it).is_none();
     ask("no client, four times two look-ups", no, connect);
 
-    let networks = lines(|n| format!("{}/{}\tREJECT\n", address(n), [24, 25, 26, 28, 32][n % 5]));
+    let networks = lines(|n| format!("{}/{}\tREJECT\n", address(n), 24 + n % 5));
     let mut content = Vec::new();
     add_source(&mut content, "access", Kind::Cidr, "access.cidr", networks.as_bytes()).unwrap();
     let table = read("access, cidr", || Access::read("t", content.as_slice()).unwrap().table);
     let connect = |it: &IpAddr| table.address(Tag::Connect, *it).is_some();
     ask("a client, five lengths", address, connect);
+}
+
+fn ip(number: usize) -> IpAddr {
+    Ipv4Addr::from(u32::try_from(number).unwrap()).into()
 }
 
 fn lines(line: impl Fn(usize) -> String) -> String {
