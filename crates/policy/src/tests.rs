@@ -6,6 +6,7 @@ use tables::{Aliases, Domaintable, LocalDomains, Mailertable, Names, Virtusertab
 use super::*;
 
 mod cases;
+mod words;
 
 const VIRTUAL: &str = "info@virt.test alice\nold@virt.test error:5.1.6:550 moved\ngone@virt.test bob\n\
                        far@virt.test x@far.test\nnever@far.test alice\n";

@@ -49,8 +49,8 @@ fn sections(text: &str) -> HashMap<String, String> {
     let mut section = String::new();
     for line in text.lines() {
         match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            Some(name) => section = name.to_owned(),
-            None => sections.entry(section.clone()).or_default().push_str(&format!("{line}\n")),
+            Some(name) if !name.starts_with(char::is_numeric) => section = name.to_owned(),
+            _ => sections.entry(section.clone()).or_default().push_str(&format!("{line}\n")),
         }
     }
     sections

@@ -1,0 +1,61 @@
+//! What is told, and what is asked for, where no reply depends on it.
+
+use super::*;
+use crate::{Account, Terms};
+
+#[test]
+fn terms_are_told_in_words() {
+    for (rate, sessions, pause, told) in [
+        (None, None, None, "greeted at once"),
+        (Some(4), None, Some(0), "4 connections a minute; greeted at once"),
+        (
+            Some(0),
+            Some(7),
+            Some(500),
+            "any connections a minute; 7 sessions at a time; greeted after 500 ms",
+        ),
+    ] {
+        assert_eq!(Terms { rate, sessions, pause }.to_string(), told);
+    }
+}
+
+#[test]
+fn only_who_is_unknown_is_caught() {
+    assert_eq!(Account::Unknown.caught(true), Account::Caught);
+    assert_eq!(Account::Unknown.caught(false), Account::Unknown);
+    for account in [Account::Exists, Account::Unavailable] {
+        assert_eq!(account.caught(true), account);
+    }
+}
+
+#[test]
+fn either_table_may_ask_for_the_names_of_clients() {
+    let access = |text: &str| Access::read("access", text.as_bytes()).unwrap().table;
+    let domains = |text: &str| RelayDomains::read("t", text.as_bytes()).unwrap().table;
+    for (access, relay_domains, asks) in [
+        (access("Connect:a.test OK\n"), domains(""), true),
+        (access(""), domains("a.test\n"), true),
+        (access("Connect:10.1 OK\n"), domains("10.1\n"), false),
+    ] {
+        let policy = Policy { access, relay_domains, ..policy() };
+        assert_eq!(policy.asks_for_names(), asks);
+    }
+}
+
+#[test]
+fn a_name_of_this_host_shows_its_alias_and_who_is_spared() {
+    let text = "Spam:staff@\tFRIEND\n";
+    let access = Access::read("access", text.as_bytes()).unwrap().table;
+    let policy = Policy { access, ..policy() };
+    let trace = |to: &str| decide(&policy, &from_nobody(stranger()), to).1;
+    let own = "the domain is this host's own name or address";
+    let alias = "aliases:2: staff is alice@mx.example.org, bob@far.test";
+    let staff = trace("staff@mx.example.org");
+    assert_eq!(
+        (staff.first().unwrap(), staff.last().unwrap()),
+        (&own.to_owned(), &alias.to_owned())
+    );
+    assert!(staff.contains(&Step::Spared.to_string()), "{staff:?}");
+    let list = trace("list+dev@mx.example.org");
+    assert!(!list.contains(&Step::Spared.to_string()), "{list:?}");
+}
