@@ -126,7 +126,7 @@ fn deliver(options: &Options, site: &Site, traffic: &Traffic) -> Result<Exit, Fa
         OnError::Mail => outcome.mail_back(&letter, &door, date)?,
     };
     let exit = match &mut watch {
-        Some(watch) if exit == Exit::Ok => first_attempt(watch, &outcome, options)?,
+        Some(watch) if exit == Exit::Ok => first_attempt(watch, &outcome, options),
         Some(_) | None => exit,
     };
     let misspelt = exit == Exit::Ok && !letter.misspelt.is_empty();
@@ -146,9 +146,11 @@ fn watch(options: &Options, site: &Site) -> Option<Watch> {
 
 /// The exit code of what became of the recipients. What is deferred is queued, and 0 (finis() in
 /// sendmail's main.c); what takes longer, too.
-fn first_attempt(watch: &mut Watch, outcome: &Outcome, options: &Options) -> Result<Exit, Failure> {
+fn first_attempt(watch: &mut Watch, outcome: &Outcome, options: &Options) -> Exit {
     let show = if options.verbose { Show::Results } else { Show::Nothing };
-    let seen = watch.follow(outcome.queued(), FIRST_ATTEMPT, show, &mut io::stdout().lock())?;
+    let seen = watch.follow(outcome.queued(), FIRST_ATTEMPT, show, &mut io::stdout().lock());
+    // Whatever became of watching, the message is queued: a failure would have it sent again.
+    let Ok(seen) = seen else { return Exit::Ok };
     let failed = seen.failures().map(|(address, status)| {
         if options.on_error == OnError::Print && !options.verbose {
             complain("sendmail", watch::line(address, status));
@@ -158,7 +160,7 @@ fn first_attempt(watch: &mut Watch, outcome: &Outcome, options: &Options) -> Res
     // Each is said.
     let exits: Vec<_> = failed.collect();
     let mailed = options.on_error == OnError::Mail;
-    Ok(exits.first().copied().filter(|_| !mailed).unwrap_or(Exit::Ok))
+    exits.first().copied().filter(|_| !mailed).unwrap_or(Exit::Ok)
 }
 
 /// `-D FILE`

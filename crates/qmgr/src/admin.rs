@@ -36,7 +36,7 @@ const ARRIVALS: usize = 16;
 /// Of one user.
 const OF_USER: usize = 8;
 /// Messages that are changed in one transaction: what is told of them is in memory meanwhile.
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = LOAD;
 /// Silence after which a connection is closed; as long may a reply wait to be read.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -255,25 +255,64 @@ impl Desk {
         filter: &Filter,
         messages: &[Queued],
     ) -> Result<Vec<QueueId>, StoreError> {
+        if change::needs_rest(action) {
+            return self.change_at_rest(action, filter, messages).await;
+        }
+        let now = self.shared.clock.now();
+        let ids = self.store(action, filter, messages).await?;
+        if let Some(&id) = ids.first() {
+            self.follow_up(action, &ids, Due { at: now, id }).await;
+        }
+        Ok(ids)
+    }
+
+    /// The same for those of them for which nothing is under way.
+    async fn change_at_rest(
+        &self,
+        action: &Action,
+        filter: &Filter,
+        messages: &[Queued],
+    ) -> Result<Vec<QueueId>, StoreError> {
         // As long as they are ours no round of attempts begins.
-        let takes =
-            |message: &&Queued| !change::needs_rest(action) || self.shared.begin(message.id);
-        let messages: Vec<_> = messages.iter().filter(takes).collect();
-        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-        let Some(&first) = ids.first() else { return Ok(ids) };
-        let from = Due { at: self.shared.clock.now(), id: first };
+        let ours = messages.iter().map(|message| message.id).filter(|id| self.shared.begin(*id));
+        let ours: Vec<_> = ours.collect();
+        let Some(&id) = ours.first() else { return Ok(ours) };
+        let changed = self.change_ours(action, filter, &ours).await;
+        ours.iter().for_each(|id| self.shared.end(*id));
+        // Bounces, and what has another way now; and what was passed over while it was ours.
+        self.shared.wake(Wake::Due(Due { at: 0, id })).await;
+        changed
+    }
+
+    async fn change_ours(
+        &self,
+        action: &Action,
+        filter: &Filter,
+        ours: &[QueueId],
+    ) -> Result<Vec<QueueId>, StoreError> {
+        // A round may have ended since they were looked at, and served some of their recipients.
+        let mut messages = self.shared.store.look(ours.to_vec()).await?;
+        let now = self.shared.clock.now();
+        messages.retain(|message| {
+            filter::fits(filter, message, now) && change::applies(action, filter, message)
+        });
+        self.store(action, filter, &messages).await
+    }
+
+    async fn store(
+        &self,
+        action: &Action,
+        filter: &Filter,
+        messages: &[Queued],
+    ) -> Result<Vec<QueueId>, StoreError> {
         let mut changes = Vec::with_capacity(messages.len());
         for message in messages {
             changes.push(change::change(&self.shared, action, filter, message).await);
         }
-        let done = self.shared.store.change(changes).await;
-        if change::needs_rest(action) {
-            ids.iter().for_each(|id| self.shared.end(*id));
-        } else {
-            done.clone()?;
+        if !changes.is_empty() {
+            self.shared.store.change(changes).await?;
         }
-        self.follow_up(action, &ids, from).await;
-        done.map(|()| ids)
+        Ok(messages.iter().map(|message| message.id).collect())
     }
 
     /// What was made due is to be looked at, and its next hops are to be tried; of what was taken
@@ -285,10 +324,8 @@ impl Desk {
                 self.shared.wake(Wake::Due(from)).await;
             }
             Action::Hold { .. } | Action::Delete => self.shared.recall(ids),
-            // Bounces, and what has another way now. While they were ours they were passed over.
-            Action::Bounce | Action::Redirect(_) => {
-                self.shared.wake(Wake::Due(Due { at: 0, ..from })).await;
-            }
+            // They had to be at rest.
+            Action::Bounce | Action::Redirect(_) => {}
         }
     }
 
