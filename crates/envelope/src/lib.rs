@@ -15,7 +15,9 @@ mod status;
 pub use address::{Address, AddressError, ReversePath, domain_key};
 pub use hop::{Host, NextHop, Protocol, Server};
 pub use member::{Member, Special};
-pub use message::{Body, Disposition, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return};
+pub use message::{
+    Body, Disposition, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return,
+};
 pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{Detail, Enhanced, Heard, Status};

@@ -77,11 +77,12 @@ impl Runner {
             Owner::find(generation.config(), generation.snapshot.tables.get("users"), &wanted)
         });
         let found = found.await;
-        let Owner { home, shell, writer } = match found.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(Some(found)) => found,
-            Ok(None) => return (Started::UnknownUser, None),
-            Err(why) => return (Started::NotNow(why), None),
-        };
+        let Owner { home, shell, writer } =
+            match found.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(Some(found)) => found,
+                Ok(None) => return (Started::UnknownUser, None),
+                Err(why) => return (Started::NotNow(why), None),
+            };
         match self.spawn(writer, who) {
             Ok(fd) => (Started::Yes { home, shell }, Some(fd)),
             Err(error) => {

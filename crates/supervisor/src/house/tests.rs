@@ -220,7 +220,8 @@ fn a_process_for_each_known_user() {
             let request = RunAs { who: Who::Mailbox(user.into()), id };
             let frame = local.call::<_, Started>(&request, b"", None, TIME).await.unwrap();
             let home = rooted.root.path().join("home").join(user);
-            let expected = if known { Started::Yes { home, shell: None } } else { Started::UnknownUser };
+            let expected =
+                if known { Started::Yes { home, shell: None } } else { Started::UnknownUser };
             assert_eq!((frame.head, frame.descriptor.is_some()), (expected, known), "{user}");
         }
         drop(rooted.from_local.take());
