@@ -3,6 +3,7 @@
 mod accounts;
 mod agreement;
 mod commands;
+mod explain;
 mod family;
 mod faults;
 mod lists;

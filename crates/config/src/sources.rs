@@ -96,7 +96,7 @@ mod tests {
 
     use tables::{Access, Names, Tag};
 
-    use crate::{Snapshot, check_tables, load, read_table};
+    use crate::{Snapshot, Watch, check_tables, load, read_table};
 
     fn root(sources: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
@@ -139,9 +139,11 @@ mod tests {
         let (first, second) = (below("srv/first"), below("etc/mail/access"));
         assert_eq!(found, [(first.as_str(), 2), (second.as_str(), 3)]);
         let before = Snapshot::take(Some(root.path()), None).unwrap();
+        let watch = Watch::new(&config).unwrap();
         fs::write(root.path().join("srv/first"), "From:a.test OK\n").unwrap();
         let after = Snapshot::take(Some(root.path()), None).unwrap();
         assert_eq!(after.changes(&before), ["access"]);
+        assert!(watch.changed().unwrap());
     }
 
     #[test]
