@@ -119,8 +119,9 @@ fn no_permission(machine: &mut Machine) {
     assert_eq!(code("pennypost", &["stop"], ""), Some(77));
     assert_eq!(code("pennypost", &["reload"], ""), Some(77));
     // /etc/mail is not hers.
+    write("/etc/mail/mailertable", "a b\n");
     assert_eq!(code("makemap", &["hash", "/etc/mail/x"], "a b\n"), Some(73));
-    assert_eq!(code("editmap", &["-u", "hash", "/etc/mail/x", "a", "b"], ""), Some(73));
+    assert_eq!(code("editmap", &["-u", "hash", "/etc/mail/mailertable", "a", "b"], ""), Some(73));
     machine.stop();
     let drop = "/var/spool/pennypost/drop";
     set(drop, 0, 0, 0o700);
