@@ -28,9 +28,9 @@ fn ask_case(sendmail: &Sendmail, file: &str, text: &str) -> Vec<Answer> {
         }
     }
     let lines: String = questions.iter().map(|question| input(question)).collect();
-    let call = Call::reading(&["-bt"], &lines);
-    let theirs = rewritten(&sendmail.run(&setting, &[call.clone()])[0]);
-    let ours = rewritten(&ours::run_all(&setting, &config, &[call])[0]);
+    let calls = [Call::reading(&["-bt"], &lines)];
+    let theirs = rewritten(&sendmail.run(&setting, &calls)[0]);
+    let ours = rewritten(&ours::run_all(&setting, &config, &calls)[0]);
     let counts = [questions.len(), theirs.len(), ours.len()];
     assert!(counts.iter().all(|count| *count == counts[0]), "{file}: {counts:?}");
     let answers = questions.into_iter().zip(theirs.into_iter().zip(ours));

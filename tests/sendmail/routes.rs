@@ -110,11 +110,14 @@ impl Case {
             self.setting.users = users.into_iter().filter(|user| !user.is_empty()).collect();
         }
         for (_, answer) in &mut self.recipients {
-            if answer.starts_with("leaves for ") {
-                "accept".clone_into(answer);
-            } else if let Some(user) = answer.strip_prefix("user ") {
-                let exists = self.setting.users.iter().any(|name| name == user);
-                *answer = if exists { "accept" } else { "550 5.1.1 User unknown" }.to_owned();
+            let known = answer
+                .strip_prefix("user ")
+                .map(|user| self.setting.users.iter().any(|name| name == user));
+            match known {
+                Some(false) => "550 5.1.1 User unknown".clone_into(answer),
+                Some(true) => "accept".clone_into(answer),
+                None if answer.starts_with("leaves for ") => "accept".clone_into(answer),
+                None => {}
             }
         }
         self
@@ -170,8 +173,8 @@ fn deliverable((text, exit): &Output) -> String {
 /// What each line of input to `-bt` that asks a ruleset returned at last.
 pub(crate) fn triples((text, _): &Output) -> Vec<String> {
     let last = |block: &str| {
-        let returned = block.lines().filter_map(|line| line.split_once(" returns: "));
-        returned.last().map(|(_, triple)| one_smtp(triple.trim()))
+        let mut returned = block.lines().filter_map(|line| line.split_once(" returns: "));
+        returned.next_back().map(|(_, triple)| one_smtp(triple.trim()))
     };
     text.split("\n> ").filter_map(last).collect()
 }
