@@ -16,10 +16,7 @@ use fastrand::Rng;
 use serde_json::Value;
 use support::{Client, PATIENCE, Sink, System, SystemBuilder};
 
-#[path = "../../crates/net/tests/support/dns.rs"]
-mod dns;
-
-use dns::Dns;
+use crate::relay::dns::Dns;
 
 /// How long rounds are begun.
 const SECONDS: u64 = 20;
@@ -109,6 +106,9 @@ enum End {
     Queue(String),
 }
 
+/// Makes a line of a table.
+type Writer = fn(&mut World) -> String;
+
 /// All of a round.
 type Round = BTreeSet<End>;
 
@@ -140,7 +140,7 @@ impl World {
     /// Puts other tables in force, and returns them.
     fn change(&mut self) -> String {
         let mut all = String::new();
-        let tables: [(&str, fn(&mut Self) -> String, usize); 10] = [
+        let tables: [(&str, Writer, usize); 10] = [
             ("access", Self::access, 8),
             ("access.cidr", Self::network, 2),
             ("access.re", Self::expression, 2),
@@ -392,11 +392,7 @@ impl World {
             let port = sink.address().port();
             for mail in sink.received() {
                 let token = token_of(&mail.content).expect("nothing else is sent");
-                ended.extend(mail.rcpt.iter().map(|rcpt| {
-                    let (_, rest) = rcpt.split_once('<').unwrap();
-                    let (address, _) = rest.rsplit_once('>').unwrap();
-                    End::Hop(port, address.to_owned(), token.clone())
-                }));
+                ended.extend(mail.rcpt.iter().map(|rcpt| End::at_hop(port, rcpt, &token)));
             }
         }
         ended
@@ -410,6 +406,13 @@ impl World {
 }
 
 impl End {
+    /// By the RCPT line there.
+    fn at_hop(port: u16, rcpt: &str, token: &str) -> Self {
+        let (_, rest) = rcpt.split_once('<').unwrap();
+        let (address, _) = rest.rsplit_once('>').unwrap();
+        Self::Hop(port, address.to_owned(), token.to_owned())
+    }
+
     const fn waits(&self) -> bool {
         matches!(self, Self::Queue(_))
     }

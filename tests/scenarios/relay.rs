@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Sink, SystemBuilder};
 
 #[path = "../../crates/net/tests/support/dns.rs"]
-mod dns;
+pub(crate) mod dns;
 
 #[test]
 fn content_arrives_as_it_was_sent() {

@@ -6,8 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use support::{Received, Sink, SystemBuilder};
 
-#[path = "../../crates/net/tests/support/dns.rs"]
-mod dns;
+use crate::relay::dns;
 
 const TEXT: &str = "Subject: x\n\nx\n";
 
