@@ -257,7 +257,8 @@ impl Access {
         read: impl Fn(&str) -> Option<V>,
     ) -> Option<Hit<V>> {
         let key = network::of_address(address);
-        let shown = address.to_canonical().to_string();
+        let shown = || address.to_canonical().to_string();
+        let shown = if self.patterns.is_empty() { String::new() } else { shown() };
         self.whole(&self.networks, tag, (&key, &shown), Some(address), &read).or_else(|| {
             let mut shorter = network::shorter(&key).skip(1);
             shorter.find_map(|key| find(&self.networks, tag, key, &read))

@@ -72,6 +72,10 @@ impl<T: Copy + Eq> Patterns<T> {
         Ok(())
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The first line whose expression `key` matches.
     pub(crate) fn find<'k>(&self, kind: T, key: &'k str) -> Option<Match<'_, 'k>> {
         let mut lines = self.0.iter().filter(|pattern| pattern.kind == kind);
