@@ -199,3 +199,17 @@ proptest! {
         }
     }
 }
+
+/// Canonify2 in proto.m4: `localhost.$m` is this host, `$m` being all but the first label.
+#[test]
+fn localhost_in_the_own_domain_is_this_host() {
+    let settings = Settings { hostname: "mx.a.test".into(), ..Settings::default() };
+    let Ok(border) = Border::read(settings, Masquerade::default(), &Tables::default());
+    let renamed = |domain: &str| {
+        let new =
+            border.rewrite((Part::HeaderSender, Taker::Smtp), "x", Some(domain), &mut Vec::new());
+        new.map(|new| new.to_string())
+    };
+    assert_eq!(renamed("localhost.a.test").as_deref(), Some("x@mx.a.test"));
+    assert_eq!((renamed("localhost.test"), renamed("localhost.b.a.test")), (None, None));
+}
