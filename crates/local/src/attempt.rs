@@ -10,7 +10,7 @@ use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::mailbox::{Said, Store};
 use ipc::run_as::Who;
 use ipc::{Client, Frame};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::border::Border;
 use crate::catch_all;
@@ -163,13 +163,16 @@ impl Agent {
         who: &Who,
         say: impl Fn(&Process) -> Result<Store, Status>,
     ) -> Result<Said, Stranger> {
-        let turn = tokio::time::timeout_at(errand.deadline, self.processes.turn_of(who)).await;
-        let Some(turn) = turn.ok().filter(|_| Instant::now() < errand.deadline) else {
-            let status = Status::fault("too much is under way for this user, or for all");
-            return Err(Stranger::Status(status));
-        };
+        let busy =
+            || Stranger::Status(Status::fault("too much is under way for this user, or for all"));
+        let turn = timeout_at(errand.deadline, self.processes.turn_of(who)).await;
+        let turn = turn.map_err(|_| busy())?;
         for _ in 0..MAX_STARTS {
-            let process = self.processes.process(&turn, who, errand.attempt.id).await?;
+            let process = self.processes.process(&turn, who, errand.attempt.id);
+            let process = timeout_at(errand.deadline, process).await.map_err(|_| busy())??;
+            if Instant::now() >= errand.deadline {
+                return Err(busy());
+            }
             let store = say(&process).map_err(Stranger::Status)?;
             match process.conversation.store(store, errand.content.clone()).await {
                 Said::Stale => turn.part_with(&process).await,

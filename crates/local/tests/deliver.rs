@@ -585,6 +585,31 @@ fn mail_is_appended_to_a_file_but_not_to_everything() {
 }
 
 #[test]
+fn long_lists_that_are_read_together_are_answered_one_by_one() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let list = home.path().join("list");
+        let names: String =
+            (0..10_000).map(|number| format!("user{number:06}@example.org\n")).collect();
+        fs::write(&list, names).unwrap();
+        fs::set_permissions(&list, Permissions::from_mode(0o644)).unwrap();
+        let store = request(home.path(), Place::Include(list));
+        let mut deliver = Deliver::start();
+        // More than fits into one frame.
+        for number in 0..8 {
+            let store = Store { number, ..store.clone() };
+            deliver.connection.send(&store, MESSAGE, None).await.unwrap();
+        }
+        for _ in 0..8 {
+            let frame = deliver.connection.receive_within::<Stored>(TIME).await.unwrap();
+            let [(_, Said::Expanded { members, .. })] = &frame.head.0[..] else { panic!() };
+            assert_eq!(members.len(), 10_000);
+        }
+        deliver.end();
+    });
+}
+
+#[test]
 fn a_forward_goes_before_the_mailbox_and_may_change_at_any_time() {
     run(async {
         let home = tempfile::tempdir().unwrap();

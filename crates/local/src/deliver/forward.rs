@@ -28,6 +28,8 @@ const MAX_FORWARD: u64 = 64 * 1024;
 const MAX_FORWARDED: usize = 1000;
 /// What is wrong with a file, told in the log.
 const MAX_REMARKS: usize = 10;
+/// Bytes of each: a word of a list may be as long as the list.
+const MAX_REMARK: usize = 200;
 /// May be written by others than its owner.
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -162,6 +164,7 @@ fn forwarded(text: &str, path: &Path, store: &Store) -> List {
 
 fn remark(remarks: &mut Vec<String>, path: &Path, line: usize, why: &str) {
     if remarks.len() < MAX_REMARKS {
+        let why = why.get(..why.floor_char_boundary(MAX_REMARK)).unwrap_or_default();
         remarks.push(format!("{}:{line}: {why}", path.display()));
     }
 }

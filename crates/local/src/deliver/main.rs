@@ -89,8 +89,8 @@ async fn serve() -> Result<(), ipc::Error> {
                 Err(error) => break error,
             },
         };
-        if !answers.is_empty() {
-            connection.send(&Stored(answers), b"", None).await?;
+        for frame in frames(answers) {
+            connection.send(&Stored(frame), b"", None).await?;
         }
     };
     // Nobody waits for them, but half done they would be done again.
@@ -107,6 +107,14 @@ async fn gather(connection: &mut Connection, first: Letter) -> Vec<Letter> {
         group.push(Letter::new(frame));
     }
     group
+}
+
+/// Each list goes alone: it may fill half a frame.
+fn frames(answers: Vec<(u64, Said)>) -> impl Iterator<Item = Vec<(u64, Said)>> {
+    let is_list = |(_, said): &(u64, Said)| matches!(said, Said::Expanded { .. });
+    let (lists, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(is_list);
+    let lists = lists.into_iter().map(|list| vec![list]);
+    lists.chain((!others.is_empty()).then_some(others))
 }
 
 /// What this process may do, and what it does beside answering.
