@@ -1,5 +1,8 @@
 //! Mail of users and programs of this machine.
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use support::SystemBuilder;
@@ -93,4 +96,21 @@ fn bs_speaks_smtp_on_standard_input() {
     let replies = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && replies.contains("\r\n221 "), "{replies}");
     assert!(system.wait_mail("alice", 1)[0].contains("\nDate: "));
+}
+
+/// `sendmail -bs` in inetd.conf: who connects is no user of this machine, and may not relay.
+#[test]
+fn bs_takes_no_mail_from_the_network() {
+    let system = SystemBuilder::new().start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (connection, _) = listener.accept().unwrap();
+    let mut command = system.command("sendmail");
+    command.args(["-Am", "-bs"]).stdout(OwnedFd::from(connection.try_clone().unwrap()));
+    command.stdin(OwnedFd::from(connection)).stderr(Stdio::null());
+    let code = command.spawn().unwrap().wait().unwrap().code();
+    drop(command);
+    let mut said = String::new();
+    client.read_to_string(&mut said).unwrap();
+    assert_eq!((&*said, code), ("421 4.3.2 Mail from the network is not taken here\r\n", Some(69)));
 }

@@ -8,9 +8,12 @@ mod heard;
 mod lines;
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+
+use nix::sys::socket::{AddressFamily, SockaddrLike as _, SockaddrStorage, getsockname};
 
 use super::submission;
 use super::traffic::{Side, Traffic};
@@ -25,6 +28,12 @@ const PIECE: usize = 16 * 1024;
 /// stdin.
 pub(super) fn run(socket: &Path, traffic: Traffic) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
+    if is_of_a_network(io::stdin()) {
+        stdout.write_all(b"421 4.3.2 Mail from the network is not taken here\r\n")?;
+        let text =
+            "-bs on a connection from the network, as inetd has it: a [[listener]] takes such mail";
+        return Err(Failure::new(Exit::Unavailable, text));
+    }
     let stream = match submission::dial(socket) {
         Ok(stream) => stream,
         Err(error) => {
@@ -42,6 +51,12 @@ pub(super) fn run(socket: &Path, traffic: Traffic) -> Result<Exit, Failure> {
     std::thread::spawn(move || pass_on(&mut io::stdin().lock(), writer, &ears, &record));
     hand_back(stream, &mut stdout, &heard, &traffic)?;
     Ok(Exit::Ok)
+}
+
+/// Then somebody elsewhere speaks, who would have the rights of our caller: any relaying.
+fn is_of_a_network(input: impl AsFd) -> bool {
+    let ours = getsockname::<SockaddrStorage>(input.as_fd().as_raw_fd());
+    ours.is_ok_and(|address| address.family() != Some(AddressFamily::Unix))
 }
 
 /// Copies commands and content.
@@ -94,8 +109,24 @@ fn hand_back(
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader};
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn what_inetd_hands_over_is_told_from_what_a_program_does() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert!(is_of_a_network(&accepted), "{address}");
+            drop(client);
+            assert!(is_of_a_network(&accepted), "{address}: also when the other side has gone");
+        }
+        assert!(!is_of_a_network(UnixStream::pair().unwrap().0));
+        assert!(!is_of_a_network(std::fs::File::open("/dev/null").unwrap()));
+        assert!(!is_of_a_network(io::pipe().unwrap().0));
+    }
 
     /// Answers each command, and content only after its dot; returns all lines.
     fn serve(stream: UnixStream, refuse_data: bool) -> Vec<String> {
