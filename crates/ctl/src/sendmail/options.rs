@@ -187,6 +187,11 @@ impl Options {
                 options.words.push(word);
             }
         }
+        if let (Mode::Hold(_) | Mode::Release, Some(word)) = (&options.mode, options.words.first())
+        {
+            let text = format!("Can not use -Q with \"{word}\": a reason stands right behind it");
+            return Err(usage(text));
+        }
         if options.aliases == Aliases::Left && options.mode != Mode::Verify {
             options.warn("-n goes with -bv: mail that is delivered follows aliases");
         }

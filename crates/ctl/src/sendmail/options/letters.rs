@@ -77,7 +77,7 @@ impl Options {
         match letter {
             'B' => self.body = Some(body(argument)?),
             'A' => self.submission_queue = argument == "c",
-            'b' => self.mode = mode(argument)?,
+            'b' => self.operate(mode(argument)?)?,
             'C' => self.configuration(argument),
             'D' => self.debug_file = Some(argument.into()),
             'd' => self.debug(argument),
@@ -104,6 +104,15 @@ impl Options {
             // -L -M -p: see docs/sendmail-differences.md.
             _ => {}
         }
+        Ok(())
+    }
+
+    /// `-b`
+    fn operate(&mut self, mode: Mode) -> Result<(), Failure> {
+        if matches!(self.mode, Mode::Hold(_) | Mode::Release) {
+            return Err(usage("-Q goes with -q alone".to_owned()));
+        }
+        self.mode = mode;
         Ok(())
     }
 

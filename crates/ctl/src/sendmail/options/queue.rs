@@ -123,6 +123,10 @@ impl Options {
         if reason == "." {
             return Err(Failure::new(Exit::Usage, "Can not use -Q."));
         }
+        if !matches!(self.mode, Mode::Deliver | Mode::Retry) {
+            // Who wants to see what is held must not release it.
+            return Err(usage("-Q goes with -q alone; -qQ selects what is held".to_owned()));
+        }
         self.mode = if reason.is_empty() { Mode::Release } else { Mode::Hold(reason.to_owned()) };
         Ok(())
     }

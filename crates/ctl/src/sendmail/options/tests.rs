@@ -210,6 +210,11 @@ fn wrong_use_is_64() {
         "-B9BIT",
         "-h x",
         "-Q.",
+        "-Q .",
+        "-Q spam -qSx",
+        "-bp -Q",
+        "-Q -bp",
+        "-bv -Qspam",
         "-qIx",
         "-qZ",
         "-qR bob",
@@ -232,6 +237,7 @@ fn wrong_use_is_64() {
         assert_eq!(failure.exit, Exit::Usage, "{line}");
         assert!(!failure.text.is_empty());
     }
+    assert_eq!(parse("mailq", "-Q").unwrap_err().exit, Exit::Usage, "would release everything");
 }
 
 #[test]
