@@ -10,7 +10,7 @@ mod maps;
 mod rulesets;
 mod triple;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal as _, Write};
 
 use config::OnDisk;
 use envelope::printable;
@@ -38,7 +38,17 @@ const HELP: &str = include_str!("test_mode/help.txt");
 pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
     let routes = Routes::read(site)?;
     let mut bench = Bench::new(&routes)?;
-    bench.run(&mut io::stdin().lock(), &mut io::stdout().lock())
+    let lines = if io::stdin().is_terminal() { Lines::Typed } else { Lines::Read };
+    bench.run(lines, &mut io::stdin().lock(), &mut io::stdout().lock())
+}
+
+/// Where questions come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// A person gets a prompt for each.
+    Typed,
+    /// They are written before their answers, as a prompt and the terminal would have them.
+    Read,
 }
 
 /// What is asked.
@@ -68,12 +78,21 @@ impl<'a> Bench<'a> {
         Ok(Self { routes, router, policy, border, macros, flags: Flags::default() })
     }
 
-    fn run(&mut self, input: &mut impl BufRead, out: &mut impl Write) -> Result<Exit, Failure> {
-        writeln!(out, "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)")?;
-        writeln!(out, "Enter <ruleset> <address>")?;
+    fn run(
+        &mut self,
+        lines: Lines,
+        input: &mut impl BufRead,
+        out: &mut impl Write,
+    ) -> Result<Exit, Failure> {
+        if lines == Lines::Typed {
+            writeln!(out, "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)")?;
+            writeln!(out, "Enter <ruleset> <address>")?;
+        }
         let mut line = Vec::new();
         loop {
-            write!(out, "> ")?;
+            if lines == Lines::Typed {
+                write!(out, "> ")?;
+            }
             out.flush()?;
             line.clear();
             let length = io::Read::take(&mut *input, MAX_LINE).read_until(b'\n', &mut line);
@@ -83,6 +102,9 @@ impl<'a> Bench<'a> {
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim();
+            if lines == Lines::Read {
+                writeln!(out, "> {}", printable(text))?;
+            }
             if text.eq_ignore_ascii_case("/quit") {
                 return Ok(Exit::Ok);
             }
