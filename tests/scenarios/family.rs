@@ -197,7 +197,8 @@ fn the_queue_is_run_held_and_sent_elsewhere() {
 fn settings_and_starts() {
     let mut system = SystemBuilder::new().start();
     assert_eq!(said(&system, "sendmail", &["-bP"]), "/var/spool/mqueue is empty\n");
-    assert_eq!(said(&system, "sendmail", &["-bP", "hostname"]), "mta.test\n");
+    let settings = ["-bP", "hostname", "queue.lifetime", "limits.hops"];
+    assert_eq!(said(&system, "sendmail", &settings), "mta.test\n432000\n100\n");
     assert_eq!(ours(&system, "sendmail", &["-bP", "no.such"]).status.code(), Some(64));
     assert_eq!(said(&system, "sendmail", &["-bC"]), said(&system, "pennypost", &["check"]));
     assert_eq!(said(&system, "sendmail", &["-bd", "-q30m"]), "the mail system runs already\n");

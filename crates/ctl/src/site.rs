@@ -122,6 +122,8 @@ impl Rules {
             let text = format!("there is no setting \"{}\"", printable(name));
             return Err(Failure::new(Exit::Usage, text));
         };
+        // A time, of which no setting has a part of a second.
+        let value = value.get("secs").unwrap_or(value);
         Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
