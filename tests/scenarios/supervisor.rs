@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{SystemBuilder, skipped};
 
 #[test]
@@ -33,6 +35,19 @@ fn stopping_drains_and_leaves_nothing_behind() {
     assert_eq!(system.wait_mail("alice", 1).len(), 1);
     let output = system.command("pennypost").arg("status").output().unwrap();
     assert_eq!(output.status.code(), Some(69), "{output:?}");
+}
+
+/// As sendmail's daemon it tells its state, and goes on.
+#[test]
+fn sigusr1_tells_the_state() {
+    let system = SystemBuilder::new().start();
+    kill(Pid::from_raw(system.pid().cast_signed()), Signal::SIGUSR1).unwrap();
+    let (_, qmgr) = system.daemons().into_iter().find(|(name, _)| name == "qmgr").unwrap();
+    let told = format!("qmgr[{qmgr}]");
+    let line = system.wait_log(|line| line.contains("; runs ") && line.contains(&told));
+    assert!(line.contains("configuration 1, listens on 127.0.0.1:"), "{line}");
+    system.session().transaction("c@example.org", &["alice@local.test"], "Subject: x\n\nx\n");
+    system.wait_mail("alice", 1);
 }
 
 #[test]

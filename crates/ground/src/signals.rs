@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT end the supervisor. (SIGHUP is heard where it reloads.)
+//! SIGTERM and SIGINT end the supervisor, SIGUSR1 has it tell its state. (SIGHUP is heard where it
+//! reloads.)
 
 use std::io;
 
@@ -9,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Unheard it would end us.
+    user: Signal,
 }
 
 impl Signals {
@@ -20,14 +23,18 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
-    /// Returns when a signal says that it is over.
-    pub async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Returns when a signal says that it is over; `tell` is called whenever one asks for the state.
+    pub async fn end(&mut self, tell: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.user.recv() => tell(),
+            }
         }
     }
 }

@@ -97,6 +97,17 @@ impl SystemStatus {
         let refused = self.refused.as_ref().map_or("", |_| "; the files on disk are not in force");
         format!("configuration {}, listens on {listeners}{refused}", self.generation)
     }
+
+    /// The same with all processes, for the log.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let process = |it: &Process| match it.pid {
+            Some(pid) => format!("{}[{pid}]", it.name),
+            None => format!("{} (being restarted)", it.name),
+        };
+        let processes: Vec<_> = self.processes.iter().map(process).collect();
+        format!("{}; runs {}", self.summary(), processes.join(", "))
+    }
 }
 
 /// One daemon.

@@ -100,15 +100,16 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     tokio::spawn(Reloader::new(arguments, Arc::clone(&house), askers, hang_up).run());
 
     tokio::spawn(systemd::watchdog());
+    let tell = || tracing::info!("{}", house.status().report());
     let mut first = None;
     tokio::select! {
         () = announce(&house, ready_file) => {}
-        () = signals.end() => {}
+        () = signals.end(tell) => {}
         client = stops.recv() => first = client,
     }
     tracing::info!("ends");
     systemd::stopping();
-    house.drain(signals.end()).await;
+    house.drain(signals.end(tell)).await;
     for path in &traces {
         let _ = fs::remove_file(path);
     }
