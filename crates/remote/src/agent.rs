@@ -8,7 +8,7 @@ use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use net::{Ourselves, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::border::Border;
 use crate::connection::Connection;
@@ -102,9 +102,12 @@ impl Agent {
 
     async fn make(&self, attempt: &Attempt, content: &Content) -> Done {
         match self.prepare(attempt, content) {
-            Ok((hop, mail)) => timeout(ATTEMPT_TIME, self.deliver(hop, &mail, content))
-                .await
-                .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long")),
+            Ok((hop, mail)) => {
+                let until = Instant::now() + ATTEMPT_TIME;
+                timeout_at(until, self.deliver(hop, &mail, content, until))
+                    .await
+                    .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long"))
+            }
             Err(fault) => Done::all(attempt.recipients.len(), &fault),
         }
     }
@@ -131,18 +134,30 @@ impl Agent {
         Ok((hop, mail))
     }
 
-    async fn deliver(&self, hop: &NextHop, mail: &Mail<'_>, content: &Content) -> Done {
+    async fn deliver(
+        &self,
+        hop: &NextHop,
+        mail: &Mail<'_>,
+        content: &Content,
+        until: Instant,
+    ) -> Done {
         // A kept connection may have died unnoticed: that is no failure, and costs one round trip.
         if let Some(connection) = self.kept.take(hop)
-            && let Ok(done) = self.transact(connection, hop, mail, content).await
+            && let Ok(done) = self.transact(connection, hop, (mail, content), until).await
         {
             return done;
         }
-        self.deliver_afresh(hop, mail, content).await
+        self.deliver_afresh(hop, mail, content, until).await
     }
 
     /// Tries the addresses of the next hop in turn until one of them decides.
-    async fn deliver_afresh(&self, hop: &NextHop, mail: &Mail<'_>, content: &Content) -> Done {
+    async fn deliver_afresh(
+        &self,
+        hop: &NextHop,
+        mail: &Mail<'_>,
+        content: &Content,
+        until: Instant,
+    ) -> Done {
         let mut route = match Route::find(&self.resolver, &self.ourselves, hop).await {
             Ok(route) => route,
             Err(status) => return Done::unreached(hop, mail, &status),
@@ -155,7 +170,7 @@ impl Agent {
                     connected = true;
                     let our_name = &self.ourselves.hostname;
                     let connection = Connection::new(stream, hop.protocol, our_name, &target);
-                    match self.transact(connection, hop, mail, content).await {
+                    match self.transact(connection, hop, (mail, content), until).await {
                         Ok(done) => return done,
                         Err(why) => why,
                     }
@@ -185,10 +200,10 @@ impl Agent {
         &self,
         mut connection: Connection,
         hop: &NextHop,
-        mail: &Mail<'_>,
-        content: &Content,
+        (mail, content): (&Mail<'_>, &Content),
+        until: Instant,
     ) -> Result<Done, Detail> {
-        let ended = connection.transact(mail, content).await;
+        let ended = connection.transact(mail, content, sleep_until(until)).await;
         let relay = connection.relay().to_owned();
         self.kept.put(hop, connection);
         match ended {

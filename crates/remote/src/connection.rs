@@ -53,8 +53,24 @@ impl Connection {
         &self.relay
     }
 
-    /// One transaction; on a fresh connection the greeting comes first.
-    pub(crate) async fn transact(&mut self, mail: &Mail<'_>, content: &Content) -> Ended {
+    /// One transaction; on a fresh connection the greeting comes first. What has been answered when
+    /// `until` is over holds: by LMTP some recipients may have the message, and are not to get it again.
+    pub(crate) async fn transact(
+        &mut self,
+        mail: &Mail<'_>,
+        content: &Content,
+        until: impl Future<Output = ()>,
+    ) -> Ended {
+        tokio::select! {
+            biased;
+            ended = self.talk(mail, content) => return ended,
+            () = until => {}
+        }
+        self.session.lost("the attempt took too long");
+        self.talk(mail, content).await
+    }
+
+    async fn talk(&mut self, mail: &Mail<'_>, content: &Content) -> Ended {
         if let Some(ended) = self.run(content).await {
             return ended;
         }
