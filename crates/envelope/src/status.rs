@@ -44,6 +44,7 @@ impl Enhanced {
 
 /// Why: the enhanced code, what was said, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Told")]
 pub struct Detail {
     pub enhanced: Enhanced,
     /// The reply code of the other side (200 to 599), where there was one.
@@ -51,18 +52,36 @@ pub struct Detail {
     /// The other side's words unchanged (several lines separated by `\n`), or ours.
     /// At most [`Detail::MAX_TEXT`] bytes; from outside, so escape it before showing it.
     pub text: String,
-    /// The name of the host that said it; `None`: we did.
+    /// The name of the host that said it; `None`: we did. At most [`Detail::MAX_REMOTE`] bytes.
     pub remote: Option<String>,
+}
+
+/// The same as another process tells it, which may have been taken over.
+#[derive(Deserialize)]
+struct Told {
+    enhanced: Enhanced,
+    code: Option<u16>,
+    text: String,
+    remote: Option<String>,
+}
+
+impl From<Told> for Detail {
+    fn from(Told { enhanced, code, text, remote }: Told) -> Self {
+        let remote = remote.map(|name| bounded(name, Self::MAX_REMOTE));
+        Self { enhanced, code, text: bounded(text, Self::MAX_TEXT), remote }
+    }
 }
 
 impl Detail {
     /// Bytes of [`Detail::text`] that are kept: four full reply lines (RFC 5321 §4.5.3.1.5).
     pub const MAX_TEXT: usize = 2048;
+    /// Bytes of [`Detail::remote`]: a domain has 255 (RFC 5321 §4.5.3.1.2).
+    pub const MAX_REMOTE: usize = 300;
 
     /// Our own words.
     #[must_use]
     pub fn ours(enhanced: Enhanced, text: impl Into<String>) -> Self {
-        Self { enhanced, code: None, text: bounded(text.into()), remote: None }
+        Self { enhanced, code: None, text: bounded(text.into(), Self::MAX_TEXT), remote: None }
     }
 
     /// A reply of `remote`, kept as it came.
@@ -73,13 +92,13 @@ impl Detail {
         enhanced: Enhanced,
         text: impl Into<String>,
     ) -> Self {
-        let remote = Some(remote.into());
-        Self { enhanced, code: Some(code), text: bounded(text.into()), remote }
+        let remote = Some(bounded(remote.into(), Self::MAX_REMOTE));
+        Self { enhanced, code: Some(code), text: bounded(text.into(), Self::MAX_TEXT), remote }
     }
 }
 
-fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(Detail::MAX_TEXT));
+fn bounded(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
     text
 }
 
@@ -205,5 +224,15 @@ mod tests {
     fn text_is_bounded_at_a_character() {
         let detail = Detail::ours(Enhanced::SYSTEM, "ä".repeat(2000));
         assert_eq!(detail.text.len(), Detail::MAX_TEXT);
+    }
+
+    #[test]
+    fn whoever_tells_of_it_the_bounds_are_kept() {
+        let long = "x".repeat(100_000);
+        let told = (Enhanced::SYSTEM, Some(450_u16), &long, Some(&long));
+        let detail: Detail = postcard::from_bytes(&postcard::to_allocvec(&told).unwrap()).unwrap();
+        assert_eq!(detail.text.len(), Detail::MAX_TEXT);
+        assert_eq!(detail.remote.map(|name| name.len()), Some(Detail::MAX_REMOTE));
+        assert_eq!((detail.enhanced, detail.code), (Enhanced::SYSTEM, Some(450)));
     }
 }

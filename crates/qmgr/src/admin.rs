@@ -126,6 +126,11 @@ impl Desk {
             return Ok(QueueReply::NotAllowed);
         }
         match request {
+            QueueRequest::List { filter, .. } | QueueRequest::Change { filter, .. }
+                if !filter::is_short(&filter) =>
+            {
+                Ok(QueueReply::Fault("too many words to select by, or too long ones".to_owned()))
+            }
             QueueRequest::List { filter, after } => {
                 Ok(self.list(self.select(&filter, after).await?))
             }

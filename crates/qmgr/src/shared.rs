@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use daemon::{Drain, Error, Generation, Generations, House};
-use envelope::{Envelope, QueueId};
+use envelope::{Detail, Envelope, QueueId};
 use ipc::delivery::Destination;
 use ipc::{Arrow, Client};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -253,7 +253,9 @@ impl Arrived {
 
     /// It is not tried until it is released.
     #[must_use]
-    pub fn held(mut self, reason: String) -> Self {
+    pub fn held(mut self, mut reason: String) -> Self {
+        // Whoever shows it has no more room than for a reply.
+        reason.truncate(reason.floor_char_boundary(Detail::MAX_TEXT));
         self.message.record.held = true;
         self.message.record.quarantine = Some(reason);
         self

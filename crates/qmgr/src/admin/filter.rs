@@ -5,6 +5,19 @@ use ipc::admin::{Exception, Filter};
 
 use crate::record::{Millis, Queued};
 
+/// Words of a filter: each is looked for in each recipient of a page, and mail waits meanwhile.
+const MAX_WORDS: usize = 64;
+/// Bytes of a word; no address is longer.
+const MAX_WORD: usize = 512;
+
+/// Is it so short that anybody may ask with it?
+pub(super) fn is_short(filter: &Filter) -> bool {
+    let Filter { from, to, domain, except, .. } = filter;
+    let words = [from, to, domain].into_iter().flatten().chain(&except.from).chain(&except.to);
+    let words: Vec<_> = words.take(MAX_WORDS + 1).collect();
+    words.len() <= MAX_WORDS && words.iter().all(|word| word.len() <= MAX_WORD)
+}
+
 /// Does all that the filter says fit? `ids` is not looked at.
 pub(super) fn fits(filter: &Filter, message: &Queued, now: Millis) -> bool {
     let Queued { record, recipients, .. } = message;
@@ -54,7 +67,7 @@ mod tests {
     use envelope::{Body, Envelope, Origin, QueueId, Recipient, ReversePath};
     use ipc::admin::{Exception, Filter};
 
-    use super::fits;
+    use super::{MAX_WORD, MAX_WORDS, fits, is_short};
     use crate::record::{MessageRecord, Queued, RecipientRecord};
 
     fn queued(from: &str, to: &str) -> Queued {
@@ -95,6 +108,17 @@ mod tests {
         assert!(!lets_through(&Filter { from: some("<>"), ..any() }));
         let bounce = queued("", "bob@to.test");
         assert!(fits(&Filter { from: some("<>"), ..any() }, &bounce, 0));
+    }
+
+    #[test]
+    fn who_asks_with_many_words_is_not_answered() {
+        let with = |word: String, count| {
+            let except = Exception { to: vec![word.clone(); count], ..Exception::default() };
+            Filter { to: Some(word), except, ..Filter::default() }
+        };
+        assert!(is_short(&with("x".repeat(MAX_WORD), MAX_WORDS - 1)));
+        assert!(!is_short(&with("x".repeat(MAX_WORD + 1), 0)));
+        assert!(!is_short(&with("x".to_owned(), MAX_WORDS)));
     }
 
     #[test]

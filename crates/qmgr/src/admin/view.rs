@@ -11,8 +11,10 @@ use crate::shared::{Course, Shared};
 pub(super) const MAX_WEIGHT: usize = ipc::MAX_HEAD / 2;
 /// Recipients that are shown of one message, so that it fits into a frame with [`MAX_TEXT`].
 const MAX_RECIPIENTS: usize = 1000;
-/// Bytes of the last reply that are shown when there are many recipients.
+/// Bytes of the last reply, and of the way, that are shown when there are many recipients.
 const MAX_TEXT: usize = 100;
+/// Bytes that are shown of where a message comes from.
+const MAX_ORIGIN: usize = 512;
 /// Recipients that are few enough for the whole text.
 const FEW: usize = 20;
 
@@ -33,7 +35,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
         next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
         state,
         quarantine: record.quarantine.clone(),
-        origin: origin(&record.origin),
+        origin: cut(origin(&record.origin), MAX_ORIGIN),
         recipients: shown.map(|(_, it)| recipient(shared, &rules, it, text)).collect(),
     }
 }
@@ -41,7 +43,9 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
 /// About as many bytes as the message has in a frame.
 pub(super) fn weight(message: &Message) -> usize {
     let recipients = message.recipients.iter().map(|recipient| {
-        let last = recipient.last.as_ref().map_or(0, |status| status.detail().text.len());
+        let last = recipient.last.as_ref().map(Status::detail);
+        let remote = |detail: &Detail| detail.remote.as_ref().map_or(0, String::len);
+        let last = last.map_or(0, |detail| detail.text.len() + remote(detail));
         let address = recipient.address.local().len() + recipient.address.domain().len();
         address + last + recipient.route.len() + 64
     });
@@ -74,7 +78,8 @@ fn recipient(shared: &Shared, rules: &Rules, record: &RecipientRecord, text: usi
         attempts: record.attempts,
         last: last.map(|last| shortened(&last.status, text)),
         last_time: last.map(|last| shared.clock.wall_seconds(last.at)),
-        route: rules.way_of(record).route.to_string(),
+        // A program's arguments may be long.
+        route: cut(rules.way_of(record).route.to_string(), text),
     }
 }
 
@@ -82,6 +87,11 @@ fn shortened(status: &Status, text: usize) -> Status {
     let mut status = status.clone();
     let (Status::Delivered(detail) | Status::Deferred(detail) | Status::Failed(detail)) =
         &mut status;
-    detail.text.truncate(detail.text.floor_char_boundary(text));
+    detail.text = cut(std::mem::take(&mut detail.text), text);
     status
+}
+
+fn cut(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    text
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use envelope::{Origin, QueueId, Status};
+use envelope::{Member, Origin, QueueId, Special, Status};
 use ipc::Connection;
 use ipc::admin::{Action, Filter, Forget, Host, News, QueueReply, QueueRequest, State, Statistics};
 
@@ -193,5 +193,27 @@ fn who_watches_hears_of_his_own_mail() {
         ] {
             assert_eq!(ask(&mut user, request).await, QueueReply::NotAllowed);
         }
+    });
+}
+
+#[test]
+fn what_has_much_to_tell_is_listed_and_who_asks_with_much_is_not_answered() {
+    run(async {
+        let mut house = patient().build().await;
+        let to = format!("{}@here.test", "a".repeat(60));
+        house.submit(envelope("x@from.test", &[to.as_str()]), CONTENT).await;
+        let arguments = "x".repeat(990);
+        let program = |number| Member::Special(Special::Program(format!("p{number} {arguments}")));
+        let all: Vec<_> = (0..1000).map(program).collect();
+        house.local.asked().await.named(&all);
+        let first = house.local.asked().await;
+        let list = |filter| QueueRequest::List { filter, after: None };
+        let reply = house.ask(&list(Filter::default())).await;
+        let QueueReply::Messages { messages, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(messages[0].recipients.len(), 1000);
+        let long = Filter { to: Some("x".repeat(100_000)), ..Filter::default() };
+        let reply = house.ask(&list(long)).await;
+        assert!(matches!(reply, QueueReply::Fault(_)), "{reply:?}");
+        first.delivered();
     });
 }
