@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use envelope::{Address, Detail, Enhanced, Member, Notify, ReversePath, Special, Status};
 use ipc::delivery::Outcome;
-use routing::{MAX_DEPTH, Route};
+use routing::{MAX_DEPTH, Route, Routed};
 
 use super::{Back, Round};
 use crate::outcome::Ending;
@@ -57,8 +57,13 @@ impl Round {
             return;
         };
         let user = match (&recipient.goal, self.rules.way_of(recipient).route) {
+            // A user who is unknown by now may have been known when somebody wrote `\user`, or when
+            // `local.catch_all` named a host.
+            (
+                Goal::Tables | Goal::Mailbox | Goal::Special { what: Special::CatchAll, .. },
+                Route::Local { user, .. },
+            ) => Some(user),
             (Goal::Special { user, .. }, Route::Special(_)) => user.clone(),
-            (Goal::Tables, Route::Local { user, .. }) => Some(user),
             (Goal::Tables, Route::Special(_)) => None,
             (Goal::Tables | Goal::Mailbox | Goal::Special { .. }, _) => {
                 let why = "an agent that knows no lists named others".to_owned();
@@ -66,29 +71,40 @@ impl Round {
                 return;
             }
         };
-        let members = match &user {
-            Some(user) => {
-                members.into_iter().map(|member| self.seen_by(recipient, user, member)).collect()
-            }
-            None => members,
-        };
         self.lists.push(List { number, address, members, owner: None, user });
     }
 
-    /// A user whose `.forward` names the user itself means the mailbox, and so does one that is named by
-    /// somebody to whom the mail came from there (self_reference() in sendmail's recipient.c).
-    fn seen_by(&self, recipient: &RecipientRecord, user: &str, member: Member) -> Member {
-        let Member::Address(address) = member else {
-            return member;
+    /// A user to whom the mail came already, and who has sent it on, is named again: that means the
+    /// mailbox, by whatever alias (self_reference() in sendmail's recipient.c).
+    fn seen_by(&self, list: &RecipientRecord, members: Vec<Member>) -> Vec<Member> {
+        let before = list.expanded_from.iter().chain([&list.address]);
+        let before = before.filter_map(|address| self.user_of(list, address));
+        let before: HashSet<_> = before.map(|(user, _)| user).collect();
+        if before.is_empty() {
+            return members;
+        }
+        let seen = |member| match member {
+            Member::Address(address) => match self.user_of(list, &address) {
+                Some((user, mailbox)) if before.contains(&user) => Member::Mailbox(mailbox),
+                Some(_) | None => Member::Address(address),
+            },
+            Member::Mailbox(_) | Member::Special(_) => member,
         };
-        let route = self.rules.router.route(&address, &recipient.reverse_path, &[]).route;
-        let Route::Local { user: named, .. } = route else {
-            return Member::Address(address);
-        };
-        if named == user || recipient.expanded_from.contains(&address) {
-            Member::Mailbox(address)
-        } else {
-            Member::Address(address)
+        members.into_iter().map(seen).collect()
+    }
+
+    /// Whose mailbox the tables lead to, and by which address in the end.
+    fn user_of(&self, list: &RecipientRecord, address: &Address) -> Option<(String, Address)> {
+        let Routed { route, address, .. } =
+            self.rules.router.route(address, &list.reverse_path, &[]);
+        match route {
+            Route::Local { user, verbatim: false, .. } => Some((user, address)),
+            Route::Local { .. }
+            | Route::Remote(_)
+            | Route::Special(_)
+            | Route::List { .. }
+            | Route::Refused(_)
+            | Route::Over(_) => None,
         }
     }
 
@@ -110,6 +126,7 @@ impl Round {
             let Some(list) = self.recipient(number) else {
                 continue;
             };
+            let members = self.seen_by(list, members);
             let ending = match refusal(list, &members, known.len()) {
                 Some(status) => Ending::Answered(Outcome::Status(status)),
                 None => {

@@ -101,6 +101,31 @@ fn users_who_forward_to_each_other_keep_their_mail() {
 }
 
 #[test]
+fn who_forwards_to_an_alias_of_oneself_keeps_the_mail() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.aliases = Some("al: ann\nteam: al, bob\n");
+        let mut house = ground.build().await;
+        house.submit(envelope("x@from.test", &["ann@here.test"]), CONTENT).await;
+        house.local.asked().await.named(&[to("al@here.test")]);
+        let ann = house.local.asked().await;
+        assert_eq!(shown(&ann), "\\ann");
+        ann.delivered();
+        house.until_empty().await;
+        // By a list, and whatever detail the mail came with.
+        house.submit(envelope("x@from.test", &["ann+x@here.test"]), CONTENT).await;
+        house.local.asked().await.named(&[to("team@here.test")]);
+        let both = asked(&mut house, 2).await;
+        assert_eq!(names(&both), ["\\ann", "bob"]);
+        for (_, asked) in both {
+            asked.delivered();
+        }
+        house.until_empty().await;
+        assert!(house.remote.is_idle(), "nothing bounces");
+    });
+}
+
+#[test]
 fn who_has_got_the_message_does_not_get_it_again() {
     run(async {
         let mut house = Ground::new().build().await;
@@ -184,6 +209,39 @@ fn mail_of_unknown_users_goes_to_the_host_that_takes_it() {
         }
         got.sort();
         assert_eq!(got, both);
+        house.until_empty().await;
+    });
+}
+
+#[test]
+fn users_who_are_unknown_by_now_have_the_catch_all_of_now() {
+    run(async {
+        let mut ground = Ground::new();
+        ground.aliases = Some("x: \\ghost, bob\n");
+        ground.config.local.catch_all = Some(CatchAll::Host(NextHop::parse("[hub.test]").unwrap()));
+        let mut house = ground.build().await;
+        house.submit(envelope("x@from.test", &["one@here.test"]), CONTENT).await;
+        house.local.asked().await.named(&[Member::Special(Special::CatchAll)]);
+        assert_eq!(shown(&house.remote.asked().await), "[hub.test]");
+        house.kill();
+        ground.config.local.catch_all = Some(CatchAll::To("ann".to_owned()));
+        let mut house = ground.build().await;
+        let one = house.local.asked().await;
+        assert_eq!(shown(&one), "one");
+        one.named(&[to("ann@here.test")]);
+        let ann = house.local.asked().await;
+        assert_eq!(shown(&ann), "ann");
+        ann.delivered();
+        house.until_empty().await;
+        house.submit(envelope("x@from.test", &["x@here.test"]), CONTENT).await;
+        let mut both = asked(&mut house, 2).await.into_iter();
+        let (name, ghost) = both.next().unwrap();
+        assert_eq!(name, "\\ghost");
+        ghost.named(&[to("ann@here.test")]);
+        both.next().unwrap().1.delivered();
+        let ann = house.local.asked().await;
+        assert_eq!(shown(&ann), "ann");
+        ann.delivered();
         house.until_empty().await;
     });
 }
