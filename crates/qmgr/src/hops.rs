@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::{Queue, Remote};
-use envelope::{Detail, NextHop, QueueId, Status};
+use envelope::{Detail, NextHop, QueueId, Special, Status};
 use ipc::admin::HOSTS;
 use ipc::delivery::Destination;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -385,14 +385,19 @@ fn resize(semaphore: &Arc<Semaphore>, old: usize, new: usize) {
     });
 }
 
-/// Details of a user share the user's mailbox, and so its slots.
+/// Details of a user share the user's mailbox, and so its slots; and so do all programs, files and lists
+/// of a user, who could name as many as there are slots for everybody.
 fn key(destination: &Destination) -> Destination {
     match destination {
         Destination::Remote(next_hop) => Destination::Remote(next_hop.clone()),
         Destination::Local { user, .. } => {
             Destination::Local { user: user.clone(), detail: None, verbatim: false }
         }
-        special @ Destination::Special { .. } => special.clone(),
+        Destination::Special { user: user @ Some(_), .. } => {
+            let what = Special::Program(String::new());
+            Destination::Special { what, user: user.clone() }
+        }
+        special @ Destination::Special { user: None, .. } => special.clone(),
     }
 }
 
@@ -402,11 +407,11 @@ mod tests {
     use std::time::Duration;
 
     use config::{Families, Queue, Remote, Resolver};
-    use envelope::{Detail, Enhanced, NextHop, QueueId, Status};
+    use envelope::{Detail, Enhanced, NextHop, QueueId, Special, Status};
     use ipc::delivery::Destination;
     use tokio::sync::mpsc;
 
-    use super::{Claim, Entrance, Hops, Parked, SHARE, Turn};
+    use super::{Claim, Entrance, Hops, LOCAL_USER, Parked, SHARE, Turn};
 
     fn hops() -> (Arc<Hops>, mpsc::UnboundedReceiver<QueueId>) {
         let minute = Duration::from_secs(60);
@@ -473,6 +478,30 @@ mod tests {
             assert!(matches!(is_its_turn(&claims[4], 0).await, Some(Turn::Go(_))));
             hops.close();
             assert!(matches!(is_its_turn(&claims[4], 0).await, Some(Turn::Closing)));
+        });
+    }
+
+    #[test]
+    fn programs_of_a_user_share_the_slots_of_one() {
+        run(async {
+            let (hops, _ids) = hops();
+            let claim = |number: usize, user: Option<&str>| {
+                let what = Special::Program(format!("p {number}"));
+                let user = user.map(str::to_owned);
+                match hops.claim(&Destination::Special { what, user }, 0) {
+                    Entrance::Claim(claim) => claim,
+                    other @ (Entrance::Full | Entrance::Alone(_)) => panic!("{other:?}"),
+                }
+            };
+            let claims: Vec<_> =
+                (0..=LOCAL_USER).map(|number| claim(number, Some("ann"))).collect();
+            let of_alias = claim(0, None);
+            let mut slots = Vec::new();
+            for claim in &claims {
+                slots.extend(is_its_turn(claim, 0).await);
+            }
+            assert_eq!(slots.len(), LOCAL_USER);
+            assert!(matches!(is_its_turn(&of_alias, 0).await, Some(Turn::Go(_))));
         });
     }
 
