@@ -301,7 +301,8 @@ impl std::error::Error for RecordError {}
 #[cfg(test)]
 mod tests {
     use envelope::{
-        Body, Detail, Enhanced, Envelope, Origin, Recipient, Return, ReversePath, Status,
+        Body, Detail, Enhanced, Envelope, Origin, OriginalRecipient, Recipient, Return,
+        ReversePath, Status,
     };
     use proptest::prelude::*;
 
@@ -370,6 +371,33 @@ mod tests {
         assert_eq!((row.remove(0), row.pop()), (2, Some(0)), "what is new comes last");
         row.insert(0, 1);
         assert_eq!(RecipientRecord::decode(&row), Ok(recipient()));
+    }
+
+    /// Rows that the first release has written: what is in a record must not change either.
+    #[test]
+    fn rows_of_the_first_release_are_read() {
+        let row = |hex: &str| {
+            let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+            hex.as_bytes().chunks(2).map(byte).collect::<Vec<_>>()
+        };
+        let row_of_message = row("0180d8c1a28c340000010101010107c3bc6d6c61757401e80705616c696365\
+            80d8c1a28c340100");
+        let read = MessageRecord { quarantine: None, ..message() };
+        assert_eq!(MessageRecord::decode(&row_of_message), Ok(read));
+        let row_of_recipient = row(
+            "010664c3b67274650f62c3bc636865722e6578616d706c65010664c3b6727465\
+            0f62c3bc636865722e6578616d706c65000101000106726663383232037840790301050104\
+            0201c303056c6174657201076d782e74657374010664c3b67274650f62c3bc636865722e6578616d706c65",
+        );
+        let status = Detail::reply("mx.test", 451, Enhanced(4, 2), "later");
+        let original = OriginalRecipient { kind: "rfc822".into(), address: "x@y".into() };
+        let read = RecipientRecord {
+            orcpt: Some(original),
+            attempts: 3,
+            last: Some(LastAttempt { at: 5, status: Status::Deferred(status) }),
+            ..recipient()
+        };
+        assert_eq!(RecipientRecord::decode(&row_of_recipient), Ok(read));
     }
 
     #[test]
