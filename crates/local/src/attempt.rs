@@ -25,6 +25,11 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(45 * 60);
 /// has changed: it changes faster than mail comes.
 const MAX_STARTS: usize = 3;
 
+/// Lines of the log for what is wrong with one list, and bytes of each: `deliver` keeps to both, but
+/// its user may have taken it over.
+const MAX_REMARKS: usize = 10;
+const MAX_REMARK: usize = 1024;
+
 /// What carries attempts out.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -216,14 +221,20 @@ fn outcome(errand: &Errand<'_>, said: Said) -> Outcome {
     match said {
         Said::Status(status) => Outcome::Status(status),
         Said::Expanded { members, remarks } => {
-            for remark in remarks {
+            for remark in loggable(&remarks) {
                 let (id, address) = (errand.attempt.id, &errand.to.address);
-                tracing::warn!("{id}: to=<{address}>, {}", envelope::printable(&remark));
+                tracing::warn!("{id}: to=<{address}>, {remark}");
             }
             Outcome::Expanded(members)
         }
         Said::Stale => Outcome::Status(Status::fault("deliver: asked for another process")),
     }
+}
+
+fn loggable(remarks: &[String]) -> impl Iterator<Item = envelope::Printable<'_>> {
+    let cut = |text: &str| text.floor_char_boundary(MAX_REMARK);
+    let bounded = remarks.iter().map(move |it| it.get(..cut(it)).unwrap_or_default());
+    bounded.take(MAX_REMARKS).map(envelope::printable)
 }
 
 fn log(attempt: &Attempt, recipient: &Recipient, outcome: &Outcome) {
@@ -249,5 +260,18 @@ fn log(attempt: &Attempt, recipient: &Recipient, outcome: &Outcome) {
             let count = members.len();
             tracing::info!("{id}: to=<{address}>{what}, mailer={mailer}, goes to {count} others");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_writes_no_more_into_the_log_than_a_list_has_faults() {
+        let remarks = vec!["ä\n".repeat(MAX_REMARK); 1000];
+        let logged: Vec<_> = loggable(&remarks).map(|remark| remark.to_string()).collect();
+        assert_eq!(logged.len(), MAX_REMARKS);
+        assert!(logged.iter().all(|line| line.len() <= 2 * MAX_REMARK && !line.contains('\n')));
     }
 }

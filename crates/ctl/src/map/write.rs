@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// Replaces `path` by one with this content, with the rights of the file that `like` is.
@@ -14,7 +14,7 @@ pub(super) fn replace(path: &Path, like: &Path, content: &[u8]) -> io::Result<()
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let new = beside(&path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    let written = fill(file, &new, like, content).and_then(|()| fs::rename(&new, &path));
+    let written = fill(file, like, content).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
         return written;
@@ -30,11 +30,11 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn fill(mut file: File, new: &Path, like: &Path, content: &[u8]) -> io::Result<()> {
+fn fill(mut file: File, like: &Path, content: &[u8]) -> io::Result<()> {
     let old = fs::metadata(like).ok();
     if let Some(old) = &old {
         // Only root can give it to the owner of the old one.
-        let _ = chown(new, Some(old.uid()), Some(old.gid()));
+        let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
     }
     let mode = old.map_or(0o640, |old| old.mode() & 0o666);
     file.set_permissions(Permissions::from_mode(mode))?;

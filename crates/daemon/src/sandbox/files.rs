@@ -63,10 +63,29 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<Option<u32>, Error> {
 }
 
 /// The directory above the one that a socket is in: who listens there makes its directory anew when it
-/// starts, and it may not be there yet.
+/// starts, and it may not be there yet. Nobody does so with a directory that is below `/` itself.
 fn above(socket: &Path) -> &Path {
-    let above = socket.ancestors().skip(2).find(|place| place.is_dir());
-    above.unwrap_or(Path::new("/"))
+    let is_narrow = |place: &&Path| place.parent().is_some() && place.is_dir();
+    let mut places = socket.ancestors().skip(1);
+    let own = places.next();
+    places.find(is_narrow).or(own.filter(is_narrow)).unwrap_or(Path::new("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_opens_no_way_to_all_others() {
+        let tree = tempfile::tempdir().unwrap();
+        let below = |path: &str| tree.path().join(path);
+        std::fs::create_dir_all(below("store/own")).unwrap();
+        assert_eq!(above(&below("store/own/lmtp")), below("store"));
+        assert_eq!(above(&below("store/gone/lmtp")), below("store"));
+        assert_eq!(above(&below("gone/own/lmtp")), tree.path());
+        assert_eq!(above(Path::new("/etc/lmtp")), Path::new("/etc"));
+        assert_eq!(above(Path::new("/nonexistent/lmtp")), Path::new("/"));
+    }
 }
 
 /// The first version of Landlock lets nobody rename from one directory to another, as into a
