@@ -71,23 +71,6 @@ fn above(socket: &Path) -> &Path {
     places.find(is_narrow).or(own.filter(is_narrow)).unwrap_or(Path::new("/"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_opens_no_way_to_all_others() {
-        let tree = tempfile::tempdir().unwrap();
-        let below = |path: &str| tree.path().join(path);
-        std::fs::create_dir_all(below("store/own")).unwrap();
-        assert_eq!(above(&below("store/own/lmtp")), below("store"));
-        assert_eq!(above(&below("store/gone/lmtp")), below("store"));
-        assert_eq!(above(&below("gone/own/lmtp")), tree.path());
-        assert_eq!(above(Path::new("/etc/lmtp")), Path::new("/etc"));
-        assert_eq!(above(Path::new("/nonexistent/lmtp")), Path::new("/"));
-    }
-}
-
 /// The first version of Landlock lets nobody rename from one directory to another, as into a
 /// Maildir.
 fn lets_move() -> bool {
@@ -119,4 +102,21 @@ fn allow(
     let blame = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let opened = PathFd::new(path).map_err(|error| blame(&error))?;
     Ok(rules.add_rule(PathBeneath::new(opened, access)).map_err(|error| blame(&error))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_opens_no_way_to_all_others() {
+        let tree = tempfile::tempdir().unwrap();
+        let below = |path: &str| tree.path().join(path);
+        std::fs::create_dir_all(below("store/own")).unwrap();
+        assert_eq!(above(&below("store/own/lmtp")), below("store"));
+        assert_eq!(above(&below("store/gone/lmtp")), below("store"));
+        assert_eq!(above(&below("gone/own/lmtp")), tree.path());
+        assert_eq!(above(Path::new("/etc/lmtp")), Path::new("/etc"));
+        assert_eq!(above(Path::new("/nonexistent/lmtp")), Path::new("/"));
+    }
 }
