@@ -1,6 +1,8 @@
 //! Mail for users of this machine.
 
-use support::{Sink, SystemBuilder};
+use std::time::Instant;
+
+use support::{PATIENCE, Sink, SystemBuilder};
 
 #[test]
 fn mail_reaches_the_mailbox_with_its_trace() {
@@ -28,6 +30,30 @@ fn aliases_reach_everybody_once() {
     // What it still does is done once it has drained.
     system.stop();
     assert_eq!(system.mail("alice").len(), 1);
+}
+
+/// However busy the user's mailbox is.
+#[test]
+fn a_user_who_is_no_more_gets_no_more_mail() {
+    let system = SystemBuilder::new().table("aliases", "team: alice\n").start();
+    let send = || {
+        let output = system.sendmail(&["-f", "bob@local.test", "team"], "Subject: x\n\nx\n");
+        assert!(output.status.success(), "{output:?}");
+    };
+    send();
+    system.wait_mail("alice", 1);
+    std::fs::write(system.path("etc/mail/users"), "bob:\n").unwrap();
+    let end = Instant::now() + PATIENCE;
+    let count = |log: &[String], text: &str| log.iter().filter(|line| line.contains(text)).count();
+    for sent in 2.. {
+        send();
+        system.wait_logs(|log| (count(log, "to=<alice@") >= sent).then_some(()));
+        if count(&system.log(), "dsn=5.1.1") > 0 {
+            break;
+        }
+        assert!(Instant::now() < end, "alice still gets mail");
+    }
+    assert!(system.wait_mail("bob", 1)[0].contains("5.1.1"));
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::conversation::Conversation;
 
 /// A process without work is kept this long at least, and twice as long at most.
 pub(crate) const IDLE: Duration = Duration::from_secs(5);
+/// A process takes no more messages after this time: whether there is such a user is asked again, as
+/// often as `policyd` asks.
+const LIFE: Duration = Duration::from_secs(10);
 /// Processes at a time; the supervisor allows a few more.
 const MAX_PROCESSES: usize = 64;
 /// Messages of one user under way: `deliver` stores together what waits together.
@@ -33,6 +36,13 @@ pub(crate) struct Process {
     pub(crate) home: PathBuf,
     pub(crate) shell: Option<PathBuf>,
     pub(crate) conversation: Conversation,
+    since: Instant,
+}
+
+impl Process {
+    fn serves(&self) -> bool {
+        !self.conversation.is_over() && self.since.elapsed() < LIFE
+    }
 }
 
 /// Why there is no process.
@@ -136,7 +146,7 @@ impl Processes {
         id: QueueId,
     ) -> Result<Arc<Process>, Stranger> {
         let mut place = turn.user.process.lock().await;
-        if let Some(process) = place.as_ref().filter(|process| !process.conversation.is_over()) {
+        if let Some(process) = place.as_ref().filter(|process| process.serves()) {
             return Ok(Arc::clone(process));
         }
         // Before the wait for a permit, which an old one may hold.
@@ -158,7 +168,8 @@ impl Processes {
         };
         let fd = frame.descriptor.ok_or_else(|| fault("supervisor: no descriptor".to_owned()))?;
         let connection = Connection::from_fd(fd).map_err(|error| fault(error.to_string()))?;
-        Ok(Process { home, shell, conversation: Conversation::begin(connection, permit) })
+        let conversation = Conversation::begin(connection, permit);
+        Ok(Process { home, shell, conversation, since: Instant::now() })
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
