@@ -80,7 +80,7 @@ fn lists_become_recipients_and_end() {
     let itself: Address = "self@mx.example.org".parse().unwrap();
     let Route::List { members, .. } = route("self@mx.example.org").route else { panic!() };
     assert_eq!(members[0].to_string(), itself.to_string());
-    let again = router().route(&itself, &ReversePath(None), &[itself.clone()]);
+    let again = router().route(&itself, &ReversePath(None), std::slice::from_ref(&itself));
     assert_eq!(again.route.to_string(), "local self");
 }
 
