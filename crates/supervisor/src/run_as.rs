@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use daemon::{Identity, Owner};
+use daemon::{Identity, Owner, Places};
 use ipc::run_as::{RunAs, Started, Who};
 use ipc::{Connection, Incoming};
+use nix::unistd::geteuid;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,9 @@ use crate::process::confine;
 
 /// `deliver` processes at a time; `local` keeps fewer, and those of a `local` that died end soon.
 const MAX_PROCESSES: usize = 128;
+/// Of one user, who can keep them from ending (SIGSTOP). Two do all work of a `local`. Under `--root`, where
+/// all are the caller's, `local` alone bounds them.
+const MAX_OF_USER: usize = 16;
 /// Connections of `local`.
 const MAX_CONNECTIONS: usize = 128;
 
@@ -28,12 +32,12 @@ const MAX_CONNECTIONS: usize = 128;
 pub(crate) struct Runner {
     house: Arc<House>,
     program: PathBuf,
-    processes: Arc<Semaphore>,
+    processes: Places,
 }
 
 impl Runner {
     pub(crate) fn new(house: &Arc<House>, program: PathBuf) -> Self {
-        let processes = Arc::new(Semaphore::new(MAX_PROCESSES));
+        let processes = Places::new(MAX_PROCESSES, MAX_OF_USER);
         Self { house: Arc::clone(house), program, processes }
     }
 
@@ -92,9 +96,9 @@ impl Runner {
         }
     }
 
-    fn spawn(&self, writer: Option<Identity>, who: Who) -> io::Result<OwnedFd> {
-        let place = Arc::clone(&self.processes).try_acquire_owned();
-        let place = place.map_err(|_| io::Error::other("too many deliver processes"))?;
+    pub(crate) fn spawn(&self, writer: Option<Identity>, who: Who) -> io::Result<OwnedFd> {
+        let uid = writer.map_or_else(|| geteuid().as_raw(), |writer| writer.uid);
+        let place = self.processes.take(uid).ok_or_else(|| io::Error::other("too many of them"))?;
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         // The user may look into this process: it gets no way to our log.

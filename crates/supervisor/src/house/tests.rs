@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 
 use config::Snapshot;
+use daemon::Identity;
 use ipc::Connection;
 use ipc::admin::{Answer, Command, Hello, Welcome};
 use ipc::run_as::{RunAs, Started, Who};
@@ -224,6 +225,28 @@ fn a_process_for_each_known_user() {
                 if known { Started::Yes { home, shell: None } } else { Started::UnknownUser };
             assert_eq!((frame.head, frame.descriptor.is_some()), (expected, known), "{user}");
         }
+        drop(rooted.from_local.take());
+        rooted.drain().await;
+    });
+}
+
+/// Whoever stops his processes keeps them from ending; the others are to get theirs.
+#[test]
+fn no_user_has_all_processes() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: only root starts a process as somebody else");
+    }
+    run(async {
+        let mut rooted = Rooted::start().await;
+        // Ends with its standard input.
+        let runner = Runner::new(&rooted.house, "/bin/cat".into());
+        let spawn = |id| runner.spawn(Some(Identity { uid: id, gid: id }), Who::Default);
+        let (alice, bob) = (4001, 4002);
+        let all: Vec<_> = (0..100).map_while(|_| spawn(alice).ok()).collect();
+        assert!((4..64).contains(&all.len()), "{}", all.len());
+        assert!(spawn(alice).is_err());
+        drop(spawn(bob).unwrap());
+        drop(all);
         drop(rooted.from_local.take());
         rooted.drain().await;
     });
