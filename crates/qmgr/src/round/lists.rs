@@ -74,9 +74,15 @@ impl Round {
         self.lists.push(List { number, address, members, owner: None, user });
     }
 
-    /// A user to whom the mail came already, and who has sent it on, is named again: that means the
-    /// mailbox, by whatever alias (self_reference() in sendmail's recipient.c).
-    fn seen_by(&self, list: &RecipientRecord, members: Vec<Member>) -> Vec<Member> {
+    /// What the members of a list mean there. Users to whom the mail came before, and who have sent it
+    /// on, are named again, by whatever alias: that is the mailbox. So it is if a user (`own`) sends mail
+    /// back to where it came from (self_reference() in sendmail's recipient.c).
+    fn seen_by(
+        &self,
+        list: &RecipientRecord,
+        own: Option<&Address>,
+        members: Vec<Member>,
+    ) -> Vec<Member> {
         let before = list.expanded_from.iter().chain([&list.address]);
         let before = before.filter_map(|address| self.user_of(list, address));
         let before: HashSet<_> = before.map(|(user, _)| user).collect();
@@ -84,10 +90,12 @@ impl Round {
             return members;
         }
         let seen = |member| match member {
-            Member::Address(address) => match self.user_of(list, &address) {
-                Some((user, mailbox)) if before.contains(&user) => Member::Mailbox(mailbox),
-                Some(_) | None => Member::Address(address),
-            },
+            Member::Address(address) => {
+                let again = self.user_of(list, &address).filter(|(user, _)| before.contains(user));
+                let back = || own.filter(|_| list.expanded_from.contains(&address)).cloned();
+                let mailbox = again.map(|(_, mailbox)| mailbox).or_else(back);
+                mailbox.map_or(Member::Address(address), Member::Mailbox)
+            }
             Member::Mailbox(_) | Member::Special(_) => member,
         };
         members.into_iter().map(seen).collect()
@@ -126,7 +134,8 @@ impl Round {
             let Some(list) = self.recipient(number) else {
                 continue;
             };
-            let members = self.seen_by(list, members);
+            let own = (user.is_some() && list.goal != Goal::Mailbox).then_some(&address);
+            let members = self.seen_by(list, own, members);
             let ending = match refusal(list, &members, known.len()) {
                 Some(status) => Ending::Answered(Outcome::Status(status)),
                 None => {

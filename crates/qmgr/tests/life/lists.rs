@@ -121,6 +121,20 @@ fn who_forwards_to_an_alias_of_oneself_keeps_the_mail() {
             asked.delivered();
         }
         house.until_empty().await;
+        // From the list, and back to it.
+        house.submit(envelope("x@from.test", &["team@here.test"]), CONTENT).await;
+        let mut both = asked(&mut house, 2).await.into_iter();
+        both.next().unwrap().1.named(&[to("team@here.test"), include("/more")]);
+        both.next().unwrap().1.delivered();
+        let both = asked(&mut house, 2).await;
+        assert_eq!(names(&both), [":include:/more of ann", "\\ann"]);
+        for (name, asked) in both {
+            match &*name {
+                "\\ann" => asked.delivered(),
+                _ => asked.named(&[to("team@here.test")]),
+            }
+        }
+        house.until_empty().await;
         assert!(house.remote.is_idle(), "nothing bounces");
     });
 }
