@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Mailbox};
-use envelope::{Detail, Enhanced, Special, Status};
+use envelope::{Detail, Enhanced, Member, Special, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::mailbox::{Said, Store};
 use ipc::run_as::Who;
@@ -220,6 +220,9 @@ pub(crate) fn unknown() -> Status {
 fn outcome(errand: &Errand<'_>, said: Said) -> Outcome {
     match said {
         Said::Status(status) => Outcome::Status(status),
+        Said::Expanded { members, .. } if !members.iter().all(can_be) => {
+            Outcome::Status(Status::fault("deliver: named what can never be"))
+        }
         Said::Expanded { members, remarks } => {
             for remark in loggable(&remarks) {
                 let (id, address) = (errand.attempt.id, &errand.to.address);
@@ -228,6 +231,15 @@ fn outcome(errand: &Errand<'_>, said: Said) -> Outcome {
             Outcome::Expanded(members)
         }
         Said::Stale => Outcome::Status(Status::fault("deliver: asked for another process")),
+    }
+}
+
+/// Such a member is in no list that `deliver` has read: it refuses others.
+fn can_be(member: &Member) -> bool {
+    match member {
+        Member::Address(_) | Member::Mailbox(_) => true,
+        Member::Special(Special::CatchAll) => false,
+        Member::Special(what) => what.check().is_ok(),
     }
 }
 
@@ -273,5 +285,20 @@ mod tests {
         let logged: Vec<_> = loggable(&remarks).map(|remark| remark.to_string()).collect();
         assert_eq!(logged.len(), MAX_REMARKS);
         assert!(logged.iter().all(|line| line.len() <= 2 * MAX_REMARK && !line.contains('\n')));
+    }
+
+    #[test]
+    fn a_user_names_nothing_that_no_list_could() {
+        let program = |text: String| Member::Special(Special::Program(text));
+        assert!(can_be(&program("vacation ann".to_owned())));
+        assert!(can_be(&Member::Special(Special::File("/tmp/x".to_owned()))));
+        for wrong in [
+            program("x".repeat(100_000)),
+            program("sh | sh".to_owned()),
+            Member::Special(Special::Include("../x".to_owned())),
+            Member::Special(Special::CatchAll),
+        ] {
+            assert!(!can_be(&wrong));
+        }
     }
 }
