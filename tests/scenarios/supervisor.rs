@@ -29,6 +29,11 @@ fn stopping_drains_and_leaves_nothing_behind() {
     for name in ["qmgr", "policyd", "smtpd", "remote", "local"] {
         assert!(status.contains(name), "{status}");
     }
+    // As in sendmail's pid file.
+    let lines = std::fs::read_to_string(system.path("run/pennypost/ready")).unwrap();
+    let [pid, command] = lines.lines().collect::<Vec<_>>()[..] else { panic!("{lines}") };
+    assert_eq!(pid, system.pid().to_string());
+    assert!(command.contains("supervisor --root "), "{command}");
     system.stop();
     assert!(!system.path("run/pennypost/ready").exists());
     assert!(!system.path("run/pennypost/control").exists());

@@ -1,6 +1,6 @@
 //! `supervisor [--root DIR] [--config FILE]`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use config::Snapshot;
@@ -14,6 +14,13 @@ const USAGE: &str = "usage: supervisor [--root DIR] [--config FILE]";
 pub struct Arguments {
     root: Option<PathBuf>,
     config: Option<PathBuf>,
+}
+
+/// The lines of sendmail's pid file: our pid, and our command line.
+#[must_use]
+pub fn pid_file() -> String {
+    let command = std::env::args_os().collect::<Vec<_>>().join(OsStr::new(" "));
+    format!("{}\n{}\n", std::process::id(), command.display())
 }
 
 impl Arguments {

@@ -10,7 +10,7 @@ mod signals;
 pub mod systemd;
 pub mod trouble;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, pid_file};
 pub use listeners::{Listeners, bind_unix};
 pub use place::{Accounts, allow_descriptors, find_programs, lock, make_directories};
 pub use signals::Signals;

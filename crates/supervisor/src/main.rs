@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ground::{Accounts, Arguments, Listeners, Signals, Trouble, bind_unix, systemd};
+use ground::{Accounts, Arguments, Listeners, Signals, Trouble, bind_unix, pid_file, systemd};
 use ipc::admin::Answer;
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
@@ -119,10 +119,11 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Says once that everything works, and is then silent for ever.
+/// Says once that everything works, and is then silent for ever. The file is what sendmail's pid file
+/// is: the pid, and the command line.
 async fn announce(house: &House, ready_file: &Path) {
     house.ready().await;
-    if let Err(error) = fs::write(ready_file, format!("{}\n", std::process::id())) {
+    if let Err(error) = fs::write(ready_file, pid_file()) {
         tracing::error!("{}: {error}", ready_file.display());
     }
     let _ = writeln!(io::stderr(), "ready");
