@@ -28,8 +28,8 @@ const QUEUED: usize = 100;
 fn every_acknowledged_message_arrives_whatever_is_killed() {
     let kills = std::env::var("PENNYPOST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let hurt_one = |number: usize| {
-        // In every other system a .forward stands between a recipient and the mailbox.
-        let forward = (number % 2 == 1).then_some("\\alice\n");
+        // In every other system a .forward stands between a recipient and the mailbox, and makes two of one.
+        let forward = (number % 2 == 1).then_some("\\alice, /dev/null\n");
         std::thread::spawn(move || hurt(kills.div_ceil(SYSTEMS), forward))
     };
     let threads: Vec<_> = (0..SYSTEMS).map(hurt_one).collect();
