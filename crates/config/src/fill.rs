@@ -15,7 +15,9 @@ use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
 use crate::sources::sources;
-use crate::{Config, Families, Limits, LogTarget, Paths, Policy, Queue, Relay, Remote, Resolver};
+use crate::{
+    Config, Families, Limits, LogTarget, MailqFormat, Paths, Policy, Queue, Relay, Remote, Resolver,
+};
 use host::{hostname, machine_name, own_addresses};
 use listeners::listeners;
 use local::local;
@@ -72,6 +74,7 @@ pub(crate) fn config<'a>(
         let problem = "`hostname` is missing, and this machine has no full name of its own";
         reader.find(0..0, problem, "write hostname = \"mail.example.org\" as the first line");
     }
+    let mailq_format = mailq_format(&mut Section { reader, table: Some(file) });
     let paths = paths(&mut Section::of(reader, file, "tables"), below, path);
     let relay = relay(&mut Section::of(reader, file, "relay"));
     Config {
@@ -90,10 +93,23 @@ pub(crate) fn config<'a>(
             |reader, value| reader.list(value, |name| Some(name.to_owned()), "", ""),
         ),
         log: log(&mut Section::of(reader, file, "log"), root.is_some()),
+        mailq_format,
         listeners: listeners(reader, file),
         addresses: own_addresses(),
         rooted: root.is_some(),
     }
+}
+
+fn mailq_format(section: &mut Section<'_, '_>) -> MailqFormat {
+    section.get("mailq_format", MailqFormat::Sendmail, |reader, value| {
+        let read = |text: &str| match text {
+            "sendmail" => Some(MailqFormat::Sendmail),
+            "postfix" => Some(MailqFormat::Postfix),
+            _ => None,
+        };
+        let problem = "the formats are \"sendmail\" and \"postfix\"";
+        reader.parsed(value, read, problem, "write what your scripts read")
+    })
 }
 
 /// A path of the file, which lies below the root if it is absolute.

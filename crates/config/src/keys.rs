@@ -2,8 +2,9 @@
 //! each table is a key, too.
 
 /// Keys that work. docs/configuration.md describes each of them.
-pub const SUPPORTED: [&str; 53] = [
+pub const SUPPORTED: [&str; 54] = [
     "hostname",
+    "mailq_format",
     "tables.directory",
     "listener.role",
     "listener.address",

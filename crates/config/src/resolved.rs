@@ -31,6 +31,7 @@ pub struct Config {
     /// User names and `@groups` that may control the MTA and see all mail.
     pub admins: Vec<String>,
     pub log: LogTarget,
+    pub mailq_format: MailqFormat,
     /// The addresses of this machine's interfaces, loopback aside: mail for these literals is local.
     pub addresses: Vec<IpAddr>,
     /// The MTA runs under `--root`: no uid changes, local users are those of the `users` table.
@@ -92,6 +93,7 @@ impl Config {
             policy,
             admins,
             log,
+            mailq_format,
             addresses,
             rooted,
         } = self;
@@ -108,6 +110,7 @@ impl Config {
             ("[policy]", *policy != other.policy),
             ("control.admins", *admins != other.admins),
             ("log.target", *log != other.log),
+            ("mailq_format", *mailq_format != other.mailq_format),
             ("the addresses of this machine", *addresses != other.addresses),
             ("--root", *rooted != other.rooted),
         ];
@@ -302,6 +305,13 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Other systems may leave the domain of a reverse-path out.
     pub accept_unqualified_senders: bool,
+}
+
+/// How `mailq` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MailqFormat {
+    Sendmail,
+    Postfix,
 }
 
 /// `remote.families`

@@ -14,8 +14,10 @@ pub(super) fn show(options: &Options, site: &Site) -> Result<Exit, Failure> {
     let hosts = wait(async { Control::open(site, Hello::Queue).await?.hosts().await })?;
     let mut out = BufWriter::new(io::stdout().lock());
     match options.layout {
-        Layout::Json => hosts.iter().try_for_each(|host| json_line(&host_json(host), &mut out))?,
-        Layout::Sendmail | Layout::Postfix => {
+        Some(Layout::Json) => {
+            hosts.iter().try_for_each(|host| json_line(&host_json(host), &mut out))?
+        }
+        Some(Layout::Sendmail | Layout::Postfix) | None => {
             let detailed = if options.verbose { Detailed::Yes } else { Detailed::No };
             hoststat(&hosts, detailed, crate::now(), &mut out)?;
         }

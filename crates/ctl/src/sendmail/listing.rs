@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
+use config::MailqFormat;
 use envelope::QueueId;
 use ipc::admin::{Action, Filter, Hello, Message};
 use jiff::tz::TimeZone;
@@ -31,13 +32,22 @@ pub(super) fn list(options: &Options, site: &Site) -> Result<Exit, Failure> {
     if options.submission_queue {
         list_left(site, &mut out)?;
     } else {
+        let layout = options.layout.unwrap_or_else(|| configured(site));
         wait(async {
             let mut queue = Control::open(site, Hello::Queue).await?;
-            list_all(&mut queue, options, &mut out).await
+            list_all(&mut queue, options, layout, &mut out).await
         })?;
     }
     out.flush()?;
     Ok(Exit::Ok)
+}
+
+/// `mailq_format`; a configuration that cannot be read is no reason to show nothing.
+fn configured(site: &Site) -> Layout {
+    match site.load().map(|config| config.mailq_format) {
+        Ok(MailqFormat::Postfix) => Layout::Postfix,
+        Ok(MailqFormat::Sendmail) | Err(_) => Layout::Sendmail,
+    }
 }
 
 /// `-bpc`
@@ -50,16 +60,19 @@ pub(super) fn count(options: &Options, site: &Site) -> Result<Exit, Failure> {
 pub(super) fn entries(options: &Options, site: &Site) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     if options.words.is_empty() {
-        match counted(options, site)? {
-            0 => writeln!(out, "{QUEUE} is empty")?,
-            count => writeln!(out, "{QUEUE}: entries={count}")?,
-        }
-        return Ok(Exit::Ok);
+        write_entries(counted(options, site)?, &mut out)?;
     }
     for name in &options.words {
         writeln!(out, "{}", Rules::setting(site, name)?)?;
     }
     Ok(Exit::Ok)
+}
+
+fn write_entries(count: u64, out: &mut impl Write) -> io::Result<()> {
+    match count {
+        0 => writeln!(out, "{QUEUE} is empty"),
+        count => writeln!(out, "{QUEUE}: entries={count}"),
+    }
 }
 
 /// `-q`, `-Q`
@@ -102,22 +115,27 @@ fn list_left(site: &Site, out: &mut impl Write) -> Result<(), Failure> {
         }
         Failure::new(Exit::NoInput, format!("{}: {error}", directory.display()))
     })?;
+    Ok(write_left(count, out)?)
+}
+
+fn write_left(count: usize, out: &mut impl Write) -> io::Result<()> {
     if count == 0 {
         writeln!(out, "{SUBMISSION_QUEUE} is empty")?;
     } else {
         let plural = if count == 1 { "" } else { "s" };
         writeln!(out, "\t\t{SUBMISSION_QUEUE} ({count} request{plural})")?;
     }
-    Ok(writeln!(out, "\t\tTotal requests: {count}")?)
+    writeln!(out, "\t\tTotal requests: {count}")
 }
 
 async fn list_all(
     queue: &mut Control,
     options: &Options,
+    layout: Layout,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let zone = TimeZone::system();
-    match options.layout {
+    match layout {
         Layout::Json => {
             each(queue, options, |message| Ok(json_line(&postqueue(message), out)?)).await
         }
@@ -211,4 +229,22 @@ async fn filters_of_change(queue: &mut Control, options: &Options) -> Result<Vec
     .await?;
     let some = |ids: &[QueueId]| Filter { ids: ids.to_vec(), ..Filter::default() };
     Ok(ids.chunks(IDS).map(some).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listing::tests::text;
+
+    /// `-bP` and `-Ac -bp`.
+    #[test]
+    fn numbers_only() {
+        let shown = [0, 1, 2].map(|count| {
+            text(|out| {
+                write_entries(count, out)?;
+                write_left(usize::try_from(count).unwrap(), out)
+            })
+        });
+        insta::assert_snapshot!("numbers", shown.concat());
+    }
 }

@@ -47,7 +47,8 @@ pub(super) struct Options {
     pub(super) hops: usize,
     /// Of a listing or a queue run.
     pub(super) selection: Selection,
-    pub(super) layout: Layout,
+    /// `None`: as the configuration says.
+    pub(super) layout: Option<Layout>,
     /// `-d0`: says first who we are.
     pub(super) identity: bool,
     /// `-d21`, `-d27`, `-d60`: the lines of the tables that apply.
@@ -226,7 +227,7 @@ impl Options {
             no_recipient: NoRecipient::Leave,
             hops: 0,
             selection: Selection::default(),
-            layout: Layout::Sendmail,
+            layout: None,
             identity: false,
             rules_shown: false,
             aliases: Aliases::Followed,
@@ -243,8 +244,8 @@ impl Options {
         match name {
             "help" => self.mode = Mode::Help,
             "version" => self.mode = Mode::Version,
-            "json" => self.layout = Layout::Json,
-            "postfix" => self.layout = Layout::Postfix,
+            "json" => self.layout = Some(Layout::Json),
+            "postfix" => self.layout = Some(Layout::Postfix),
             _ => return Err(usage(format!("unrecognized option '--{name}'"))),
         }
         Ok(())

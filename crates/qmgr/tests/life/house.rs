@@ -398,6 +398,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
         },
         policy: Policy { rules: Vec::new(), accept_unqualified_senders: false },
         admins: Vec::new(),
+        mailq_format: config::MailqFormat::Sendmail,
         log: LogTarget::Stderr,
         rooted: true,
     }

@@ -133,8 +133,8 @@ fn letters_of_four_decades() {
 #[test]
 fn names_and_modes() {
     assert_eq!(parse("mailq", "").unwrap().mode, Mode::List);
-    assert_eq!(parse("mailq", "--json").unwrap().layout, Layout::Json);
-    assert_eq!(parse("mailq", "--postfix").unwrap().layout, Layout::Postfix);
+    assert_eq!(parse("mailq", "--json").unwrap().layout, Some(Layout::Json));
+    assert_eq!(parse("mailq", "--postfix").unwrap().layout, Some(Layout::Postfix));
     assert_eq!(parse("newaliases", "").unwrap().mode, Mode::Aliases);
     let modes = [
         ("-bp", Mode::List),
