@@ -3,7 +3,7 @@
 use std::io;
 
 use envelope::{Detail, Enhanced, Status};
-use nix::libc::{EDQUOT, EFBIG, ELOOP, ENOSPC};
+use nix::libc::{EDQUOT, EFBIG, ELOOP, ENOSPC, ENXIO};
 
 /// X.2.0: something about the mailbox, or about the program in its place.
 pub(crate) const MAILBOX: Enhanced = Enhanced(2, 0);
@@ -14,8 +14,8 @@ pub(crate) fn status(what: &str, error: &io::Error) -> Status {
         Some(ENOSPC) => Enhanced::SYSTEM_FULL,
         // The user's quota, or the limit of a file.
         Some(EDQUOT | EFBIG) => Enhanced::MAILBOX_FULL,
-        // A symbolic link where the mailbox should be.
-        Some(ELOOP) => MAILBOX,
+        // A symbolic link, or a socket, where the mailbox should be.
+        Some(ELOOP | ENXIO) => MAILBOX,
         // The mailbox is locked, or not where or what it should be: that is not the queue's fault,
         // and whoever waits for an answer gets one when the message is too old.
         _ if is_of_the_mailbox(error.kind()) => MAILBOX,
@@ -38,7 +38,7 @@ fn is_of_the_mailbox(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use nix::libc::{EACCES, EDQUOT, EFBIG, EIO, ELOOP, ENOENT, ENOSPC, EROFS};
+    use nix::libc::{EACCES, EDQUOT, EFBIG, EIO, ELOOP, ENOENT, ENOSPC, ENXIO, EROFS};
 
     use super::*;
 
@@ -49,6 +49,7 @@ mod tests {
             (EDQUOT, "4.2.2"),
             (EFBIG, "4.2.2"),
             (ELOOP, "4.2.0"),
+            (ENXIO, "4.2.0"),
             (ENOENT, "4.2.0"),
             (EACCES, "4.2.0"),
             (EROFS, "4.3.0"),

@@ -34,6 +34,7 @@ const MAX_REMARK: usize = 200;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 const ALL_READ: u32 = 0o004;
+const NO_FILE: &str = "it is not a regular file";
 /// Shells of users who may run programs.
 const SHELLS: &str = "/etc/shells";
 
@@ -234,6 +235,11 @@ struct Text {
 
 /// The file, unless others may write to it (then why it is not read), and which one it was.
 fn read(path: &Path, max: u64, keeper: Keeper) -> io::Result<(Stamp, Result<Text, String>)> {
+    let there = path.metadata()?;
+    if !there.is_file() {
+        // A socket cannot be opened at all, and mail would wait for ever.
+        return Ok((Stamp::of(&there), Err(NO_FILE.to_owned())));
+    }
     let mut file = File::options().read(true).custom_flags(O_NONBLOCK).open(path)?;
     let found = file.metadata()?;
     let stamp = Stamp::of(&found);
@@ -257,7 +263,7 @@ fn unsafe_because(
     let own = nix::unistd::geteuid().as_raw();
     let is_ours = found.uid() == own || found.uid() == 0 && found.mode() & ALL_READ != 0;
     let wrong = if !found.is_file() {
-        "it is not a regular file"
+        NO_FILE
     } else if keeper == Keeper::User && !is_ours {
         "it belongs to another user"
     } else if found.mode() & OTHERS_WRITE != 0 {

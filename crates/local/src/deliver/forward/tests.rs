@@ -120,6 +120,9 @@ fn only_plain_files_are_read() {
     nix::unistd::mkfifo(&home.forward(), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(home.refused().contains("not a regular file"), "and nobody waits for a writer");
     fs::remove_file(home.forward()).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(home.forward()).unwrap();
+    assert!(home.refused().contains("not a regular file"));
+    fs::remove_file(home.forward()).unwrap();
     std::os::unix::fs::symlink("/dev/zero", home.forward()).unwrap();
     assert!(home.refused().contains("not a regular file"));
     fs::remove_file(home.forward()).unwrap();
