@@ -47,4 +47,4 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -273,9 +273,11 @@ mod tests {
             ("programs_o", Layout::Programs(Names::Left)),
             ("json", Layout::Json),
         ] {
-            insta::assert_snapshot!(format!("mailstats_{name}"), written(&statistics(), layout));
+            let none = Statistics { since: 1_795_235_750, ..Statistics::default() };
+            let mut one = none.clone();
+            one.mailers[4] = Traffic { messages_to: 1, kilobytes_to: 2, ..Traffic::default() };
+            let shown = [none, one, statistics()].map(|statistics| written(&statistics, layout));
+            insta::assert_snapshot!(format!("mailstats_{name}"), shown.join("--\n"));
         }
-        let fresh = Statistics { since: 1_795_235_750, ..Statistics::default() };
-        insta::assert_snapshot!("mailstats_none", written(&fresh, Layout::People(Names::Shown)));
     }
 }

@@ -110,9 +110,15 @@ mod tests {
     use super::*;
     use crate::routes::tests::site;
 
+    const ALIASES: &str = "Root: alice\nlist: a,\n\tb\nbad line\n";
+
     fn printed(words: &[&str]) -> Result<String, Exit> {
+        printed_of(ALIASES, words)
+    }
+
+    fn printed_of(aliases: &str, words: &[&str]) -> Result<String, Exit> {
         let root = tempfile::tempdir().unwrap();
-        let site = site(root.path(), &[("aliases", "Root: alice\nlist: a,\n\tb\nbad line\n")]);
+        let site = site(root.path(), &[("aliases", aliases)]);
         let words: Vec<_> = words
             .iter()
             .map(|word| word.replace("ROOT", &root.path().display().to_string()))
@@ -134,5 +140,20 @@ mod tests {
         assert_eq!(printed(&["-f/nonexistent"]), Err(Exit::NoInput));
         assert_eq!(printed(&["--help"]).as_deref(), Ok(HELP));
         assert_eq!(printed(&["-x"]), Err(Exit::Usage));
+    }
+
+    /// None, one, two with one in UTF-8, and those that are named.
+    #[test]
+    fn listings() {
+        let two = "Root: alice\nb\u{fc}ro: d\u{f6}rte,\n\t\"|cmd a\"\n";
+        let shown = [("", ""), ("root: alice\n", ""), (two, ""), (two, "B\u{dc}RO nope root")].map(
+            |(aliases, words)| {
+                let words: Vec<_> = words.split_whitespace().collect();
+                let plain = printed_of(aliases, &words).unwrap();
+                let json = printed_of(aliases, &[&words[..], &["--json"]].concat()).unwrap();
+                format!("-- {} --\n{plain}{json}", words.join(" "))
+            },
+        );
+        insta::assert_snapshot!("praliases", shown.concat());
     }
 }

@@ -81,8 +81,8 @@ mod tests {
     use envelope::{Detail, Enhanced};
 
     use super::*;
-
-    const NOW: i64 = 1_795_235_900;
+    use crate::listing::json_line;
+    use crate::listing::tests::{NOW, text};
 
     fn hosts() -> Vec<Host> {
         let host = |name: &str, ago, status| Host {
@@ -109,26 +109,24 @@ mod tests {
         ]
     }
 
-    fn text(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
-        let mut out = Vec::new();
-        write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
+    /// mci.c, byte by byte: nothing known, one, two, and all.
     #[test]
-    fn as_sendmail() {
-        insta::assert_snapshot!("hoststat", text(|out| hoststat(&hosts(), Detailed::No, NOW, out)));
-        insta::assert_snapshot!(
-            "hoststat_verbose",
-            text(|out| hoststat(&hosts(), Detailed::Yes, NOW, out))
-        );
-        assert_eq!(text(|out| hoststat(&[], Detailed::No, NOW, out)), "");
-    }
-
-    #[test]
-    fn for_people_and_programs() {
-        insta::assert_snapshot!("host_table", text(|out| host_table(&hosts(), NOW, out)));
-        let lines: Vec<_> = hosts().iter().map(|host| host_json(host).to_string()).collect();
-        insta::assert_snapshot!("host_json", lines.join("\n"));
+    fn listings_of_next_hops() {
+        type Listing = fn(&[Host], &mut Vec<u8>) -> io::Result<()>;
+        let listings: [(&str, Listing); 4] = [
+            ("hoststat", |hosts, out| hoststat(hosts, Detailed::No, NOW, out)),
+            ("hoststat_verbose", |hosts, out| hoststat(hosts, Detailed::Yes, NOW, out)),
+            ("host_table", |hosts, out| host_table(hosts, NOW, out)),
+            ("host_json", |hosts, out| {
+                hosts.iter().try_for_each(|host| json_line(&host_json(host), out))
+            }),
+        ];
+        let hosts = hosts();
+        for (name, listing) in listings {
+            let shown = [0, 1, 2, 5].map(|count| {
+                format!("-- {count} --\n{}", text(|out| listing(&hosts[..count], out)))
+            });
+            insta::assert_snapshot!(name, shown.concat());
+        }
     }
 }

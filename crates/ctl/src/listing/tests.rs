@@ -1,3 +1,5 @@
+use std::io;
+
 use envelope::{Detail, Enhanced, QueueId, ReversePath};
 use ipc::admin::{Message, Recipient, State};
 use jiff::tz::TimeZone;
@@ -5,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::*;
 
 const MICROS: u64 = 1_795_235_750_000_000;
+pub(crate) const NOW: i64 = 1_795_235_900;
 
 fn recipient(address: &str, last: Option<Status>) -> Recipient {
     let attempts = u32::from(last.is_some());
@@ -27,7 +30,7 @@ fn refused() -> Status {
 }
 
 /// A deferred message, one under way, a held bounce with a UTF-8 recipient, the same with a reason.
-fn messages() -> Vec<Message> {
+pub(crate) fn messages() -> Vec<Message> {
     let id = |number: u64| QueueId::new((MICROS + number) * 256).unwrap();
     let base = Message {
         id: id(0),
@@ -73,59 +76,51 @@ fn messages() -> Vec<Message> {
     vec![base, active, held, quarantined]
 }
 
-fn sendmail(detailed: Detailed, messages: &[Message]) -> String {
+/// What is written.
+pub(crate) fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
     let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn sendmail(detailed: Detailed, messages: &[Message], out: &mut Vec<u8>) -> io::Result<()> {
     let mut listing = Sendmail::new(detailed, TimeZone::UTC);
-    listing.begin(messages.len() as u64, &mut out).unwrap();
-    messages.iter().for_each(|message| listing.message(message, &mut out).unwrap());
-    listing.end(&mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    listing.begin(messages.len() as u64, out)?;
+    messages.iter().try_for_each(|message| listing.message(message, out))?;
+    listing.end(out)
 }
 
-fn postfix(messages: &[Message]) -> String {
-    let mut out = Vec::new();
+fn postfix(messages: &[Message], out: &mut Vec<u8>) -> io::Result<()> {
     let mut listing = Postfix::new(TimeZone::UTC);
-    messages.iter().for_each(|message| listing.message(message, &mut out).unwrap());
-    listing.end(&mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    messages.iter().try_for_each(|message| listing.message(message, out))?;
+    listing.end(out)
 }
 
-/// sendmail-compat §5.7, byte by byte.
+/// sendmail-compat §5.7, byte by byte: no message, one, two of which one is under way, and held ones.
 #[test]
-fn as_sendmail() {
-    assert_eq!(sendmail(Detailed::No, &[]), "/var/spool/mqueue is empty\n\t\tTotal requests: 0\n");
-    insta::assert_snapshot!("sendmail_one", sendmail(Detailed::No, &messages()[..1]));
-    insta::assert_snapshot!("sendmail", sendmail(Detailed::No, &messages()));
-    insta::assert_snapshot!("sendmail_verbose", sendmail(Detailed::Yes, &messages()));
-}
-
-#[test]
-fn as_postfix() {
-    assert_eq!(postfix(&[]), "Mail queue is empty\n");
-    insta::assert_snapshot!("postfix_one", postfix(&messages()[..1]));
-    insta::assert_snapshot!("postfix", postfix(&messages()));
-}
-
-#[test]
-fn as_json() {
-    let lines: Vec<_> = messages().iter().map(|message| postqueue(message).to_string()).collect();
-    insta::assert_snapshot!("postqueue", lines.join("\n"));
-    let lines: Vec<_> =
-        messages().iter().map(|message| json_message(message).to_string()).collect();
-    insta::assert_snapshot!("pennypost_json", lines.join("\n"));
-}
-
-#[test]
-fn one_message() {
-    let shown: Vec<_> = messages()
-        .iter()
-        .map(|message| {
-            let mut out = Vec::new();
-            show(message, &TimeZone::UTC, 1_795_235_900, &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        })
-        .collect();
-    insta::assert_snapshot!("show", shown.join("\n"));
+fn listings_of_the_queue() {
+    type Listing = fn(&[Message], &mut Vec<u8>) -> io::Result<()>;
+    let listings: [(&str, Listing); 6] = [
+        ("sendmail", |messages, out| sendmail(Detailed::No, messages, out)),
+        ("sendmail_verbose", |messages, out| sendmail(Detailed::Yes, messages, out)),
+        ("postfix", postfix),
+        ("postqueue", |messages, out| {
+            messages.iter().try_for_each(|message| json_line(&postqueue(message), out))
+        }),
+        ("pennypost_json", |messages, out| {
+            messages.iter().try_for_each(|message| json_line(&json_message(message), out))
+        }),
+        ("show", |messages, out| {
+            messages.iter().try_for_each(|message| show(message, &TimeZone::UTC, NOW, out))
+        }),
+    ];
+    let messages = messages();
+    for (name, listing) in listings {
+        let shown = [0, 1, 2, 4].map(|count| {
+            format!("-- {count} --\n{}", text(|out| listing(&messages[..count], out)))
+        });
+        insta::assert_snapshot!(name, shown.concat());
+    }
 }
 
 #[test]

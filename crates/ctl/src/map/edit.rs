@@ -1,7 +1,7 @@
 //! `editmap`: one entry of a map's text, asked for, changed, or taken out. Comments stay.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::line::{Grammar, Line};
@@ -37,7 +37,7 @@ const OTHERS: [&str; 2] = ["aliases", "pennypost.toml"];
 /// The whole command.
 #[must_use]
 pub fn main() -> ExitCode {
-    super::finish("editmap", run(super::words()))
+    super::finish("editmap", run(super::words(), &mut io::stdout().lock()))
 }
 
 /// What to do with the key.
@@ -48,12 +48,12 @@ enum Action {
     Delete,
 }
 
-fn run(words: impl Iterator<Item = String>) -> Result<Exit, Failure> {
+fn run(words: impl Iterator<Item = String>, out: &mut impl Write) -> Result<Exit, Failure> {
     let usage = || Failure::new(Exit::Usage, USAGE);
     let (mut letter, mut keep_case, mut plain) = (None, false, Vec::new());
     let words: Vec<_> = words.collect();
     if words.iter().any(|word| word == "--help") {
-        io::stdout().write_all(HELP.as_bytes())?;
+        out.write_all(HELP.as_bytes())?;
         return Ok(Exit::Ok);
     }
     for word in getopt::read("C:Nfqux", words).map_err(|_| usage())? {
@@ -77,10 +77,16 @@ fn run(words: impl Iterator<Item = String>) -> Result<Exit, Failure> {
         _ => return Err(usage()),
     };
     check_type(&kind, &map)?;
-    edit(&map, &key, &action, Grammar { keep_case, ..Grammar::default() })
+    edit(&map, &key, &action, Grammar { keep_case, ..Grammar::default() }, out)
 }
 
-fn edit(map: &str, key: &str, action: &Action, grammar: Grammar) -> Result<Exit, Failure> {
+fn edit(
+    map: &str,
+    key: &str,
+    action: &Action,
+    grammar: Grammar,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
     let path = map.strip_suffix(".db").unwrap_or(map);
     let name = path.rsplit('/').next().unwrap_or(path);
     if OTHERS.contains(&name) {
@@ -94,7 +100,7 @@ fn edit(map: &str, key: &str, action: &Action, grammar: Grammar) -> Result<Exit,
         Action::Query => {
             let missing = format!("couldn't find key {key} in map {map}");
             let value = find(&text, &key, grammar);
-            writeln!(io::stdout(), "{}", value.ok_or(Failure::new(Exit::Unavailable, missing))?)?;
+            writeln!(out, "{}", value.ok_or(Failure::new(Exit::Unavailable, missing))?)?;
             return Ok(Exit::Ok);
         }
         Action::Update(value) if !fits(&key, value) => {
@@ -166,7 +172,23 @@ mod tests {
     use super::*;
 
     fn editmap(words: &[&str]) -> Result<Exit, Exit> {
-        run(words.iter().map(|word| (*word).to_owned())).map_err(|failure| failure.exit)
+        let words = words.iter().map(|word| (*word).to_owned());
+        run(words, &mut Vec::new()).map_err(|failure| failure.exit)
+    }
+
+    /// `-q` in a file with one entry, two, and one in UTF-8.
+    #[test]
+    fn values() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access");
+        let map = path.to_str().unwrap();
+        fs::write(&path, "# why\nFoo.com\tREJECT\nbar  550 b\u{f6}se  x \nb\u{fc}ro OK\n").unwrap();
+        let mut out = Vec::new();
+        for key in ["foo.COM", "bar", "b\u{fc}ro"] {
+            let words = ["-q", "hash", map, key].map(str::to_owned);
+            assert_eq!(run(words.into_iter(), &mut out), Ok(Exit::Ok));
+        }
+        insta::assert_snapshot!("editmap_q", String::from_utf8(out).unwrap());
     }
 
     /// The codes are those of editmap 8.17.1.

@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
     let ended = if words.iter().any(|word| word == "--help") {
         io::stdout().write_all(HELP.as_bytes()).map(|()| Exit::Ok).map_err(Failure::from)
     } else {
-        Job::parse(words.into_iter()).and_then(|job| job.run())
+        Job::parse(words.into_iter()).and_then(|job| job.run(&mut io::stdout().lock()))
     };
     super::finish("makemap", ended)
 }
@@ -104,14 +104,14 @@ impl Job {
         Ok(Self { kind, map, ..job })
     }
 
-    fn run(&self) -> Result<Exit, Failure> {
+    fn run(&self, out: &mut impl Write) -> Result<Exit, Failure> {
         if self.list_types {
-            writeln!(io::stdout(), "{}", TYPES.join("\n"))?;
+            writeln!(out, "{}", TYPES.join("\n"))?;
             return Ok(Exit::Ok);
         }
         if self.dump {
             let entries = self.existing()?;
-            return Ok(dump(&entries, &mut io::stdout().lock())?);
+            return Ok(dump(&entries, out)?);
         }
         let mut text = Vec::new();
         let read = io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut text);
@@ -121,7 +121,7 @@ impl Job {
             return Err(failed("the table is too large".to_owned()));
         }
         let before = if self.append { self.existing().unwrap_or_default() } else { Vec::new() };
-        let mut made = Made { job: self, entries: before, places: HashMap::new(), wrong: 0 };
+        let mut made = Made { job: self, entries: before, places: HashMap::new(), wrong: 0, out };
         made.read(&text);
         self.write(&made.entries)?;
         let wrong = made.wrong + self.bad_lines_of_the_table();
@@ -182,6 +182,8 @@ struct Made<'a> {
     /// Where each key is.
     places: HashMap<String, usize>,
     wrong: usize,
+    /// What `-v` shows goes there.
+    out: &'a mut dyn Write,
 }
 
 impl Made<'_> {
@@ -207,7 +209,7 @@ impl Made<'_> {
     /// Says what is wrong.
     fn add(&mut self, key: String, value: &str) -> Option<String> {
         if self.job.verbose {
-            let _ = writeln!(io::stdout(), "key=`{}', val=`{}'", printable(&key), printable(value));
+            let _ = writeln!(self.out, "key=`{}', val=`{}'", printable(&key), printable(value));
         }
         match self.places.entry(key) {
             Entry::Vacant(slot) => {
@@ -242,9 +244,31 @@ mod tests {
         let words = format!("{options} hash access");
         let job = Job::parse(words.split_whitespace().map(str::to_owned)).unwrap();
         let entries = before.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        let mut made = Made { job: &job, entries, places: HashMap::new(), wrong: 0 };
+        let out = &mut io::sink();
+        let mut made = Made { job: &job, entries, places: HashMap::new(), wrong: 0, out };
         made.read(TEXT.as_bytes());
         (made.entries, made.wrong)
+    }
+
+    /// `-v`, and then `-u`, of no entry, one, and more; what is dumped can be read again.
+    #[test]
+    fn listings() {
+        let texts = ["", "Foo.com\tREJECT\n", "bar  550 \u{1b}[31m b\u{f6}se \nb\u{fc}ro OK\n"];
+        let shown = texts.map(|content| {
+            let job = Job::parse(["-v", "hash", "access"].map(str::to_owned).into_iter()).unwrap();
+            let mut out = Vec::new();
+            let (entries, places) = (Vec::new(), HashMap::new());
+            let mut made = Made { job: &job, entries, places, wrong: 0, out: &mut out };
+            made.read(content.as_bytes());
+            let entries = made.entries;
+            dump(&entries, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        insta::assert_snapshot!("makemap_v_u", shown.join("--\n").replace('\u{1b}', "<ESC>"));
+        let mut types = Vec::new();
+        let job = Job { list_types: true, ..Job::default() };
+        assert_eq!(job.run(&mut types), Ok(Exit::Ok));
+        insta::assert_snapshot!("makemap_l", String::from_utf8(types).unwrap());
     }
 
     fn entries(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

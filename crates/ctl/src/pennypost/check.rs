@@ -55,18 +55,17 @@ impl Check {
         }
         findings.extend(wait(queue(site)).map_or_else(|why| Some(about_queue(why)), about_damaged));
         let mut out = io::stdout().lock();
-        for finding in &findings {
-            if self.json {
-                json_line(&finding.to_json(), &mut out)?;
-            } else {
-                writeln!(out, "{finding}")?;
-            }
-        }
+        self.write(&findings, &mut out)?;
         let fatal = findings.iter().any(|finding| finding.weight == Weight::Error);
-        if findings.is_empty() && !self.json {
-            writeln!(out, "all is well")?;
-        }
         Ok(if fatal { Exit::Config } else { Exit::Ok })
+    }
+
+    fn write(&self, findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            return findings.iter().try_for_each(|finding| json_line(&finding.to_json(), out));
+        }
+        findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
+        if findings.is_empty() { writeln!(out, "all is well") } else { Ok(()) }
     }
 }
 
@@ -98,4 +97,31 @@ fn about_damaged(damaged: u64) -> Option<Finding> {
 /// Asks whether the queue can be read, and how many of its messages cannot.
 async fn queue(site: &Site) -> Result<u64, Failure> {
     Ok(Control::open(site, Hello::Queue).await?.count().await?.damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listing::tests::text;
+
+    /// Nothing found, one thing, and one of each kind.
+    #[test]
+    fn listings() {
+        let aliases = "/etc/mail/aliases";
+        let mut findings = vec![
+            Finding::warning("no\u{7}thing", "do it").in_file(aliases).at(Some(3), None),
+            Finding::error("b\u{f6}se", "change it")
+                .in_file("/etc/mail/pennypost.toml")
+                .at(Some(4), Some(7))
+                .showing(Some("key = \"\u{1b}\"")),
+            about_queue(Failure::new(Exit::Unavailable, "")),
+            about_queue(Failure::new(Exit::TempFail, "it cannot be read")),
+        ];
+        findings.extend(about_damaged(0).into_iter().chain(about_damaged(2)));
+        let shown = [0, 1, 5].map(|count| {
+            let text = |json| text(|out| Check { file: None, json }.write(&findings[..count], out));
+            format!("-- {count} --\n{}{}", text(false), text(true))
+        });
+        insta::assert_snapshot!("check", shown.concat());
+    }
 }

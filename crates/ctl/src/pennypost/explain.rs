@@ -73,6 +73,10 @@ const NO_FILTERS: &str = "nothing looks at content yet but its size and its hops
 
 impl Explain {
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
+        self.tell(site, &mut io::stdout().lock())
+    }
+
+    fn tell(&self, site: &Site, out: &mut dyn Write) -> Result<Exit, Failure> {
         let routes = Routes::read(site)?;
         let config = &routes.config;
         let desk = Desk::open(config, self.client, &self.helo)?;
@@ -85,9 +89,8 @@ impl Explain {
         let mail = session.say(&format!("MAIL FROM:<{from}>{}", self.utf8()))?;
         let mut worst = Worst::default();
         worst.note(&mail.reply);
-        let mut out = io::stdout().lock();
         let reply = if hello.reply.starts_with('2') { mail.reply } else { hello.reply };
-        self.open(site, &desk, (from, reply), &mut out)?;
+        self.open(site, &desk, (from, reply), out)?;
         let told =
             Told { routes: &routes, keyring: Keyring::read(config), border: border(config)? };
         for to in &self.to {
@@ -95,15 +98,15 @@ impl Explain {
             worst.note(&heard.reply);
             let recipient = told.recipient(to, heard);
             if self.json {
-                recipient.write_json(&told.keyring, &mut out)?;
+                recipient.write_json(&told.keyring, out)?;
             } else {
-                recipient.write(&told.keyring, &mut out)?;
+                recipient.write(&told.keyring, out)?;
             }
         }
         if let Some(content) = content {
             let reply = result(session.send(&content)?);
             worst.note(&reply);
-            write_content(&reply, self.json, &mut out)?;
+            write_content(&reply, self.json, out)?;
         }
         Ok(worst.exit())
     }
@@ -246,5 +249,52 @@ impl Worst {
             (false, true) => Exit::TempFail,
             (false, false) => Exit::Ok,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::routes::tests::site;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        explain: Explain,
+    }
+
+    fn told(line: &str) -> String {
+        let root = tempfile::tempdir().unwrap();
+        let access = "From:spammer@a.test\tREJECT\nConnect:192.0.2\tRELAY\n\
+                      To:relayed.test\tRELAY\nClientRate:192.0.2\t4\n\
+                      To:held@local.test\tQUARANTINE:look \u{1b} at it\n";
+        let files = [
+            ("access", access),
+            ("aliases", "team: bob, carol@far.test\nheld: bob\n"),
+            ("mailertable", "far.test esmtp:[192.0.2.1]\n"),
+        ];
+        let site = site(root.path(), &files);
+        let Line { explain } = Line::try_parse_from(line.split(' ')).unwrap();
+        let mut out = Vec::new();
+        let exit = explain.tell(&site, &mut out).unwrap();
+        format!("{line}\n{}-- {exit:?}\n", String::from_utf8(out).unwrap())
+    }
+
+    /// No client that the DNS would have to be asked about.
+    #[test]
+    fn each_rule_has_its_line() {
+        let shown = [
+            "explain",
+            "explain --to team@local.test",
+            "explain --to team@local.test --to nobody-here@local.test --json",
+            "explain --client 192.0.2.7 --from spammer@a.test --to alice@local.test",
+            "explain --client 192.0.2.7 --to bob@local.test --to x@far.test",
+            "explain --client 192.0.2.7 --to bob@local.test --to x@far.test --json",
+            "explain --client 198.51.100.7 --to held@local.test --to d\u{f6}rte@local.test",
+            "explain --client 198.51.100.7 --to x@far.test --json",
+        ];
+        insta::assert_snapshot!("explain", shown.map(told).join("\n"));
     }
 }

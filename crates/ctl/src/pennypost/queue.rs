@@ -344,12 +344,16 @@ fn damaged(id: QueueId) -> Failure {
 
 impl Count {
     async fn run(&self, queue: &mut Control, out: &mut impl Write) -> Result<(), Failure> {
-        let control::Count { messages, held, damaged } = queue.count().await?;
+        Ok(self.write(queue.count().await?, out)?)
+    }
+
+    fn write(&self, count: control::Count, out: &mut impl Write) -> io::Result<()> {
+        let control::Count { messages, held, damaged } = count;
         if self.json {
             let object = json!({ "messages": messages, "held": held, "damaged": damaged });
-            return Ok(json_line(&object, out)?);
+            return json_line(&object, out);
         }
-        Ok(writeln!(out, "{messages}")?)
+        writeln!(out, "{messages}")
     }
 }
 

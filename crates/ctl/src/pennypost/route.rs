@@ -139,5 +139,8 @@ mod tests {
     fn each_rule_has_its_line() {
         insta::assert_snapshot!("route", shown("team@local.test", write));
         insta::assert_snapshot!("route_json", shown("team@local.test", write_json));
+        let others = ["bob+x@local.test", "nobody-here@local.test", "d\u{f6}rte@far.test"];
+        let others = others.map(|it| shown(it, write) + &shown(it, write_json));
+        insta::assert_snapshot!("routes", others.concat());
     }
 }

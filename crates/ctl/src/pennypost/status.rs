@@ -139,6 +139,7 @@ fn write_json(system: &SystemStatus, count: Option<Count>, out: &mut impl Write)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listing::tests::text;
 
     fn system() -> SystemStatus {
         SystemStatus {
@@ -158,40 +159,29 @@ mod tests {
         Process { name, pid, since, restarts, retired, identity, confinement }
     }
 
-    fn count(damaged: u64) -> Count {
-        Count { messages: 12, held: 1, damaged }
-    }
-
-    fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
-        let mut out = Vec::new();
-        write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
+    /// Just started with nothing; running; after a reload, with files that are refused.
     #[test]
-    fn for_people() {
-        let shown = text(|out| write_table(&system(), &Ok(count(0)), 4640, out));
-        assert_eq!(
-            shown,
-            "Pennypost 0.1.0 on mail.x.test, up 1h 0m, configuration 1\n\n\
-             PROCESS  PID         UP     RESTARTS\n\
-             qmgr     4711        1h 0m  0\n\
-             remote   restarting  40s    2\n\n\
-             LISTENER\n127.0.0.1:25 (mx)\n\n\
-             QUEUE\nmessages: 12, held: 1\n"
-        );
-        let shown = text(|out| write_table(&system(), &Ok(count(2)), 4640, out));
-        assert!(shown.contains("held: 1, set aside because they are damaged"), "{shown}");
-    }
-
-    #[test]
-    fn for_programs() {
-        let shown = text(|out| write_json(&system(), None, out));
-        let kinds: Vec<String> = shown
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .map(|object| object["kind"].as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(kinds, ["system", "process", "process", "listener", "queue"]);
+    fn at_a_glance() {
+        let fresh = SystemStatus { processes: Vec::new(), listeners: Vec::new(), ..system() };
+        let mut reloaded = system();
+        reloaded.generation = 12;
+        reloaded.refused = Some("/etc/mail/pennypost.toml:3: unknown key \"x\"".to_owned());
+        reloaded.processes.push(Process { retired: true, ..process("smtpd", Some(99), 1000, 0) });
+        reloaded.listeners.push("[::1]:587 (submission)".to_owned());
+        let count = |messages, held, damaged| Ok(Count { messages, held, damaged });
+        let unknown = Err(Failure::new(Exit::Unavailable, "the queue does not answer"));
+        for (name, system, count) in [
+            ("fresh", fresh, count(0, 0, 0)),
+            ("running", system(), count(12, 1, 0)),
+            ("damaged", system(), count(12, 1, 2)),
+            ("reloaded", reloaded, unknown),
+        ] {
+            let known = count.as_ref().ok().copied();
+            let shown = text(|out| {
+                write_table(&system, &count, 4640, out)?;
+                write_json(&system, known, out)
+            });
+            insta::assert_snapshot!(name, shown);
+        }
     }
 }

@@ -22,6 +22,14 @@ struct Size {
     total: usize,
 }
 
+impl Size {
+    /// As sendmail's, which counts one alias in the plural.
+    fn write(self, files: &str, out: &mut impl Write) -> io::Result<()> {
+        let Self { aliases, longest, total } = self;
+        writeln!(out, "{files}: {aliases} aliases, longest {longest} bytes, {total} bytes total")
+    }
+}
+
 /// Ends when all daemons have the new table, if they run and the caller may tell them to look; they
 /// look by themselves within a second.
 pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
@@ -29,12 +37,7 @@ pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
     let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let (size, findings) = read(&config)?;
     findings.iter().for_each(|finding| complain("newaliases", finding));
-    let Size { aliases, longest, total } = size;
-    writeln!(
-        io::stdout(),
-        "{}: {aliases} aliases, longest {longest} bytes, {total} bytes total",
-        files(&config)
-    )?;
+    size.write(&files(&config), &mut io::stdout())?;
     let in_force = bring_into_force(site)?;
     complain("newaliases", in_force);
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Config })
@@ -86,6 +89,7 @@ fn bring_into_force(site: &Site) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listing::tests::text;
     use crate::routes::tests::site;
 
     /// Sendmail 8.17.1 says of this file: 8 aliases, longest 29 bytes, 93 bytes total. It takes the
@@ -102,5 +106,17 @@ mod tests {
         assert_eq!(size, Size { aliases: 8 - 1, longest: 29, total: 93 - second_dup });
         let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [5, 7]);
+    }
+
+    /// Bytes are counted, as sendmail does, and not characters.
+    #[test]
+    fn the_line_that_sendmail_prints() {
+        let lines = ["", "root: alice\n", "root: alice\nb\u{fc}ro: d\u{f6}rte\n"].map(|aliases| {
+            let root = tempfile::tempdir().unwrap();
+            let config = site(root.path(), &[("aliases", aliases)]).load().unwrap();
+            let (size, _) = read(&config).unwrap();
+            text(|out| size.write("/etc/mail/aliases", out))
+        });
+        insta::assert_snapshot!("newaliases", lines.concat());
     }
 }

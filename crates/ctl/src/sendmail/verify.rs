@@ -228,4 +228,22 @@ mod tests {
         let (_, told) = verified("-v -bv x@gone.test");
         assert!(told.starts_with("  mailertable:2: "), "{told}");
     }
+
+    /// What cannot be shown is escaped.
+    #[test]
+    fn listings() {
+        let lines = [
+            "root",
+            "list Mixed",
+            "x@a.far.test x@gone.test x@port.test",
+            "a@b@c",
+            "d\u{f6}rte@b\u{fc}cher.test",
+            "\u{1b}",
+        ];
+        let shown = lines.map(|line| {
+            let (plain, verbose) = (format!("-bv {line}"), format!("-v -bv {line}"));
+            format!("{}{}", verified(&plain).1, verified(&verbose).1)
+        });
+        insta::assert_snapshot!("verified", shown.join("--\n"));
+    }
 }

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::listing::tests::{NOW, messages as queued, text};
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -58,4 +59,19 @@ fn a_change_of_everything_is_said() {
 fn an_id_is_checked_before_anybody_is_asked() {
     assert!(Line::try_parse_from(["queue", "delete", "../x"]).is_err());
     assert!(Line::try_parse_from(["queue", "delete", "--older", "soon"]).is_err());
+}
+
+/// One that waits, one under way, a held bounce, and one that is held for a reason.
+#[test]
+fn entries_and_counts() {
+    let shown = text(|out| queued().iter().try_for_each(|message| entry(message, NOW, out)));
+    insta::assert_snapshot!("list", shown);
+    let counts = [(0, 0, 0), (1, 0, 0), (1234, 5, 2)].map(|(messages, held, damaged)| {
+        let count = control::Count { messages, held, damaged };
+        text(|out| {
+            Count { json: false }.write(count, out)?;
+            Count { json: true }.write(count, out)
+        })
+    });
+    insta::assert_snapshot!("count", counts.concat());
 }

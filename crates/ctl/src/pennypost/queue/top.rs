@@ -183,7 +183,7 @@ mod tests {
     const NOW: i64 = 1_795_235_900;
 
     fn message(number: u64, from: &str, to: &[&str], age: i64) -> Message {
-        let busy = Detail::reply("mx.example.net", 421, Enhanced(3, 2), "busy");
+        let busy = Detail::reply("mx.example.net", 421, Enhanced(3, 2), "busy \u{1b}");
         let recipient = |to: &&str| Recipient {
             address: to.parse().unwrap(),
             attempts: 1,
@@ -205,7 +205,8 @@ mod tests {
         }
     }
 
-    fn shown(line: &str) -> String {
+    /// Of the first so many messages.
+    fn shown_of(most: usize, line: &str) -> String {
         #[derive(clap::Parser)]
         struct Line {
             #[command(flatten)]
@@ -217,9 +218,10 @@ mod tests {
             message(1, "a@one.example", &["x@B.net", "y@b.net", "z@c.org"], 300),
             message(2, "b@one.example", &["x@b.net"], 301),
             message(3, "", &["z@c.org"], 900_000),
+            message(4, "d\u{f6}rte@b\u{fc}cher.example", &["b\u{fc}ro@b\u{fc}cher.example"], 0),
         ];
         let mut counts = Counts::default();
-        messages.iter().for_each(|message| counts.add(top.by, message, NOW));
+        messages.iter().take(most).for_each(|message| counts.add(top.by, message, NOW));
         let mut out = Vec::new();
         top.write(counts, &mut out).unwrap();
         format!("{line}\n{}", String::from_utf8(out).unwrap())
@@ -237,6 +239,7 @@ mod tests {
             "--by age",
             "--json",
         ];
-        insta::assert_snapshot!(lines.map(shown).join("\n"));
+        insta::assert_snapshot!(lines.map(|line| shown_of(4, line)).join("\n"));
+        insta::assert_snapshot!("none_and_one", [shown_of(0, ""), shown_of(1, "")].join("\n"));
     }
 }

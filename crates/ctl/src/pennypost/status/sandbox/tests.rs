@@ -77,6 +77,7 @@ fn for_programs() {
     let mut out = Vec::new();
     Report::make(&system(), look).write_json(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
+    insta::assert_snapshot!(text);
     let objects: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [supervisor, qmgr, remote, local] = &objects[..] else { panic!("{text}") };
