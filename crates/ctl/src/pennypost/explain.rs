@@ -269,10 +269,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let access = "From:spammer@a.test\tREJECT\nConnect:192.0.2\tRELAY\n\
                       To:relayed.test\tRELAY\nClientRate:192.0.2\t4\n\
-                      To:held@local.test\tQUARANTINE:look \u{1b} at it\n";
+                      From:odd@a.test\tQUARANTINE:look at it\n";
         let files = [
             ("access", access),
-            ("aliases", "team: bob, carol@far.test\nheld: bob\n"),
+            ("aliases", "team: bob, carol@far.test\n"),
             ("mailertable", "far.test esmtp:[192.0.2.1]\n"),
         ];
         let site = site(root.path(), &files);
@@ -292,7 +292,7 @@ mod tests {
             "explain --client 192.0.2.7 --from spammer@a.test --to alice@local.test",
             "explain --client 192.0.2.7 --to bob@local.test --to x@far.test",
             "explain --client 192.0.2.7 --to bob@local.test --to x@far.test --json",
-            "explain --client 198.51.100.7 --to held@local.test --to d\u{f6}rte@local.test",
+            "explain --client 198.51.100.7 --from odd@a.test --to bob@local.test --to d\u{f6}rte@local.test",
             "explain --client 198.51.100.7 --to x@far.test --json",
         ];
         insta::assert_snapshot!("explain", shown.map(told).join("\n"));
