@@ -31,6 +31,8 @@ impl Dialogue {
         let now = Instant::now();
         let mut session = Session::new(Arc::new(settings), peer, now);
         session.greet(false);
+        // As the driver does: what the client has from now on is its time.
+        assert!(matches!(session.step(&mut &b""[..], now), Step::Read));
         session.output().clear();
         let (pieces, messages, questions) = (Vec::new(), Vec::new(), Vec::new());
         Self { session, now, pieces, messages, questions, ending: None }
