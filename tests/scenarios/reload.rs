@@ -174,7 +174,7 @@ fn a_bad_file_changes_nothing_and_the_answer_says_where() {
     assert!(refused(&system).contains("there is no such directory"));
     write(&system, "pennypost.toml", &good, Way::Rename);
     edit(&system, "target = \"stderr\"", "target = \"journal\"");
-    assert!(refused(&system).contains("log.target: this needs a restart"));
+    assert!(refused(&system).contains("[log]: this needs a restart"));
     write(&system, "pennypost.toml", &good, Way::Rename);
     assert!(reload(&system).contains("configuration 1 is in force, "));
     system.session().transaction("c@example.org", &["alice@local.test"], TEXT);

@@ -20,6 +20,32 @@ fn whatever_dies_is_restarted_and_mail_flows_on() {
     }
 }
 
+/// Every line that any process writes.
+#[test]
+fn the_log_is_for_programs_too() {
+    let stated = "target = \"stderr\"";
+    let format = |format: &str| {
+        let more = format!("{stated}\nformat = \"{format}\"");
+        let mut system = SystemBuilder::new().replace(stated, &more).start();
+        let to = &["alice@local.test"];
+        system.session().transaction("c@example.org", to, "Subject: x\n\nx\n");
+        system.wait_mail("alice", 1);
+        system.stop();
+        system.log().into_iter().filter(|line| line != "ready" && line != "(end of log)").collect()
+    };
+    let lines: Vec<String> = format("json");
+    let objects: Vec<serde_json::Value> =
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sent = |object: &serde_json::Value| {
+        object["process"] == "local" && object["message"].as_str().unwrap().contains("stat=Sent")
+    };
+    assert!(objects.iter().any(sent), "{lines:#?}");
+    assert!(objects.iter().all(|it| it["host"] == "mta.test" && it["pid"].as_u64() > Some(1)));
+    let lines: Vec<String> = format("sendmail");
+    assert!(lines.iter().all(|line| line.contains("Z mta.test sm-mta[")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains(": from=<c@example.org>, size=")), "{lines:#?}");
+}
+
 #[test]
 fn stopping_drains_and_leaves_nothing_behind() {
     let mut system = SystemBuilder::new().start();

@@ -16,7 +16,8 @@ use toml::de::DeTable;
 use crate::reader::{Reader, Value};
 use crate::sources::sources;
 use crate::{
-    Config, Families, Limits, LogTarget, MailqFormat, Paths, Policy, Queue, Relay, Remote, Resolver,
+    Config, Families, Limits, Log, LogFormat, LogTarget, MailqFormat, Paths, Policy, Queue, Relay,
+    Remote, Resolver,
 };
 use host::{hostname, machine_name, own_addresses};
 use listeners::listeners;
@@ -290,14 +291,19 @@ fn server(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(bare)
 }
 
-fn log(section: &mut Section<'_, '_>, rooted: bool) -> LogTarget {
-    section.get("format", (), |reader, value| {
-        let read = |text: &str| (text == "text").then_some(());
-        let problem = "only \"text\" is supported yet";
-        reader.parsed(value, read, problem, "remove the line")
+fn log(section: &mut Section<'_, '_>, rooted: bool) -> Log {
+    let format = section.get("format", LogFormat::Text, |reader, value| {
+        let read = |text: &str| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            "sendmail" => Some(LogFormat::Sendmail),
+            _ => None,
+        };
+        let remedy = "write \"text\", \"json\" or \"sendmail\"";
+        reader.parsed(value, read, "there is no such format", remedy)
     });
     let default = if rooted { LogTarget::Stderr } else { LogTarget::Journal };
-    section.get("target", default, |reader, value| {
+    let target = section.get("target", default, |reader, value| {
         let read = |text: &str| match text {
             "journal" => Some(LogTarget::Journal),
             "stderr" => Some(LogTarget::Stderr),
@@ -305,5 +311,6 @@ fn log(section: &mut Section<'_, '_>, rooted: bool) -> LogTarget {
         };
         let remedy = "write \"journal\" or \"stderr\"";
         reader.parsed(value, read, "this is not yet supported", remedy)
-    })
+    });
+    Log { target, format }
 }

@@ -23,8 +23,8 @@ pub use keys::{NOT_YET, SUPPORTED};
 pub use load::load;
 pub use report::{Finding, Report};
 pub use resolved::{
-    CatchAll, Config, Families, Limits, Listener, Local, LogTarget, Mailbox, MailqFormat, Paths,
-    Policy, Queue, Relay, Remote, Resolver, Role,
+    CatchAll, Config, Families, Limits, Listener, Local, Log, LogFormat, LogTarget, Mailbox,
+    MailqFormat, Paths, Policy, Queue, Relay, Remote, Resolver, Role,
 };
 pub use snapshot::Snapshot;
 pub use sources::{Sources, TableSource};

@@ -30,7 +30,7 @@ pub struct Config {
     pub policy: Policy,
     /// User names and `@groups` that may control the MTA and see all mail.
     pub admins: Vec<String>,
-    pub log: LogTarget,
+    pub log: Log,
     pub mailq_format: MailqFormat,
     /// The addresses of this machine's interfaces, loopback aside: mail for these literals is local.
     pub addresses: Vec<IpAddr>,
@@ -109,7 +109,7 @@ impl Config {
             ("[remote]", *remote != other.remote),
             ("[policy]", *policy != other.policy),
             ("control.admins", *admins != other.admins),
-            ("log.target", *log != other.log),
+            ("[log]", *log != other.log),
             ("mailq_format", *mailq_format != other.mailq_format),
             ("the addresses of this machine", *addresses != other.addresses),
             ("--root", *rooted != other.rooted),
@@ -328,6 +328,23 @@ pub enum Resolver {
     /// `/etc/resolv.conf`
     System,
     Servers(Vec<SocketAddr>),
+}
+
+/// Where the lines of the log go, and what they look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    pub target: LogTarget,
+    pub format: LogFormat,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    Text,
+    /// An object a line.
+    Json,
+    /// As sendmail's: programs that read its log find every line under its name.
+    Sendmail,
 }
 
 /// `log.target`

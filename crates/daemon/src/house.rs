@@ -131,7 +131,7 @@ where
     let mut moving_in = MovingIn::new(Connection::from_fd(control)?);
     moving_in.take_everything().await?;
     let (house, mut control) = moving_in.settle()?;
-    log::start(name, house.config.log);
+    log::start(name, &house.config);
     let story = story(house);
     tokio::pin!(story);
     tokio::select! {

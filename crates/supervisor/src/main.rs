@@ -80,7 +80,7 @@ async fn supervise(arguments: Arguments) -> Result<(), Trouble> {
     let [ready_file, _, control_socket] = &traces;
     // One that was left behind says nothing.
     let _ = fs::remove_file(ready_file);
-    daemon::log::start("supervisor", config.log);
+    daemon::log::start("supervisor", config);
     let mut open = systemd::sockets();
     let listeners = Listeners::bind(config, &mut open)?;
     systemd::disown(open);

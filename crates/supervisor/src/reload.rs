@@ -110,7 +110,7 @@ fn next(arguments: &Arguments, before: &Generation) -> Result<Option<Generation>
         return Ok(None);
     }
     if snapshot.config.log != before.config().log {
-        return Err("log.target: this needs a restart".to_owned());
+        return Err("[log]: this needs a restart".to_owned());
     }
     let listeners = before.listeners.next(&snapshot.config);
     let next = listeners

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{
-    Config, Families, Limits, Local, LogTarget, Mailbox, Paths, Policy, Queue, Relay, Remote,
-    Resolver,
+    Config, Families, Limits, Local, Log, LogFormat, LogTarget, Mailbox, Paths, Policy, Queue,
+    Relay, Remote, Resolver,
 };
 use envelope::{
     Body, Detail, Enhanced, Envelope, Member, Origin, QueueId, Recipient, ReversePath, Status,
@@ -399,7 +399,7 @@ fn config(root: &Path, queue: PathBuf) -> Config {
         policy: Policy { rules: Vec::new(), accept_unqualified_senders: false },
         admins: Vec::new(),
         mailq_format: config::MailqFormat::Sendmail,
-        log: LogTarget::Stderr,
+        log: Log { target: LogTarget::Stderr, format: LogFormat::Text },
         rooted: true,
     }
 }
