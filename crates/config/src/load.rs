@@ -174,7 +174,7 @@ mod tests {
             ("[local]\nmailbox = \"mbox:{home}/{mail}\"", "2:11: this is not a mailbox"),
             ("[local]\nmailbox = \"/var/mail\"", "2:11: this is not a mailbox"),
             ("[log]\ntarget = \"syslog\"", "2:10: this is not yet supported"),
-            ("[log]\nformat = \"json\"", "2:10: only \"text\""),
+            ("[log]\nformat = \"xml\"", "2:10: there is no such format"),
             ("[remote]\nfamilies = \"ipx\"", "2:12: the families are"),
             ("[remote]\nresolver = \"dns\"", "2:12: this is not a resolver"),
             ("[queue]\nfirst_retry = \"1d\"", "2:15: `first_retry` is longer than `max_retry`"),

@@ -39,7 +39,7 @@ struct Line {
 /// A line of [`LogFormat::Json`].
 #[derive(Serialize)]
 struct Object<'a> {
-    /// RFC 3339, UTC.
+    /// UTC.
     time: &'a str,
     level: &'static str,
     host: &'a str,
