@@ -151,6 +151,46 @@ fn who_waits_learns_of_the_first_attempt() {
     }
 }
 
+/// Our lines, the replies, and then the result.
+#[test]
+fn the_dialogue_of_an_attempt_is_shown() {
+    let (system, _good) = world();
+    let verbose = ["-odi", "-v", "-f", "a@one.test", "dave@lone.test"];
+    let shown = text(&system.sendmail(&verbose, "Subject: x\n\nsecret\n").stdout);
+    let (_, dialogue) = shown.split_once(" via esmtp...\n").expect(&shown);
+    let size = |line: &str| line.split_once(" SIZE=").map_or(line, |(line, _)| line).to_owned();
+    let dialogue: Vec<_> = dialogue.lines().map(size).collect();
+    assert_eq!(dialogue.join("\n"), DIALOGUE);
+    system.session().transaction("b@one.test", &["erin@busy.test"], "Subject: x\n\nx\n");
+    until(&system, "mailq", &["-v"], |list| list.matches("Deferred: ").count() == 1);
+    let run = said(&system, "sendmail", &["-qRerin@busy", "-v"]);
+    let mut rest = run.as_str();
+    for part in ["erin@busy.test... ", ">>> MAIL FROM:<b@one.test>", "451 4.3.2 busy"] {
+        let after = rest.split_once(&format!(": {part}"));
+        rest = after.unwrap_or_else(|| panic!("{part}: {run}")).1;
+    }
+    assert!(rest.contains(": erin@busy.test... Deferred: "), "{run}");
+}
+
+const DIALOGUE: &str = "\
+220 sink.test
+>>> EHLO mta.test
+250-sink.test
+250-PIPELINING
+250-8BITMIME
+250-SIZE
+250-SMTPUTF8
+250 ENHANCEDSTATUSCODES
+>>> MAIL FROM:<a@one.test>
+>>> RCPT TO:<dave@lone.test>
+>>> DATA
+250 2.1.0 ok
+550 5.1.1 who?
+354 go on
+>>> .
+250 2.0.0 kept
+dave@lone.test... 127.0.0.1: 550 5.1.1 who?";
+
 #[test]
 fn the_queue_is_run_held_and_sent_elsewhere() {
     let (system, good) = world();

@@ -5,6 +5,7 @@
 
 mod address;
 pub mod command;
+mod dialogue;
 mod hop;
 mod member;
 mod message;
@@ -13,6 +14,7 @@ mod queue_id;
 mod status;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
+pub use dialogue::Dialogue;
 pub use hop::{Host, NextHop, Protocol, Server};
 pub use member::{Member, Special};
 pub use message::{

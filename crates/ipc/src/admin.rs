@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use envelope::{Address, QueueId, ReversePath, Status};
+use envelope::{Address, Dialogue, QueueId, ReversePath, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Confinement;
@@ -329,6 +329,8 @@ pub const NEWS: Duration = Duration::from_secs(10);
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum News {
+    /// What was said in it, before what it came to.
+    Dialogue { id: QueueId, dialogue: Dialogue },
     /// At one recipient.
     Recipient {
         id: QueueId,

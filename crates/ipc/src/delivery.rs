@@ -4,7 +4,7 @@
 //! expanded; no answer means deferred.
 
 pub use envelope::Recipient;
-use envelope::{Body, Member, NextHop, QueueId, Return, ReversePath, Special, Status};
+use envelope::{Body, Dialogue, Member, NextHop, QueueId, Return, ReversePath, Special, Status};
 use serde::{Deserialize, Serialize};
 
 /// One attempt: one message, one destination, at most [`MAX_RECIPIENTS`]. The content is the body
@@ -24,6 +24,8 @@ pub struct Attempt {
     pub size: u64,
     /// Arrival, seconds since 1970.
     pub arrival: i64,
+    /// Somebody wants to see [`Outcomes::dialogue`].
+    pub watched: bool,
 }
 
 /// RFC 5321 §4.5.3.1.8: every server takes 100.
@@ -54,6 +56,8 @@ pub struct Outcomes {
     pub recipients: Vec<Outcome>,
     /// No host of the next hop could be reached at all: leave it alone for a while.
     pub unreachable: bool,
+    /// What was said (`remote` only); empty: nobody watches.
+    pub dialogue: Dialogue,
 }
 
 /// What came of one recipient.

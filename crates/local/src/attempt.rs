@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Mailbox};
-use envelope::{Detail, Enhanced, Member, Special, Status};
+use envelope::{Detail, Dialogue, Enhanced, Member, Special, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::mailbox::{Said, Store};
 use ipc::run_as::Who;
@@ -61,7 +61,7 @@ impl Agent {
             Err(error) => {
                 let fault = Outcome::Status(Status::fault(format!("content: {error}")));
                 let recipients = vec![fault; attempt.recipients.len()];
-                return Outcomes { recipients, unreachable: false };
+                return Outcomes { recipients, unreachable: false, dialogue: Dialogue::default() };
             }
         };
         let deadline = Instant::now() + BEGIN_WITHIN;
@@ -72,7 +72,7 @@ impl Agent {
             log(&attempt, to, &outcome);
             outcomes.push(outcome);
         }
-        Outcomes { recipients: outcomes, unreachable: false }
+        Outcomes { recipients: outcomes, unreachable: false, dialogue: Dialogue::default() }
     }
 
     async fn run(&self, errand: &Errand<'_>) -> Outcome {

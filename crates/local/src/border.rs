@@ -127,6 +127,7 @@ mod tests {
             envid: None,
             size: size as u64,
             arrival: 0,
+            watched: false,
         }
     }
 

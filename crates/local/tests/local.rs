@@ -120,6 +120,7 @@ fn attempt(user: &str, recipients: usize) -> Attempt {
         envid: None,
         size: 0,
         arrival: 0,
+        watched: false,
     }
 }
 

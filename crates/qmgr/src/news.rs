@@ -9,10 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admin::authority::Authority;
 
-/// News that are kept for those who have not asked for them yet.
+/// News that are kept for those who have not asked for them yet; were all dialogues, 16 MiB.
 const KEPT: usize = 1024;
 /// News in one answer.
 const MANY: usize = 100;
+/// Bytes of dialogues in one answer, and one more dialogue: it fits into a frame.
+const MUCH: usize = 256 * 1024;
 
 /// Where news come from.
 #[derive(Debug)]
@@ -31,9 +33,15 @@ impl Default for Reporter {
 impl Reporter {
     /// Tells those who watch, if there are any. `origin` is the message's.
     pub fn tell(&self, origin: &Origin, news: impl FnOnce() -> News) {
-        if self.0.receiver_count() > 0 {
+        if self.is_watched() {
             let _ = self.0.send((origin.clone(), news()));
         }
+    }
+
+    /// Does anybody watch?
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.0.receiver_count() > 0
     }
 
     #[must_use]
@@ -47,15 +55,19 @@ impl Watch {
     /// not for ever.
     pub async fn news(&mut self, authority: Authority) -> (Vec<News>, bool) {
         let until = Instant::now() + NEWS;
-        let (mut news, mut missed) = (Vec::new(), false);
-        while news.len() < MANY {
+        let (mut news, mut missed, mut said) = (Vec::new(), false, 0);
+        while news.len() < MANY && said < MUCH {
             let next = if news.is_empty() {
                 timeout_at(until, self.0.recv()).await
             } else {
                 timeout_at(Instant::now(), self.0.recv()).await
             };
             match next {
-                Ok(Ok((origin, one))) => news.extend(authority.covers(&origin).then_some(one)),
+                Ok(Ok((origin, one))) if authority.covers(&origin) => {
+                    said += length(&one);
+                    news.push(one);
+                }
+                Ok(Ok(_)) => {}
                 Ok(Err(RecvError::Lagged(_))) => missed = true,
                 Ok(Err(RecvError::Closed)) | Err(_) => break,
             }
@@ -64,9 +76,17 @@ impl Watch {
     }
 }
 
+/// Bytes of what was said.
+const fn length(news: &News) -> usize {
+    match news {
+        News::Dialogue { dialogue, .. } => dialogue.len(),
+        News::Recipient { .. } | News::Rest(_) => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use envelope::QueueId;
+    use envelope::{Dialogue, QueueId};
 
     use super::*;
 
@@ -94,6 +114,28 @@ mod tests {
             }
             let (news, missed) = all.news(Authority::All).await;
             assert_eq!((news.len(), missed, &news[0]), (MANY, true, &rest(1)));
+        });
+    }
+
+    #[test]
+    fn long_dialogues_fit_into_an_answer() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().build().unwrap().block_on(async {
+            let reporter = Reporter::default();
+            let mut watch = reporter.watch();
+            let dialogue = Dialogue::from("250 ok\n".repeat(Dialogue::MAX));
+            let id = QueueId::new(1).unwrap();
+            for _ in 0..MANY {
+                let one = || News::Dialogue { id, dialogue: dialogue.clone() };
+                reporter.tell(&user(1), one);
+            }
+            let mut heard = 0;
+            while heard < MANY {
+                let (news, missed) = watch.news(Authority::Own(1)).await;
+                let bytes: usize = news.iter().map(length).sum();
+                assert!(!missed && (1..ipc::MAX_HEAD / 2).contains(&bytes), "{bytes}");
+                heard += news.len();
+            }
         });
     }
 }

@@ -145,7 +145,8 @@ impl Round {
                     let request = self.request(&group);
                     let shared = Arc::clone(&self.shared);
                     let content = self.content();
-                    let endings = attempt::make(shared, claim, request, content);
+                    let watched = request.watched.then(|| self.message.record.origin.clone());
+                    let endings = attempt::make(shared, claim, request, content, watched);
                     attempts.spawn(group.wait(endings));
                 }
                 Entrance::Alone(alone) => {

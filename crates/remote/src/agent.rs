@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Config, Families, Resolver as Servers, Role};
-use envelope::{Detail, Enhanced, Host, NextHop, Protocol, Recipient, Status};
+use envelope::{Detail, Dialogue, Enhanced, Host, NextHop, Protocol, Recipient, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 use net::{Ourselves, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
@@ -69,8 +69,9 @@ impl Agent {
     /// Tries to deliver to all recipients, and says what came of each.
     pub(crate) async fn attempt(&self, mut attempt: Attempt, content: Content) -> Outcomes {
         let _place = self.places.acquire().await;
+        let mut dialogue = attempt.watched.then(Dialogue::default);
         let done = match self.border.cross(&mut attempt, content) {
-            Ok(content) => self.make(&attempt, &content).await,
+            Ok(content) => self.make(&attempt, &content, &mut dialogue).await,
             Err(error) => {
                 Done::all(attempt.recipients.len(), &Status::fault(format!("content: {error}")))
             }
@@ -87,7 +88,8 @@ impl Agent {
             }
         };
         let recipients = done.answers.into_iter().map(outcome).collect();
-        Outcomes { recipients, unreachable: done.unreachable }
+        let dialogue = dialogue.unwrap_or_default();
+        Outcomes { recipients, unreachable: done.unreachable, dialogue }
     }
 
     /// Closes connections that waited for too long, for ever.
@@ -100,11 +102,16 @@ impl Agent {
         self.kept.close_all();
     }
 
-    async fn make(&self, attempt: &Attempt, content: &Content) -> Done {
+    async fn make(
+        &self,
+        attempt: &Attempt,
+        content: &Content,
+        dialogue: &mut Option<Dialogue>,
+    ) -> Done {
         match self.prepare(attempt, content) {
             Ok((hop, mail)) => {
                 let until = Instant::now() + ATTEMPT_TIME;
-                timeout_at(until, self.deliver(hop, &mail, content, until))
+                timeout_at(until, self.deliver(hop, &mail, content, until, dialogue))
                     .await
                     .unwrap_or_else(|_| Done::deferred(&mail, "the attempt took too long"))
             }
@@ -140,14 +147,20 @@ impl Agent {
         mail: &Mail<'_>,
         content: &Content,
         until: Instant,
+        dialogue: &mut Option<Dialogue>,
     ) -> Done {
         // A kept connection may have died unnoticed: that is no failure, and costs one round trip.
-        if let Some(connection) = self.kept.take(hop)
-            && let Ok(done) = self.transact(connection, hop, (mail, content), until).await
-        {
-            return done;
+        if let Some(connection) = self.kept.take(hop) {
+            tell(dialogue, mail, || {
+                let relay = connection.relay();
+                format!("Using cached ESMTP connection to {relay} via {}...", mailer(hop))
+            });
+            let made = self.transact(connection, hop, (mail, content), until, dialogue).await;
+            if let Ok(done) = made {
+                return done;
+            }
         }
-        self.deliver_afresh(hop, mail, content, until).await
+        self.deliver_afresh(hop, mail, content, until, dialogue).await
     }
 
     /// Tries the addresses of the next hop in turn until one of them decides.
@@ -157,6 +170,7 @@ impl Agent {
         mail: &Mail<'_>,
         content: &Content,
         until: Instant,
+        dialogue: &mut Option<Dialogue>,
     ) -> Done {
         let mut route = match Route::find(&self.resolver, &self.ourselves, hop).await {
             Ok(route) => route,
@@ -165,18 +179,20 @@ impl Agent {
         let mut last: Option<(Target, Detail)> = None;
         let mut connected = false;
         while let Some(target) = route.next().await {
+            tell(dialogue, mail, || format!("Connecting to {target} via {}...", mailer(hop)));
             let why = match net::dial(&target.place, net::CONNECT_TIME).await {
                 Ok(stream) => {
                     connected = true;
                     let our_name = &self.ourselves.hostname;
                     let connection = Connection::new(stream, hop.protocol, our_name, &target);
-                    match self.transact(connection, hop, (mail, content), until).await {
+                    match self.transact(connection, hop, (mail, content), until, dialogue).await {
                         Ok(done) => return done,
                         Err(why) => why,
                     }
                 }
                 Err(error) => {
                     let text = format!("connect to {target}: {error}");
+                    tell(dialogue, mail, || text.clone());
                     Detail::ours(Enhanced::NO_ANSWER, text)
                 }
             };
@@ -202,8 +218,11 @@ impl Agent {
         hop: &NextHop,
         (mail, content): (&Mail<'_>, &Content),
         until: Instant,
+        dialogue: &mut Option<Dialogue>,
     ) -> Result<Done, Detail> {
+        connection.record(dialogue.take());
         let ended = connection.transact(mail, content, sleep_until(until)).await;
+        *dialogue = connection.recorded();
         let relay = connection.relay().to_owned();
         self.kept.put(hop, connection);
         match ended {
@@ -234,6 +253,21 @@ impl Done {
     fn deferred(mail: &Mail<'_>, why: &str) -> Self {
         let status = Status::Deferred(Detail::ours(Enhanced::BAD_CONNECTION, why));
         Self::all(mail.recipients.len(), &status)
+    }
+}
+
+/// What is done for these recipients, in the words of sendmail's `-v`.
+fn tell(dialogue: &mut Option<Dialogue>, mail: &Mail<'_>, what: impl FnOnce() -> String) {
+    let Some(dialogue) = dialogue else { return };
+    let to: Vec<_> = mail.recipients.iter().map(|to| to.address.to_string()).collect();
+    dialogue.push(&format!("{}... {}", to.join(","), what()));
+}
+
+/// As sendmail calls what delivers there.
+const fn mailer(hop: &NextHop) -> &'static str {
+    match hop.protocol {
+        Protocol::Smtp => "esmtp",
+        Protocol::Lmtp => "lmtp",
     }
 }
 

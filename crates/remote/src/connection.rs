@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use envelope::Protocol;
+use envelope::{Dialogue, Protocol};
 use net::{Stream, Target, exchange};
 use smtp::client::{Ended, Mail, Phase, Session, Step, Stuffing};
 use tokio::io::AsyncWriteExt;
@@ -51,6 +51,16 @@ impl Connection {
     /// `host [address]:port`, for the log.
     pub(crate) fn relay(&self) -> &str {
         &self.relay
+    }
+
+    /// From now on adds what is said to this dialogue.
+    pub(crate) fn record(&mut self, dialogue: Option<Dialogue>) {
+        self.session.record(dialogue);
+    }
+
+    /// Takes what was said since then.
+    pub(crate) const fn recorded(&mut self) -> Option<Dialogue> {
+        self.session.recorded()
     }
 
     /// One transaction; on a fresh connection the greeting comes first. What has been answered when

@@ -73,6 +73,7 @@ async fn deliver(qmgr: Client, port: u16) -> String {
         envid: None,
         size: CONTENT.len() as u64,
         arrival: 0,
+        watched: false,
     };
     let frame = qmgr.call::<_, Outcomes>(&attempt, CONTENT, None, TIME).await.unwrap();
     match frame.head.recipients.as_slice() {

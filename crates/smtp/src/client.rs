@@ -23,13 +23,15 @@ pub use transaction::Answer;
 
 use std::fmt;
 
-use envelope::{Address, Detail, Enhanced, Heard, Protocol};
+use envelope::{Address, Detail, Dialogue, Enhanced, Heard, Protocol};
 use offers::Offers;
 use probe::Probe;
 use reply::{Class, Malformed, Replies, Reply};
 use transaction::{Progress, Transaction};
 
 const QUIT: &[u8] = b"QUIT\r\n";
+/// Before what we say, in a dialogue.
+const SAID: &str = ">>> ";
 
 /// One connection to one host.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Session {
     state: State,
     /// What [`Step::Ended`] is still to say.
     end: Option<Ended>,
+    /// `None`: nobody wants to know.
+    dialogue: Option<Dialogue>,
 }
 
 #[derive(Debug)]
@@ -110,6 +114,7 @@ impl Session {
             offers: Offers::default(),
             state: State::Greeting,
             end: None,
+            dialogue: None,
         }
     }
 
@@ -151,7 +156,22 @@ impl Session {
     /// Takes what is to be written.
     #[must_use]
     pub fn outgoing(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.outgoing)
+        let outgoing = std::mem::take(&mut self.outgoing);
+        if let Some(dialogue) = &mut self.dialogue {
+            let commands = String::from_utf8_lossy(&outgoing);
+            commands.lines().for_each(|command| dialogue.push(&format!("{SAID}{command}")));
+        }
+        outgoing
+    }
+
+    /// From now on adds what is said to this dialogue.
+    pub fn record(&mut self, dialogue: Option<Dialogue>) {
+        self.dialogue = dialogue;
+    }
+
+    /// Takes what was said since [`Session::record`], which ends with it.
+    pub const fn recorded(&mut self) -> Option<Dialogue> {
+        self.dialogue.take()
     }
 
     /// The last that is to be written before the connection is closed: QUIT, where the host still
@@ -209,6 +229,9 @@ impl Session {
     pub fn content_sent(&mut self) {
         if let State::Transaction(transaction) = &mut self.state {
             transaction.content_sent();
+            if let Some(dialogue) = &mut self.dialogue {
+                dialogue.push(&format!("{SAID}."));
+            }
         }
     }
 
@@ -250,6 +273,9 @@ impl Session {
     }
 
     fn take(&mut self, reply: &Reply) {
+        if let Some(dialogue) = &mut self.dialogue {
+            reply.lines().for_each(|line| dialogue.push(&line));
+        }
         // RFC 5321 §3.8: 421 may answer anything, and the connection is over.
         if reply.code == 421 {
             return self.abandon(reply.detail(&self.host));

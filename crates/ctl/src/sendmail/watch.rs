@@ -3,6 +3,7 @@
 //! What is waited for is in the queue already: whoever does not wait loses only the news.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,8 @@ impl Seen {
                 self.results.insert((id, address), status);
             }
             News::Rest(id) => drop(self.open.remove(&id)),
+            // It is for whoever looks.
+            News::Dialogue { .. } => {}
         }
     }
 
@@ -102,8 +105,18 @@ impl Seen {
 
 impl Show {
     fn write(self, news: &News, out: &mut impl Write) -> io::Result<()> {
-        let News::Recipient { id, address, status, .. } = news else { return Ok(()) };
-        let line = line(address, status);
+        match news {
+            News::Dialogue { id, dialogue } => {
+                dialogue.lines().try_for_each(|said| self.line(*id, &printable(said), out))
+            }
+            News::Recipient { id, address, status, .. } => {
+                self.line(*id, &line(address, status), out)
+            }
+            News::Rest(_) => Ok(()),
+        }
+    }
+
+    fn line(self, id: QueueId, line: &dyn Display, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Results => writeln!(out, "{line}"),
@@ -125,13 +138,13 @@ pub(super) fn line(address: &Address, status: &Status) -> String {
 
 const fn id(news: &News) -> QueueId {
     match news {
-        News::Recipient { id, .. } | News::Rest(id) => *id,
+        News::Dialogue { id, .. } | News::Recipient { id, .. } | News::Rest(id) => *id,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use envelope::{Detail, Enhanced};
+    use envelope::{Detail, Dialogue, Enhanced};
 
     use super::*;
 
@@ -147,6 +160,11 @@ mod tests {
         ];
         let mut seen = Seen { open: HashSet::from([id, other]), ..Seen::default() };
         let mut out = Vec::new();
+        let said = ">>> RCPT TO:<bob@x.test>\n550 5.1.1 who?\u{1b}[2J\n".to_owned();
+        let said = News::Dialogue { id, dialogue: Dialogue::from(said) };
+        Show::ResultsOfMany.write(&said, &mut out).unwrap();
+        Show::Nothing.write(&said, &mut out).unwrap();
+        seen.note(said);
         for status in statuses {
             let address = address.clone();
             let news = News::Recipient { id, address, status, again: None };
@@ -156,7 +174,9 @@ mod tests {
         }
         seen.note(News::Rest(id));
         let expected = format!(
-            "{id}: bob@x.test... Deferred: Connection refused\n\
+            "{id}: >>> RCPT TO:<bob@x.test>\n\
+             {id}: 550 5.1.1 who?\\u{{1b}}[2J\n\
+             {id}: bob@x.test... Deferred: Connection refused\n\
              {id}: bob@x.test... Sent (mx.x.test: 250 2.0.0 Ok)\n\
              {id}: bob@x.test... mx.x.test: 550 5.1.1 who?\\u{{7}}\n"
         );

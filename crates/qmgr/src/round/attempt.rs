@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envelope::{Detail, Enhanced, Status};
+use envelope::{Detail, Enhanced, Origin, Status};
 use ipc::Error;
+use ipc::admin::News;
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
 
 use crate::hops::{Claim, Turn};
@@ -31,12 +32,13 @@ pub(super) enum Content {
 
 /// Makes the attempt, and says how it ended for each of its recipients, in order. Empty: it was
 /// not made, because the message was held or deleted, the store is out of order, or this process
-/// is ending.
+/// is ending. `watched`: the message's origin, if somebody wants to see what was said.
 pub(super) async fn make(
     shared: Arc<Shared>,
     claim: Claim,
     request: Attempt,
     content: Content,
+    watched: Option<Origin>,
 ) -> Vec<Ending> {
     let all = |ending: Ending| vec![ending; request.recipients.len()];
     let at_hand = read_ahead(&shared, &request, content).await;
@@ -61,8 +63,12 @@ pub(super) async fn make(
         },
     };
     match asked {
-        Ok(outcomes) if outcomes.recipients.len() == request.recipients.len() => {
+        Ok(mut outcomes) if outcomes.recipients.len() == request.recipients.len() => {
             note(&shared, &claim, &request, &outcomes);
+            if let Some(origin) = watched.filter(|_| !outcomes.dialogue.is_empty()) {
+                let dialogue = std::mem::take(&mut outcomes.dialogue);
+                shared.reporter.tell(&origin, || News::Dialogue { id: request.id, dialogue });
+            }
             outcomes.recipients.into_iter().map(Ending::Answered).collect()
         }
         Ok(_) => all(Ending::Fault("the agent answered for other recipients".to_owned())),

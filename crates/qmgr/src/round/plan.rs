@@ -149,6 +149,7 @@ impl Round {
             envid: record.envid.clone(),
             size: record.size,
             arrival: self.shared.clock.wall_seconds(record.arrival),
+            watched: self.shared.reporter.is_watched(),
         }
     }
 }

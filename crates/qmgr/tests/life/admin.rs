@@ -145,7 +145,7 @@ async fn ask(connection: &mut Connection, request: QueueRequest) -> QueueReply {
 }
 
 /// Everything up to the end of the message's round.
-async fn news(connection: &mut Connection, id: QueueId) -> Vec<(String, Status)> {
+async fn news(connection: &mut Connection, id: QueueId) -> Vec<(String, Option<Status>)> {
     let mut all = Vec::new();
     loop {
         let reply = ask(connection, QueueRequest::News).await;
@@ -153,7 +153,12 @@ async fn news(connection: &mut Connection, id: QueueId) -> Vec<(String, Status)>
         for one in news {
             match one {
                 News::Rest(rest) if rest == id => return all,
-                News::Recipient { address, status, .. } => all.push((address.to_string(), status)),
+                News::Recipient { address, status, .. } => {
+                    all.push((address.to_string(), Some(status)))
+                }
+                News::Dialogue { dialogue, .. } => {
+                    all.extend(dialogue.lines().map(|line| (line.to_owned(), None)));
+                }
                 News::Rest(_) => {}
             }
         }
@@ -178,8 +183,10 @@ fn who_watches_hears_of_his_own_mail() {
         house.remote.asked().await.unreachable();
         let mut seen = news(&mut user, id).await;
         seen.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let seen: Vec<_> = seen.iter().map(|(to, status)| (to.as_str(), status.class())).collect();
-        assert_eq!(seen, [("bob@here.test", 2), ("cid@dead.test", 4)]);
+        let class = |status: &Option<Status>| status.as_ref().map_or(0, Status::class);
+        let seen: Vec<_> = seen.iter().map(|(to, it)| (to.as_str(), class(it))).collect();
+        let said = ("250 ok", 0);
+        assert_eq!(seen, [said, said, ("bob@here.test", 2), ("cid@dead.test", 4)]);
         // What is deferred without an attempt is news, too.
         let mut own = envelope("ann@from.test", &["dan@dead.test"]);
         own.origin = Origin::User { uid, name: "ann".to_owned() };

@@ -16,7 +16,8 @@ use config::{
     Relay, Remote, Resolver,
 };
 use envelope::{
-    Body, Detail, Enhanced, Envelope, Member, Origin, QueueId, Recipient, ReversePath, Status,
+    Body, Detail, Dialogue, Enhanced, Envelope, Member, Origin, QueueId, Recipient, ReversePath,
+    Status,
 };
 use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Visitor, Welcome};
 use ipc::control::{End, Push, Report};
@@ -192,13 +193,19 @@ impl Asked {
 
     fn answer(self, status: &Status, unreachable: bool) {
         let recipients = vec![Outcome::Status(status.clone()); self.attempt.recipients.len()];
-        let _ = self.answer.send(Outcomes { recipients, unreachable });
+        self.come_to(recipients, unreachable);
     }
 
     /// `local` says who takes the place of its only recipient.
     pub(crate) fn named(self, members: &[Member]) {
         let recipients = vec![Outcome::Expanded(members.to_vec()); self.attempt.recipients.len()];
-        let _ = self.answer.send(Outcomes { recipients, unreachable: false });
+        self.come_to(recipients, false);
+    }
+
+    fn come_to(self, recipients: Vec<Outcome>, unreachable: bool) {
+        let said = if self.attempt.watched { "250 ok\n" } else { "" };
+        let dialogue = Dialogue::from(said.to_owned());
+        let _ = self.answer.send(Outcomes { recipients, unreachable, dialogue });
     }
 
     pub(crate) fn to(&self) -> Vec<String> {

@@ -44,6 +44,7 @@ fn attempt(size: usize) -> Attempt {
         envid: None,
         size: size as u64,
         arrival: 0,
+        watched: false,
     }
 }
 

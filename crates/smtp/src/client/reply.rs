@@ -145,6 +145,16 @@ impl Reply {
         }
     }
 
+    /// Its lines, as they came.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let mut rest = self.text.split('\n').peekable();
+        std::iter::from_fn(move || {
+            let text = rest.next()?;
+            let mark = if rest.peek().is_some() { '-' } else { ' ' };
+            Some(format!("{}{mark}{text}", self.code))
+        })
+    }
+
     /// The enhanced code in front of the text, if it agrees with the reply code (RFC 2034 §4).
     pub(super) fn enhanced(&self) -> Option<Enhanced> {
         let line = self.text.lines().next()?;
