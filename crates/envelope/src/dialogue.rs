@@ -22,7 +22,7 @@ impl Dialogue {
         if self.is_full() {
             return;
         }
-        if self.0.len() + line.len() >= Self::MAX {
+        if line == Self::MORE || self.0.len() + line.len() >= Self::MAX {
             return self.0.push_str(Self::MORE);
         }
         self.0.push_str(line);
@@ -53,7 +53,7 @@ impl Dialogue {
 impl From<String> for Dialogue {
     fn from(text: String) -> Self {
         let mut dialogue = Self::default();
-        text.lines().for_each(|line| dialogue.push(line));
+        text.split_terminator('\n').for_each(|line| dialogue.push(line));
         dialogue
     }
 }
@@ -76,6 +76,12 @@ mod tests {
         let forged = postcard::to_allocvec(&"x\n".repeat(Dialogue::MAX)).unwrap();
         let taken: Dialogue = postcard::from_bytes(&forged).unwrap();
         assert!(taken.len() <= Dialogue::MAX + Dialogue::MORE.len());
+        // Whoever passes it on changes nothing.
+        let nearly = format!("{}\n{}", "x".repeat(Dialogue::MAX - 16), "y".repeat(16));
+        for text in ["", "\n", "a\r\n", "a\r\r\nb", Dialogue::MORE, &nearly] {
+            let once = Dialogue::from(text.to_owned());
+            assert_eq!(Dialogue::from(once.0.clone()), once);
+        }
         let long = postcard::to_allocvec(&"x".repeat(Dialogue::MAX)).unwrap();
         assert_eq!(postcard::from_bytes::<Dialogue>(&long).unwrap().0, Dialogue::MORE);
     }
