@@ -102,9 +102,11 @@ fn routed(router: &Router, address: &str, from: &ReversePath) -> String {
     let routed = router.route(&address, from, &[]);
     let mut shown = match &routed.route {
         Route::List { members, owner } => {
+            let list = if members.len() == 1 { "list " } else { "" };
             let members = members.iter().map(envelope::Member::to_string);
+            let members = members.collect::<Vec<_>>().join(", ");
             let owner = owner.as_ref().map(|owner| format!(" owned by {owner}"));
-            members.collect::<Vec<_>>().join(", ") + &owner.unwrap_or_default()
+            format!("{list}{members}{}", owner.unwrap_or_default())
         }
         Route::Local { user, detail: Some(detail), .. } => {
             format!("local {user} detail {detail:?}")

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn names_and_targets() {
         let text = "postmaster: root\nRoot:\talice,\n\tbob@example.org, \\carol\n\"a b\": x\n\
-                    quoted: \"with,comma\"@example.org\n";
+                    quoted: \"with,comma\"@example.org\n\"q\\\"b, c:d\": x\n";
         let read = Aliases::read("aliases", text.as_bytes()).unwrap();
         assert_eq!(read.findings, []);
         assert_eq!(read.table.get("POSTMASTER").unwrap().targets, [local("root")]);
@@ -200,16 +200,23 @@ mod tests {
         assert_eq!(root.targets, [local("alice"), bob, Target::User("carol".to_owned())]);
         assert_eq!(read.table.get("a b").unwrap().targets, [local("x")]);
         assert_eq!(read.table.get("quoted").unwrap().targets.len(), 1);
-        assert_eq!((read.table.len(), read.table.get("nobody")), (4, None));
+        assert_eq!(read.table.get("q\"b, c:d").unwrap().targets, [local("x")]);
+        assert_eq!((read.table.len(), read.table.get("nobody")), (5, None));
+        let raw = read.table.raw("postmaster").map(|(text, place)| (text, place.line));
+        assert_eq!((raw, read.table.raw("nobody")), (Some(("root", 1)), None));
+        let entries: Vec<_> = read.table.entries().map(|(name, _, at)| (name, at.line)).collect();
+        let names = [("postmaster", 1), ("root", 2), ("a b", 4), ("quoted", 5), ("q\"b, c:d", 6)];
+        assert_eq!(entries, names);
+        assert!(!read.table.is_empty() && Aliases::default().is_empty());
     }
 
     #[test]
     fn bad_lines_are_told_and_skipped() {
         let text = "good: alice\nno colon\ngood: bob\nempty:\nbad: a b\nprog: \"|/bin/x >y\"\n\
-                    file: /var/../x\ninc: :include:list\nalso: carol\n";
+                    file: /var/../x\ninc: :include:list\nalso: carol\n: alice\n\"a\tb\": alice\n";
         let read = Aliases::read("aliases", text.as_bytes()).unwrap();
         let lines: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
-        let expected = [2, 3, 4, 5, 6, 7, 8].map(|line| (line, false));
+        let expected = [2, 3, 4, 5, 6, 7, 8, 10, 11].map(|line| (line, false));
         assert_eq!(lines, expected);
         assert_eq!(read.findings[1].to_string(), "aliases:3: good is defined in line 1 already");
         assert_eq!(read.table.get("good").unwrap().targets, [local("alice")]);

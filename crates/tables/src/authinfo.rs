@@ -231,5 +231,6 @@ mod tests {
         assert_eq!(read.table.named("other.test"), None);
         let shown = format!("{:?}", read.table.find("mx.test", None));
         assert!(shown.contains("P:***") && !shown.contains('x'), "{shown}");
+        assert_eq!(format!("{:?}", read.table), "Authinfo(4 entries)");
     }
 }

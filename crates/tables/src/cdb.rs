@@ -98,13 +98,15 @@ mod tests {
 
     use super::*;
 
-    /// Looks a key up as other programs do.
+    /// Looks a key up as other programs do, which stop at the first free slot.
     fn find<'a>(file: &'a [u8], key: &str) -> Option<&'a [u8]> {
         let hash = hash(key.as_bytes()) as usize;
         let (table, slots) = (word(file, hash % 256 * 8)?, word(file, hash % 256 * 8 + 4)?);
-        (0..slots).find_map(|step| {
-            let slot = table + ((hash >> 8) + step) % slots * 8;
-            let place = word(file, slot + 4).filter(|&place| place > 0)?;
+        let slots = (0..slots).map(|step| table + ((hash >> 8) + step) % slots * 8);
+        let mut taken =
+            slots.take_while(|slot| word(file, slot + 4).is_some_and(|place| place > 0));
+        taken.find_map(|slot| {
+            let place = word(file, slot + 4)?;
             let (length, value) = (word(file, place)?, word(file, place + 4)?);
             let found = file.get(place + 8..)?.get(..length + value)?;
             found.strip_prefix(key.as_bytes()).filter(|_| word(file, slot) == Some(hash))
@@ -129,6 +131,12 @@ mod tests {
         fn no_file_of_others_is_trouble(file: Vec<u8>) {
             let _ = decode(&file);
         }
+    }
+
+    /// cdb(5): `h = ((h << 5) + h) ^ c`, from 5381, in 32 bits.
+    #[test]
+    fn the_hash_is_that_of_others() {
+        assert_eq!((hash(b""), hash(b"one"), hash(b"postmaster")), (5381, 193420161, 1412970497));
     }
 
     #[test]
