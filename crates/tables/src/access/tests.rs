@@ -156,3 +156,28 @@ fn a_table_has_friends_or_haters() {
     assert!(read.table.wish_of("x", "c.test", false).is_some());
     assert_eq!(table("From:a.test OK\n").wish(), None);
 }
+
+#[test]
+fn only_some_tables_greet_by_name() {
+    for (text, greets) in [
+        ("GreetPause:a.test 5\n", true),
+        ("GreetPause:[10.1] 5\n", true),
+        ("GreetPause:10.1 5\n", false),
+        ("GreetPause: 5\n", false),
+        ("Connect:a.test OK\na.test OK\n", false),
+        ("\u{1e}regex access\nGreetPause:/^a/ 5\n", true),
+        ("\u{1e}regex access\nConnect:/^a/ OK\n/^a/ OK\n", false),
+        ("\u{1e}regex access\nGreetPause:/^a/ 5\nConnect:/^a/ OK\n", true),
+    ] {
+        assert_eq!(table(text).greets_by_name(), greets, "{text}");
+    }
+}
+
+#[test]
+fn a_key_is_shown_as_it_is_written() {
+    let table = table("From:A.test \"reject\"\nConnect:10.1 OK\n");
+    let raw = |key| table.raw(key).map(|(text, place)| (text, place.line));
+    assert_eq!(raw("from:a.test"), Some(("\"reject\"", 1)));
+    assert_eq!(raw("connect:10.1"), Some(("OK", 2)));
+    assert_eq!(raw("from:b.test"), None);
+}
