@@ -94,7 +94,7 @@ impl Genericstable {
 fn key(key: &str) -> Result<String, Wrong> {
     let bad = || Wrong::line(format!("{key} is not user@domain, @domain or user"));
     let (user, domain) = key.rsplit_once('@').unwrap_or((key, "x"));
-    let checked = if user.is_empty() && key.starts_with('@') { "x" } else { user };
+    let checked = if user.is_empty() { "x" } else { user };
     Address::new(checked, domain).map_err(|_| bad())?;
     let at = if key.contains('@') { "@" } else { "" };
     let domain = if at.is_empty() { String::new() } else { domain_key(domain) };

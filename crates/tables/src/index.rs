@@ -92,8 +92,12 @@ impl Index {
 
     /// The same with the key in two parts.
     pub(crate) fn get_of(&self, prefix: &str, key: &str) -> Option<Found<'_>> {
-        if prefix.is_empty() || self.slots.is_empty() {
+        if prefix.is_empty() {
             return self.get(key);
+        }
+        // Most tables of several are empty, and then nothing is put together.
+        if self.slots.is_empty() {
+            return None;
         }
         self.get(&[prefix, key].concat())
     }

@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn the_last_at_sign_begins_the_domain() {
+        let read = Virtusertable::read("t", &b"a@b@c.test x\n"[..]).unwrap();
+        assert_eq!(read.table.domains().map(|(name, _)| name).collect::<Vec<_>>(), ["c.test"]);
+        assert!(read.table.find(&"\"a@b\"@c.test".parse().unwrap(), "+").is_some());
+    }
+
+    #[test]
     fn nobody_outside_chooses_the_domain() {
         let text =
             "+*@a.test x@%2\n+*@b.test x@a.%2\n+*@c.test x@%2.test\n+*@d.test x@%2.in.test\n";

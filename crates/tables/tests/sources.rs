@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use tables::{
-    Access, Aliases, Kind, Mailer, Mailertable, Meaning, RelayDomains, Tag, Target, Virtusertable,
-    add_source, cdb,
+    Access, Aliases, Domaintable, Genericstable, Kind, Mailer, Mailertable, Meaning, RelayDomains,
+    Tag, Target, Virtusertable, add_source, cdb,
 };
 
 /// Each source as `type:name` and its text; of `cdb` the text is `key=value` lines.
@@ -193,4 +193,58 @@ fn as_tinycdb_has_it() {
     making.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(making.wait().unwrap().success(), "{said}");
     assert_eq!(cdb::decode(&std::fs::read(theirs).unwrap()), Some(records));
+}
+
+#[test]
+fn a_source_ends_where_its_last_line_ends() {
+    let table = access(&[
+        ("text:access", "From:a.test OK"),
+        ("text:more", "From:b.test OK\n"),
+        ("text:last", "From:c.test OK"),
+    ]);
+    let place = |domain: &str| table.domain(Tag::From, domain).unwrap().place.to_string();
+    assert_eq!(["a.test", "b.test", "c.test"].map(place), ["access:1", "more:1", "last:1"]);
+    let mut content = Vec::new();
+    add_source(&mut content, "t", Kind::Text, "t", b"a\n").unwrap();
+    add_source(&mut content, "t", Kind::Text, "u", b"b").unwrap();
+    assert_eq!(content, b"a\n\x1etext u\nb");
+}
+
+/// As `/map` of `sendmail -bt` shows it.
+#[test]
+fn the_value_of_a_key_is_what_is_written() {
+    let text = "a.test b.test\n";
+    let domains = Domaintable::read("t", text.as_bytes()).unwrap().table;
+    let names = Genericstable::read("t", text.as_bytes()).unwrap().table;
+    let hosts = Mailertable::read("t", text.as_bytes()).unwrap().table;
+    let users = Virtusertable::read("t", &b"@a.test b.test\n"[..]).unwrap().table;
+    for (table, raw) in [
+        ("domaintable", domains.raw("a.test")),
+        ("genericstable", names.raw("a.test")),
+        ("mailertable", hosts.raw("a.test")),
+        ("virtusertable", users.raw("@a.test")),
+    ] {
+        assert_eq!(raw.map(|(value, place)| (value, place.line)), Some(("b.test", 1)), "{table}");
+    }
+    let none = [domains.raw("b"), names.raw("b"), hosts.raw("b"), users.raw("b")];
+    assert_eq!(none, [None, None, None, None]);
+}
+
+#[test]
+fn a_table_has_types_that_fit_it() {
+    use Kind::{Cdb, Cidr, Regex, Text};
+    for (table, kinds) in [
+        ("access", &[Text, Cidr, Regex, Cdb][..]),
+        ("relay-domains", &[Text, Cidr]),
+        ("virtusertable", &[Text, Regex, Cdb]),
+        ("mailertable", &[Text, Regex, Cdb]),
+        ("aliases", &[Text, Cdb]),
+        ("authinfo", &[Text, Cdb]),
+        ("domaintable", &[Text, Cdb]),
+        ("genericstable", &[Text, Cdb]),
+        ("users", &[Text]),
+        ("local-host-names", &[Text]),
+    ] {
+        assert_eq!(Kind::of_table(table), kinds, "{table}");
+    }
 }
