@@ -181,6 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_has_its_length() {
+        let text = "x".repeat(MAX_ENTRY);
+        assert_eq!(read(&text, Continuation::None), [(1, text)]);
+    }
+
+    #[test]
+    fn a_file_has_its_size() {
+        let mut text = vec![b'#'; usize::try_from(MAX_FILE).unwrap()];
+        text.iter_mut().step_by(1 << 20).for_each(|byte| *byte = b'\n');
+        let read = |text: &[u8]| each("t", text, Continuation::None, |_| Ok(()));
+        assert_eq!(read(&text).unwrap(), []);
+        text.push(b'\n');
+        assert_eq!(read(&text).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
     fn a_file_of_nothing_but_faults_is_not_told_whole() {
         let text = "x\n".repeat(MAX_FINDINGS + 5);
         let take = |_: &Line| Err(Wrong::line("x"));

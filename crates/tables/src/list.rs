@@ -73,7 +73,9 @@ mod tests {
         let above = |name| read.table.covering(name).map(|place| place.line);
         assert_eq!((above("example.org"), above("a.b.example.org")), (Some(2), Some(2)));
         assert_eq!((above("xexample.org"), above("org"), above("")), (None, None, None));
-        assert_eq!(read.findings.len(), 1);
+        let names: Vec<_> = read.table.iter().map(|(name, place)| (name, place.line)).collect();
+        assert_eq!(names[..2], [("example.org", 2), ("b.test", 3)]);
+        assert_eq!((names.len(), read.findings.len()), (4, 1));
         assert_eq!(read.findings[0].to_string(), "local-host-names:5: bad name is not a domain");
     }
 }

@@ -206,8 +206,17 @@ fn a_source_ends_where_its_last_line_ends() {
     assert_eq!(["a.test", "b.test", "c.test"].map(place), ["access:1", "more:1", "last:1"]);
     let mut content = Vec::new();
     add_source(&mut content, "t", Kind::Text, "t", b"a\n").unwrap();
-    add_source(&mut content, "t", Kind::Text, "u", b"b").unwrap();
-    assert_eq!(content, b"a\n\x1etext u\nb");
+    add_source(&mut content, "t", Kind::Text, "t", b"b").unwrap();
+    assert_eq!(content, b"a\n\x1etext t\nb");
+    for (kind, name, expected) in [
+        (Kind::Text, "t", "a"),
+        (Kind::Text, "u", "\u{1e}text u\na"),
+        (Kind::Cidr, "t", "\u{1e}cidr t\na"),
+    ] {
+        let mut content = Vec::new();
+        add_source(&mut content, "t", kind, name, b"a").unwrap();
+        assert_eq!(content, expected.as_bytes());
+    }
 }
 
 /// As `/map` of `sendmail -bt` shows it.
