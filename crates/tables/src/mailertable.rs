@@ -240,4 +240,21 @@ mod tests {
         assert_eq!(read.table.find("e"), None);
         assert_eq!(read.table.sockets().collect::<Vec<_>>(), ["/run/m"]);
     }
+
+    #[test]
+    fn a_value_has_what_its_key_leaves() {
+        let text = "a relay:%0\n. relay:%1\n.b relay:%2.%1\nc relay:%1\n. relay:%2\n";
+        let read = Mailertable::read("mailertable", text.as_bytes()).unwrap();
+        let lines: Vec<_> = read.findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [4, 5]);
+    }
+
+    #[test]
+    fn a_colon_in_a_host_begins_no_mailer() {
+        for hosts in ["[::1]", "[192.0.2.1]:26", "a.test,b.test:26", "a.test:26"] {
+            let hop = NextHop::parse(hosts).unwrap();
+            assert_eq!(mailer(hosts), Ok(Mailer::Remote(hop)), "{hosts}");
+        }
+        assert!(mailer("a.test:b.test").unwrap_err().is_unsupported());
+    }
 }
