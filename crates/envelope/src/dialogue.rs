@@ -1,5 +1,5 @@
 //! What was said in an attempt, for those who watch: our lines after `>>> `, the replies as they
-//! came, and in our words what else was done.
+//! came, what the DNS said after [`Dialogue::LOOKUP`], and in our words what else was done.
 //!
 //! **Invariant:** message content is never in it. From outside, so escape each line before showing
 //! it.
@@ -16,6 +16,8 @@ impl Dialogue {
     pub const MAX: usize = 16 * 1024;
     /// In the place of what is beyond. Without a line end: nothing follows it.
     pub const MORE: &str = "... and more";
+    /// Before what was asked of the DNS, and what it said. No reply of a host begins so.
+    pub const LOOKUP: &str = "dns: ";
 
     /// Adds a line, if there is room.
     pub fn push(&mut self, line: &str) {

@@ -2,11 +2,13 @@
 //!
 //! [`Route`] gives the addresses of a next hop in the order in which they are to be tried;
 //! [`dial`] connects to one of them, [`exchange`] moves the bytes of the client's dialogue, and
-//! [`Inquiry`] asks whether mail for a recipient would be taken.
+//! [`Inquiry`] asks whether mail for a recipient would be taken. [`Lookups`] shows to whoever watches
+//! what was asked of the DNS.
 
 mod dial;
 mod exchange;
 mod inquiry;
+mod lookups;
 mod ourselves;
 mod resolver;
 mod route;
@@ -15,6 +17,7 @@ mod stream;
 pub use dial::{CONNECT_TIME, dial};
 pub use exchange::exchange;
 pub use inquiry::Inquiry;
+pub use lookups::Lookups;
 pub use ourselves::Ourselves;
 pub use resolver::{Exchange, Failure, Families, Resolver, Servers};
 pub use route::{MAX_ADDRESSES, MAX_HOSTS, Route, Target};

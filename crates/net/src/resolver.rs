@@ -5,12 +5,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+use crate::Lookups;
 
 /// Names of one address that are looked at; who has more has them for no good.
 const MAX_NAMES: usize = 4;
@@ -32,9 +35,12 @@ pub enum Families {
 }
 
 /// Asks and remembers answers for as long as they live. Built once for a process.
+#[derive(Clone)]
 pub struct Resolver {
     hickory: TokioResolver,
     families: Families,
+    /// `None`: nobody wants to know.
+    lookups: Option<Lookups>,
 }
 
 /// One MX record.
@@ -68,13 +74,19 @@ impl Resolver {
             }),
         };
         let hickory = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self { hickory, families })
+        Ok(Self { hickory, families, lookups: None })
     }
 
     /// The same, with what it remembers, for hosts that can be reached otherwise.
     #[must_use]
     pub fn reaching(&self, families: Families) -> Self {
-        Self { hickory: self.hickory.clone(), families }
+        Self { families, ..self.clone() }
+    }
+
+    /// The same, with what it remembers; what is asked of it and answered is noted there.
+    #[must_use]
+    pub fn noting(&self, lookups: &Lookups) -> Self {
+        Self { lookups: Some(lookups.clone()), ..self.clone() }
     }
 
     /// The MX records of a domain, in no order.
@@ -203,8 +215,17 @@ impl Resolver {
         non_empty(addresses.collect())
     }
 
-    /// Names are always asked with a trailing dot: no search list may lead mail elsewhere.
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Lookup, Failure> {
+        let begin = Instant::now();
+        let answer = self.look_up(name, kind).await;
+        if let Some(lookups) = &self.lookups {
+            lookups.note((name, kind), &answer, begin.elapsed());
+        }
+        answer
+    }
+
+    /// Names are always asked with a trailing dot: no search list may lead mail elsewhere.
+    async fn look_up(&self, name: &str, kind: RecordType) -> Result<Lookup, Failure> {
         let mut name = Name::from_str_relaxed(name).map_err(|_| Failure::NoSuchName)?;
         name.set_fqdn(true);
         self.hickory.lookup(name, kind).await.map_err(|error| {

@@ -7,7 +7,7 @@ mod dns;
 
 use dns::Dns;
 use envelope::NextHop;
-use net::{Families, Ourselves, Resolver, Route, Servers};
+use net::{Families, Lookups, Ourselves, Resolver, Route, Servers};
 
 const ZONE: &str = "
     two.test        MX 20 b.two.test
@@ -124,6 +124,52 @@ fn only_a_clear_no_fails() {
     assert_eq!(ipv4("doubt.test"), ["4.4.3"]);
     assert_eq!(ipv4("[nowhere.test]"), ["5.1.2"]);
     assert_eq!(ipv4("half.test"), ["bare.test 127.0.0.14:25"]);
+}
+
+/// Each question once, with what the DNS said: aliases, times to live, and why there is nothing.
+#[test]
+fn who_watches_sees_what_is_asked() {
+    let dns = Dns::start(ZONE);
+    let ourselves = Ourselves { hostname: "us.test".to_owned(), ..Ourselves::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let servers = Servers::Listed(vec![dns.address]);
+        let lookups = Lookups::default();
+        let resolver = Resolver::new(&servers, Families::Ipv4).unwrap().noting(&lookups);
+        for (hop, expected) in [
+            ("bare.test", "bare.test MX? no such record\nbare.test A? 1 record(s)\n  bare.test. 60 A 127.0.0.14\n"),
+            ("nowhere.test", "nowhere.test MX? no such name (NXDOMAIN)\n"),
+            ("[alias-of-us.test]", "alias-of-us.test A? 1 record(s)\n  alias-of-us.test. 60 A 127.0.0.1\n"),
+            ("half.test", "half.test MX? 2 record(s)\n  half.test. 60 MX 10 gone.half.test.\n  \
+              half.test. 60 MX 20 bare.test.\ngone.half.test A? no such name (NXDOMAIN)\n\
+              bare.test A? 1 record(s)\n  bare.test. 60 A 127.0.0.14\n"),
+            ("alias.test", "alias.test MX? 3 record(s)\n  alias.test. 60 CNAME two.test.\n  \
+              two.test. 60 MX 20 b.two.test.\n  two.test. 60 MX 10 a.two.test.\n\
+              a.two.test A? 1 record(s)\n  a.two.test. 60 A 127.0.0.11\n\
+              b.two.test A? 2 record(s)\n  b.two.test. 60 A 127.0.0.12\n  b.two.test. 60 A 127.0.0.13\n"),
+            ("[192.0.2.7]", ""),
+        ] {
+            let hop = NextHop::parse(hop).unwrap();
+            if let Ok(mut route) = Route::find(&resolver, &ourselves, &hop).await {
+                while route.next().await.is_some() {}
+            }
+            let lines = lookups.take();
+            // From memory an answer lives less long.
+            let young = |line: &str| {
+                let words = line.split(' ').map(|word| match word.parse::<u8>() {
+                    Ok(50..60) => "60",
+                    _ => word,
+                });
+                words.collect::<Vec<_>>().join(" ")
+            };
+            let lines: String = lines.iter().map(|it| young(&it[5..]) + "\n").collect();
+            assert_eq!(lines, expected, "{hop}");
+        }
+        let hop = NextHop::parse("broken.test").unwrap();
+        assert!(Route::find(&resolver, &ourselves, &hop).await.is_err());
+        let line = lookups.take().concat();
+        assert!(line.starts_with("dns: broken.test MX? no answer after "), "{line}");
+    });
 }
 
 #[test]
