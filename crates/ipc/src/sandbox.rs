@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Sandbox {
     /// Below these it makes, reads, writes, renames and removes files.
     pub directories: Vec<PathBuf>,
+    /// Below these it reads files.
+    pub read_only: Vec<PathBuf>,
     /// Unix sockets that it calls, whether they are there or not.
     pub sockets: Vec<PathBuf>,
     pub permits: BTreeSet<Permit>,
@@ -57,6 +59,7 @@ impl Sandbox {
     pub fn new() -> Self {
         Self {
             directories: Vec::new(),
+            read_only: Vec::new(),
             sockets: Vec::new(),
             permits: BTreeSet::new(),
             descriptors: Self::DESCRIPTORS,
@@ -68,6 +71,13 @@ impl Sandbox {
     #[must_use]
     pub fn directory(mut self, path: &Path) -> Self {
         self.directories.push(path.to_owned());
+        self
+    }
+
+    /// Files below `path`, which is there, as they are.
+    #[must_use]
+    pub fn read_only(mut self, path: &Path) -> Self {
+        self.read_only.push(path.to_owned());
         self
     }
 

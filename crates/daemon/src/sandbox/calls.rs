@@ -31,6 +31,10 @@ pub(super) fn program(sandbox: &Sandbox) -> Result<BpfProgram, Error> {
     if !sandbox.directories.is_empty() {
         always.push(FILES);
     }
+    if !sandbox.read_only.is_empty() {
+        always.push(READING);
+        sometimes.extend(reading_conditions()?);
+    }
     if !sandbox.sockets.is_empty() {
         always.push(&[libc::SYS_connect]);
         // Streams: a datagram could be sent to any socket with a path.
@@ -153,6 +157,15 @@ const FILES: &[i64] = &[
     libc::SYS_pwritev,
 ];
 
+/// Files that are only read; a lock keeps others from writing them meanwhile.
+const READING: &[i64] = &[
+    libc::SYS_newfstatat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    libc::SYS_statx,
+    libc::SYS_flock,
+];
+
 const ACCEPT: &[i64] = &[libc::SYS_accept, libc::SYS_accept4];
 
 /// `bind` is for the ports of the DNS client (RFC 5452 §9.2 wants them random); to `listen` is not
@@ -230,16 +243,24 @@ fn call_out_conditions() -> Result<Vec<Listed>, Error> {
 }
 
 fn name_service_conditions() -> Result<Vec<Listed>, Error> {
-    const WRITES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
-    Ok(vec![
+    let mut listed = reading_conditions()?;
+    listed.extend([
         // sssd, systemd-userdbd, nscd, nslcd and winbind listen on Unix sockets.
         (libc::SYS_socket, vec![when(&[is(0, libc::AF_UNIX)?])?]),
-        (libc::SYS_openat, vec![when(&[none_of(2, WRITES)?])?]),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_open, vec![when(&[none_of(1, WRITES)?])?]),
         // Its modules are loaded when they are needed; still nothing is writable and executable.
         (libc::SYS_mmap, vec![when(&[none_of(2, libc::PROT_WRITE)?])?]),
         (libc::SYS_mprotect, vec![when(&[none_of(2, libc::PROT_WRITE)?])?]),
+    ]);
+    Ok(listed)
+}
+
+/// Nothing is opened to be written.
+fn reading_conditions() -> Result<Vec<Listed>, Error> {
+    const WRITES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
+    Ok(vec![
+        (libc::SYS_openat, vec![when(&[none_of(2, WRITES)?])?]),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, vec![when(&[none_of(1, WRITES)?])?]),
     ])
 }
 

@@ -47,6 +47,9 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<Option<u32>, Error> {
     for directory in &sandbox.directories {
         rules = allow(rules, directory, own())?;
     }
+    for directory in &sandbox.read_only {
+        rules = allow(rules, directory, AccessFs::ReadFile | AccessFs::ReadDir)?;
+    }
     if sandbox.may(Permit::NameService) {
         let ask = AccessFs::from_read(KNOWN) | AccessFs::ResolveUnix;
         for place in NAME_SERVICE.iter().map(Path::new).filter(|place| place.exists()) {

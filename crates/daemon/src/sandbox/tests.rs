@@ -63,6 +63,24 @@ fn landlock_alone_keeps_files_away() {
     assert_eq!(free, (None, None, None));
 }
 
+#[test]
+fn landlock_alone_keeps_what_is_only_read_as_it_is() {
+    if !has_landlock() {
+        return;
+    }
+    let own = tempfile::tempdir().unwrap();
+    let [there, new] = ["there", "new"].map(|name| own.path().join(name));
+    std::fs::write(&there, "x").unwrap();
+    let attempt = move || {
+        let write = errno(std::fs::OpenOptions::new().write(true).open(&there));
+        let made = errno(std::fs::write(&new, "x"));
+        (errno(std::fs::read(&there)), write, made)
+    };
+    let (confined, free) = with_and_without(Sandbox::new().read_only(own.path()), attempt);
+    assert_eq!(confined, (None, Some(libc::EACCES), Some(libc::EACCES)));
+    assert_eq!(free, (None, None, None));
+}
+
 /// Only the newest kernels have Landlock look at the paths of Unix sockets; on all others the declaration
 /// must not be in the way.
 #[test]
@@ -252,9 +270,18 @@ mod filter {
         assert!(allows(&plain, libc::SYS_sendmsg, &[0, 0, bits(libc::MSG_NOSIGNAL)]));
         assert!(!allows(&plain, libc::SYS_sendmsg, &[0, 0, fast]));
         assert!(!allows(&plain, libc::SYS_sendto, &[0, 0, 0, fast]));
-        assert!(allows(&names, libc::SYS_openat, &[0, 0, bits(libc::O_CLOEXEC)]));
-        assert!(!allows(&names, libc::SYS_openat, &[0, 0, bits(libc::O_RDWR)]));
+        let reads = Sandbox::new().read_only(Path::new("/"));
+        for sandbox in [&names, &reads] {
+            assert!(allows(sandbox, libc::SYS_openat, &[0, 0, bits(libc::O_CLOEXEC)]));
+            for writes in [libc::O_RDWR, libc::O_WRONLY, libc::O_CREAT, libc::O_TRUNC] {
+                assert!(!allows(sandbox, libc::SYS_openat, &[0, 0, bits(writes)]));
+            }
+        }
         assert!(!allows(&plain, libc::SYS_openat, &[0, 0, 0]));
+        assert!(allows(&reads, libc::SYS_flock, &[]) && !allows(&reads, libc::SYS_connect, &[]));
+        for call in [libc::SYS_ftruncate, libc::SYS_pwrite64, libc::SYS_unlinkat] {
+            assert!(!allows(&reads, call, &[]), "{call}");
+        }
     }
 
     /// What nobody may, whatever it declares.

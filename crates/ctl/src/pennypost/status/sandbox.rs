@@ -173,7 +173,8 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
         facts.push(Fact::only("sandbox", "not entered".to_owned()));
         return facts;
     };
-    let Sandbox { directories, sockets, permits, descriptors, memory } = &confinement.sandbox;
+    let Sandbox { directories, read_only, sockets, permits, descriptors, memory } =
+        &confinement.sandbox;
     let (uid, gid, groups) = match (process.identity, own) {
         (Some((uid, gid)), _) => (id(Some(uid)), id(Some(gid)), list("")),
         (None, Some(own)) => (id(own.uid), id(own.gid), list(&own.groups)),
@@ -183,8 +184,9 @@ fn facts(process: &Process, kernel: &Kernel, own: Option<&Kernel>) -> Vec<Fact> 
         .landlock
         .map_or_else(|| "this kernel has none".to_owned(), |version| format!("version {version}"));
     let below = directories.iter().map(|path| format!("below {}", path.display()));
+    let reads = read_only.iter().map(|path| format!("read-only below {}", path.display()));
     let sockets = sockets.iter().map(|path| format!("the socket {}", path.display()));
-    let files: Vec<_> = below.chain(sockets).collect();
+    let files: Vec<_> = below.chain(reads).chain(sockets).collect();
     let permits: Vec<_> = permits.iter().copied().map(permit).collect();
     let limits = &kernel.limits;
     // Some run the supervisor itself under filters (containers, systemd).
