@@ -11,6 +11,7 @@
 //! See `docs/queue.md`.
 
 mod apply;
+mod at_rest;
 mod inbox;
 mod medium;
 mod post;
@@ -30,13 +31,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use envelope::QueueId;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub use medium::{DatabaseFile, Medium, OpenError};
 pub(crate) use reserve::available;
 
 use crate::record::{MessageRecord, Millis, Place, Queued, RecipientRecord, RecordError};
 use crate::spool::{Spool, SpoolFile, SpoolWriter};
+use at_rest::Onlooker;
 use inbox::{Inbox, Slots};
 use post::{Answer, Post};
 use request::{Read, Request};
@@ -212,6 +214,13 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Of a queue at rest.
+    fn at_rest() -> Self {
+        Self::Unavailable("the mail system does not run, and it is only looked at".to_owned())
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -240,7 +249,8 @@ impl From<RecordError> for StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     slots: Slots,
-    spool: Spool,
+    /// `None`: it is only looked at.
+    spool: Option<Spool>,
     min_free_space: Arc<AtomicU64>,
 }
 
@@ -268,14 +278,34 @@ impl Store {
         let spool = Spool::open(directory, &min_free_space)?;
         let reserve = Reserve::new(directory, &min_free_space);
         let (slots, inbox) = Inbox::new().map_err(|error| OpenError::Thread(error.to_string()))?;
-        let (opened, is_open) = oneshot::channel();
         let writer = Writer::new(medium, reserve, spool.clone(), Post::start());
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || writer.run(inbox, opened))
-            .map_err(|error| OpenError::Thread(error.to_string()))?;
-        let opened = is_open.await.map_err(|_| OpenError::Thread("it ended".to_owned()))??;
-        Ok((Self { slots, spool, min_free_space }, opened))
+        let opened = Self::begin(move |opened| writer.run(inbox, opened)).await?;
+        Ok((Self { slots, spool: Some(spool), min_free_space }, opened))
+    }
+
+    /// The queue in `directory` as it is while nobody has it open: what is there can be looked at, and
+    /// whatever would change it is refused. Whoever wants to open it meanwhile can.
+    ///
+    /// # Errors
+    /// [`OpenError`]: also a queue that is not there, or was not closed.
+    pub async fn at_rest(directory: &Path) -> Result<Self, OpenError> {
+        let (requests, asked) = mpsc::channel(WAITING);
+        let (outcomes, _) = mpsc::channel(1);
+        let onlooker = Onlooker::new(DatabaseFile::new(directory), Post::start());
+        Self::begin(move |opened| onlooker.run(asked, opened)).await?;
+        let slots = Slots { requests, outcomes };
+        Ok(Self { slots, spool: None, min_free_space: Arc::default() })
+    }
+
+    /// Starts the thread, and waits until it has opened the database or failed to.
+    async fn begin<T: Send + 'static>(
+        life: impl FnOnce(oneshot::Sender<Result<T, OpenError>>) + Send + 'static,
+    ) -> Result<T, OpenError> {
+        let (opened, is_open) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("store".to_owned());
+        let thread = thread.spawn(move || life(opened));
+        thread.map_err(|error| OpenError::Thread(error.to_string()))?;
+        is_open.await.map_err(|_| OpenError::Thread("it ended".to_owned()))?
     }
 
     /// Bytes of free disk below which nothing new is accepted, from now on.
@@ -288,7 +318,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: no room, or the file cannot be made.
     pub async fn spool(&self, id: QueueId) -> Result<SpoolWriter, StoreError> {
-        self.spool.create(id).await
+        match &self.spool {
+            Some(spool) => spool.create(id).await,
+            None => Err(StoreError::at_rest()),
+        }
     }
 
     /// Queues a message. `Ok`: it is durable.

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database};
+use redb::{Builder, Database, ReadOnlyDatabase};
 
 /// Bytes of pages that redb keeps in memory (its own default is 1 GiB).
 const CACHE: usize = 8 * 1024 * 1024;
@@ -40,6 +40,13 @@ impl DatabaseFile {
     #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), known: false }
+    }
+
+    /// Opens it as it is: nothing is made, mended or changed, and nobody else can open it to write
+    /// meanwhile.
+    pub(super) fn look(&self) -> Result<ReadOnlyDatabase, OpenError> {
+        let path = self.path();
+        unpanicked(&path, || Ok(Builder::new().set_cache_size(CACHE).open_read_only(&path)?))
     }
 
     /// A database under another name first, so that `queue.redb` is never half made.
@@ -96,6 +103,10 @@ pub(super) fn unpanicked<T>(
 pub enum OpenError {
     /// Another process has the file open.
     InUse(PathBuf),
+    /// Its queue manager died, and this one may not mend it.
+    NotClosed(PathBuf),
+    /// A release writes other files than this one.
+    OtherRelease { path: PathBuf, why: String },
     /// The file is not a queue, or is damaged.
     NotAQueue { path: PathBuf, why: String },
     /// The operating system refuses.
@@ -112,10 +123,17 @@ impl OpenError {
     /// What redb says of the file at `path`.
     fn redb(path: &Path, error: redb::Error) -> Self {
         let path = path.to_owned();
-        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
-            return Self::InUse(path);
-        }
         let why = error.to_string();
+        match error {
+            redb::Error::DatabaseAlreadyOpen => return Self::InUse(path),
+            redb::Error::RepairAborted => return Self::NotClosed(path),
+            redb::Error::UpgradeRequired(_) => return Self::OtherRelease { path, why },
+            // redb's words for a later format, of which it has no error of its own.
+            redb::Error::Corrupted(_) if why.contains("file format version") => {
+                return Self::OtherRelease { path, why };
+            }
+            _ => {}
+        }
         if let redb::Error::Io(error) = error
             // redb's words for a file that is none of its own, and for one that was cut off.
             && !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
@@ -130,8 +148,21 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse(path) => {
-                write!(f, "{}: another qmgr has it open; stop that first", path.display())
+                write!(f, "{}: another qmgr has it open; stop that first, if it does not end by itself in a moment", path.display())
             }
+            Self::NotClosed(path) => write!(
+                f,
+                "{}: its qmgr was killed, or the machine went down, before it could close the file. \
+                 Nothing that was acknowledged is lost: start the mail system, which mends the file \
+                 at once, and ask again",
+                path.display()
+            ),
+            Self::OtherRelease { path, why } => write!(
+                f,
+                "{}: {why}; nothing was changed. Another release of Pennypost wrote it: install that \
+                 one again",
+                path.display()
+            ),
             Self::NotAQueue { path, why } => write!(
                 f,
                 "{}: {why}; nothing was changed. Restore it from a backup, or move its whole \

@@ -1,6 +1,9 @@
 //! What is read from the tables: all within one short transaction a batch, because an open one
 //! makes the file grow.
 
+use std::fs::File;
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use envelope::QueueId;
 use redb::StorageError;
@@ -19,7 +22,8 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Answers requests from one moment's tables.
 pub(super) struct Reader<'v> {
     pub(super) view: &'v View,
-    pub(super) spool: &'v Spool,
+    /// `None`: nobody is to have content.
+    pub(super) spool: Option<&'v Spool>,
     pub(super) post: &'v mut Post,
     /// Messages that turned out to be damaged: to be set aside.
     pub(super) damaged: Vec<QueueId>,
@@ -106,7 +110,7 @@ impl Reader<'_> {
             Ok(it) => Ok(Some(it)),
             Err(Trouble::Store(error)) => Err(error),
             Err(Trouble::Damaged(why)) => {
-                tracing::error!("{id}: set aside: {why}");
+                tracing::error!("{id}: to be set aside: {why}");
                 self.damaged.push(id);
                 Ok(None)
             }
@@ -121,14 +125,16 @@ impl Reader<'_> {
                 let row = row.ok_or_else(|| Trouble::Damaged("it has no content".to_owned()))?;
                 Ok(Some(Content::Inline(Bytes::copy_from_slice(row.value()))))
             }
-            Place::File => match self.spool.read(id) {
-                Ok(file) => Ok(Some(Content::File(file))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Err(Trouble::Damaged("its content file is missing".to_owned()))
-                }
-                Err(error) => Err(Trouble::Store(error.into())),
-            },
+            Place::File => self.file(id).map(|file| Some(Content::File(file))),
         }
+    }
+
+    fn file(&self, id: QueueId) -> Result<File, Trouble> {
+        let Some(spool) = self.spool else { return Err(Trouble::Store(StoreError::at_rest())) };
+        spool.read(id).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Trouble::Damaged("its content file is missing".to_owned()),
+            _ => Trouble::Store(error.into()),
+        })
     }
 
     fn look(&self, id: QueueId) -> Result<Option<Queued>, Trouble> {

@@ -42,7 +42,7 @@ impl<M: Medium> Writer<M> {
     }
 
     fn open_whole(&mut self) -> Result<Opened, OpenError> {
-        let database = self.open_free()?;
+        let database = when_free(|| self.medium.open())?;
         let opened = unpanicked(&self.medium.path(), || {
             prepare(&database, &self.spool)?;
             survey(&database, &self.spool)
@@ -51,14 +51,17 @@ impl<M: Medium> Writer<M> {
         self.size = self.medium.size();
         Ok(opened)
     }
+}
 
-    fn open_free(&mut self) -> Result<Database, OpenError> {
-        let until = Instant::now() + PREDECESSOR;
-        loop {
-            match self.medium.open() {
-                Err(OpenError::InUse(_)) if Instant::now() < until => std::thread::sleep(PAUSE),
-                opened => return opened,
-            }
+/// Opens a database once its predecessor has let go of it.
+pub(super) fn when_free<T>(
+    mut open: impl FnMut() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    let until = Instant::now() + PREDECESSOR;
+    loop {
+        match open() {
+            Err(OpenError::InUse(_)) if Instant::now() < until => std::thread::sleep(PAUSE),
+            opened => return opened,
         }
     }
 }

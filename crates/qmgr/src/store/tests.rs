@@ -1,5 +1,7 @@
 //! What a caller of the store may rely on, without faults.
 
+mod at_rest;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

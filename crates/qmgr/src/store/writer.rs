@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use envelope::QueueId;
-use redb::{Database, Durability, ReadableDatabase as _};
+use redb::{Database, Durability, ReadableDatabase};
 use tokio::sync::oneshot;
 
 use super::apply::Effects;
@@ -150,7 +150,7 @@ impl<M: Medium> Writer<M> {
         };
         let Self { spool, post, .. } = self;
         // redb may panic on a damaged file; whoever has no answer then is told so.
-        let damaged = catch_unwind(AssertUnwindSafe(|| answer(database, spool, reads, post)));
+        let damaged = catch_unwind(AssertUnwindSafe(|| answer(database, Some(spool), reads, post)));
         self.post.send();
         damaged.unwrap_or_else(|_| {
             // Whatever the matter is, the handle is not to be trusted; the file is looked at anew.
@@ -220,7 +220,12 @@ impl<M: Medium> Writer<M> {
 }
 
 /// Answers from one moment's tables, and tells which messages turned out to be damaged.
-fn answer(database: &Database, spool: &Spool, reads: Vec<Read>, post: &mut Post) -> Vec<QueueId> {
+pub(super) fn answer(
+    database: &impl ReadableDatabase,
+    spool: Option<&Spool>,
+    reads: Vec<Read>,
+    post: &mut Post,
+) -> Vec<QueueId> {
     let view = database.begin_read().map_err(redb::Error::from);
     match view.and_then(|transaction| Ok(View::open(&transaction)?)) {
         Ok(view) => {
