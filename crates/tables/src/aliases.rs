@@ -149,9 +149,12 @@ pub(crate) fn target(text: &str) -> Result<Target, Wrong> {
     if let Some(special) = Special::read(&plain) {
         return Ok(Target::Special(special));
     }
-    if let Some(user) = text.strip_prefix('\\') {
+    if let Some(user) = plain.strip_prefix('\\')
+        && !user.contains('@')
+    {
         return local_name(user).map(|user| Target::User(user.to_owned()));
     }
+    let text = text.strip_prefix('\\').unwrap_or(text);
     if text.contains('@') {
         let bare = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
         let address = bare.parse::<Address>();
@@ -208,6 +211,16 @@ mod tests {
         let names = [("postmaster", 1), ("root", 2), ("a b", 4), ("quoted", 5), ("q\"b, c:d", 6)];
         assert_eq!(entries, names);
         assert!(!read.table.is_empty() && Aliases::default().is_empty());
+    }
+
+    /// What has a domain is an address, and is asked about as one.
+    #[test]
+    fn a_backslash_before_a_user() {
+        let text = "stay: \\carol, \"\\carol\", \\carol@example.org\n";
+        let aliases = Aliases::read("aliases", text.as_bytes()).unwrap().table;
+        let carol = || Target::User("carol".to_owned());
+        let address = Target::Address("carol@example.org".parse().unwrap());
+        assert_eq!(aliases.get("stay").unwrap().targets, [carol(), carol(), address]);
     }
 
     #[test]
