@@ -85,9 +85,7 @@ fn enhanced_code(text: &str) -> Option<(u16, Enhanced)> {
 
 #[cfg(test)]
 mod tests {
-    use envelope::Enhanced;
-
-    use super::Refusal;
+    use super::*;
 
     #[test]
     fn codes_come_from_the_text_the_head_or_the_keyword() {
@@ -114,6 +112,8 @@ mod tests {
             ("6.1.1:x", 553, (3, 0), "6.1.1:x"),
             ("5.1:x", 553, (3, 0), "5.1:x"),
             ("5.1.1.1:x", 553, (3, 0), "5.1.1.1:x"),
+            ("5.999.1:x", 550, (999, 1), "x"),
+            ("5.1.1000:x", 553, (3, 0), "5.1.1000:x"),
             ("250 fine", 553, (3, 0), "250 fine"),
             ("0550 x", 553, (3, 0), "0550 x"),
         ] {
@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn the_reply_code_decides_whether_it_is_final() {
-        assert_eq!(Refusal::read("nouser:x").status().to_string(), "5.1.1 (x)");
-        assert_eq!(Refusal::read("5.1.1:450 x").status().to_string(), "4.1.1 (x)");
+        let detail = |subject, detail| Detail::ours(Enhanced(subject, detail), "x");
+        assert_eq!(Refusal::read("nouser:x").status(), Status::Failed(detail(1, 1)));
+        assert_eq!(Refusal::read("usage:x").status(), Status::Failed(detail(0, 0)));
+        assert_eq!(Refusal::read("5.1.1:450 x").status(), Status::Deferred(detail(1, 1)));
     }
 }

@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn the_first_field_is_the_name() {
         let read =
-            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\nEve:\n".as_bytes()).unwrap();
-        assert_eq!(read.table.names(), ["alice", "bob"]);
+            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\nEve:\na.b_c-9:\n-x:\n".as_bytes()).unwrap();
+        assert_eq!(read.table.names(), ["a.b_c-9", "alice", "bob"]);
         assert!(read.table.contains("alice") && !read.table.contains("# no"));
-        assert_eq!(read.findings.len(), 2);
+        assert_eq!(read.findings.len(), 3);
         assert_eq!(
             read.findings[0].to_string(),
             "users:4: a user name is of a-z, 0-9, `.`, `_` and `-`"

@@ -257,3 +257,16 @@ fn a_table_has_types_that_fit_it() {
         assert_eq!(Kind::of_table(table), kinds, "{table}");
     }
 }
+
+#[test]
+fn of_an_expression_and_a_key_the_first_source_counts() {
+    let sources = [("regex:t", "/^anna@/ first\n"), ("text:virtusertable", "anna@a.test last\n")];
+    let place = |sources: &[(&str, &str)]| {
+        let content = content("virtusertable", sources);
+        let table = Virtusertable::read("virtusertable", content.as_slice()).unwrap().table;
+        table.find(&"anna@a.test".parse().unwrap(), "+").unwrap().place.to_string()
+    };
+    assert_eq!(place(&sources), "t:1");
+    let [first, last] = sources;
+    assert_eq!(place(&[last, first]), "virtusertable:1");
+}

@@ -86,9 +86,8 @@ fn six(numbers: &[u16]) -> String {
 
 /// A key, then without its last number, and so on.
 pub(super) fn shorter(key: &str) -> impl Iterator<Item = &str> {
-    let first = key.strip_prefix("ipv6:").map_or(0, |_| "ipv6:".len());
-    std::iter::successors(Some(key), move |key| {
+    std::iter::successors(Some(key), |key| {
         let last = key.rfind(['.', ':'])?;
-        key.get(..last).filter(|shorter| shorter.len() > first)
+        key.get(..last).filter(|shorter| *shorter != "ipv6")
     })
 }
