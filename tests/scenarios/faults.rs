@@ -53,7 +53,8 @@ fn disk_and_rights() {
     let Some(mut machine) = Machine::of("faults::disk_and_rights") else { return };
     machine.configure("maildir:{home}/Maildir");
     let config = fs::read_to_string("/etc/mail/pennypost.toml").unwrap();
-    write("/etc/mail/pennypost.toml", &format!("{config}[queue]\nmin_free_space = \"1MB\"\n"));
+    let config = config.replace("[queue]\n", "[queue]\nmin_free_space = \"1MB\"\n");
+    write("/etc/mail/pennypost.toml", &config);
     mount(&["-t", "tmpfs", "-o", "size=24m,mode=0755", "pennypost-test", "/var/spool"]);
     machine.start();
     a_full_disk(&mut machine);

@@ -23,6 +23,18 @@ pub use system::{System, SystemBuilder, binary, children, free_address, is_alive
 /// The longest that a test waits for one thing; two slow cores share the whole suite.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The configuration with load averages that no machine reaches, unless it names its own: how busy this
+/// machine is changes nothing in a test.
+#[must_use]
+pub fn at_any_load(config: &str) -> String {
+    let limits = "[queue]\nqueue_only_load = 100000.0\nrefuse_load = 100000.0\n";
+    match config.split_once("[queue]\n") {
+        _ if config.contains("_load = ") => config.to_owned(),
+        Some((before, after)) => format!("{before}{limits}{after}"),
+        None => format!("{config}\n{limits}"),
+    }
+}
+
 /// Is `program` there? If not, the test is skipped with a line that says so and names `package`;
 /// where `CI` is set that is a failure, so that a skip cannot hide.
 #[must_use]

@@ -135,7 +135,7 @@ impl Machine {
              [control]\nadmins = [\"root\", \"@staff\"]\n[log]\ntarget = \"stderr\"\n",
             self.smtp
         );
-        write("/etc/mail/pennypost.toml", &text);
+        write("/etc/mail/pennypost.toml", &crate::at_any_load(&text));
     }
 
     /// Starts the mail system as the systemd unit does, with no more capabilities, and waits until

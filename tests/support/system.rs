@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Client, PATIENCE};
+use crate::{Client, PATIENCE, at_any_load};
 
 /// The path of an executable of the workspace, built once per test run; `PENNYPOST_BIN` names a
 /// folder of others to try instead.
@@ -138,7 +138,7 @@ impl SystemBuilder {
 
     fn write(&self) {
         let file = self.root.path().join("etc/mail/pennypost.toml");
-        std::fs::write(file, &self.config).unwrap();
+        std::fs::write(file, at_any_load(&self.config)).unwrap();
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     Config, Families, Limits, Log, LogFormat, LogTarget, MailqFormat, Paths, Policy, Queue, Relay,
     Remote, Resolver,
 };
-use host::{hostname, machine_name, own_addresses};
+use host::{hostname, machine_name, own_addresses, processors};
 use listeners::listeners;
 use local::local;
 use masquerade::masquerade;
@@ -52,6 +52,14 @@ impl<'a, 'r> Section<'a, 'r> {
 
     fn duration(&mut self, key: &str, default: u64) -> Duration {
         self.get(key, Duration::from_secs(default), Reader::duration)
+    }
+
+    /// A load average; 0, or none: so much for each processor.
+    fn load(&mut self, key: &str, each: f64) -> f64 {
+        match self.get(key, 0.0, Reader::load) {
+            0.0 => each * f64::from(processors()),
+            stated => stated,
+        }
     }
 
     fn count(&mut self, key: &str, default: usize, least: u32, why: &str) -> usize {
@@ -209,6 +217,8 @@ fn queue(section: &mut Section<'_, '_>) -> Queue {
         max_retry: section.duration("max_retry", 4 * HOUR),
         min_free_space: section.get("min_free_space", 100_000_000, Reader::size),
         host_status: section.duration("host_status", 30 * MINUTE),
+        queue_only_load: section.load("queue_only_load", 8.0),
+        refuse_load: section.load("refuse_load", 12.0),
     };
     let stated = section.table.and_then(|table| table.get("first_retry"));
     if queue.first_retry > queue.max_retry

@@ -179,6 +179,9 @@ mod tests {
             ("[remote]\nresolver = \"dns\"", "2:12: this is not a resolver"),
             ("[queue]\nfirst_retry = \"1d\"", "2:15: `first_retry` is longer than `max_retry`"),
             ("[queue]\nfirst_retry = \"0s\"", "2:15: a wait is wanted here"),
+            ("[queue]\nrefuse_load = \"9\"", "2:15: this is not a load average"),
+            ("[queue]\nqueue_only_load = -0.5", "2:19: this is not a load average"),
+            ("[queue]\nqueue_only_load = inf", "2:19: this is not a load average"),
             ("[local]\ndefault_user = \"\"", "2:16: a user is wanted here"),
             (
                 "[[listener]]\nrole = \"mx\"\naddress = [\"127.0.0.1:25\", \"127.0.0.1:25\"]",

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
 use crate::keys::{NOT_YET, SUPPORTED};
 use crate::{Finding, units};
@@ -149,6 +149,20 @@ impl Reader {
     pub(crate) fn size(&mut self, value: &Value<'_>) -> Option<u64> {
         let remedy = "write a number with a unit: \"64KiB\" \"50MB\" \"1GiB\"";
         self.parsed(value, units::size, "this is not a size", remedy)
+    }
+
+    /// A load average.
+    pub(crate) fn load(&mut self, value: &Value<'_>) -> Option<f64> {
+        let whole = value.get_ref().as_integer().filter(|whole| whole.radix() == 10);
+        let text = whole.map(DeInteger::as_str);
+        let text = text.or_else(|| value.get_ref().as_float().map(DeFloat::as_str));
+        let load = text.and_then(|text| text.parse::<f64>().ok());
+        let load = load.filter(|load| load.is_finite() && *load >= 0.0);
+        if load.is_none() {
+            let remedy = "write 16.0; 1000.0 is never reached";
+            self.find(value.span(), "this is not a load average", remedy);
+        }
+        load
     }
 
     /// A whole number of at least `least`.

@@ -264,7 +264,7 @@ pub struct Limits {
 }
 
 /// `[queue]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     /// How long a message is tried.
     pub lifetime: Duration,
@@ -280,6 +280,10 @@ pub struct Queue {
     pub min_free_space: u64,
     /// How long a dead host is left alone.
     pub host_status: Duration,
+    /// The load average from which on mail waits in the queue, large mail first.
+    pub queue_only_load: f64,
+    /// The load average from which on strangers are sent away.
+    pub refuse_load: f64,
 }
 
 /// `[remote]`

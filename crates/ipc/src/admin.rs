@@ -339,6 +339,8 @@ pub enum News {
         /// When it is tried again, seconds since 1970; `None`: it is done with.
         again: Option<i64>,
     },
+    /// Nothing is begun for the message while the load average of the machine is so high.
+    Overload(QueueId),
     /// Nothing more is under way for the message.
     Rest(QueueId),
 }
@@ -356,6 +358,8 @@ pub struct Message {
     /// Seconds since 1970; `None`: held or under way.
     pub next_attempt: Option<i64>,
     pub state: State,
+    /// What sendmail calls so: the higher the number, the sooner it waits for a busy machine.
+    pub priority: u64,
     /// Why it is held, if that was said.
     pub quarantine: Option<String>,
     /// `192.0.2.1 (helo mx.example.net)`, `user alice`, `Pennypost`.
@@ -369,6 +373,8 @@ pub enum State {
     /// An attempt is under way.
     Active,
     Held,
+    /// Due, and waiting for the load average of the machine to fall.
+    Overload,
 }
 
 /// One recipient that is still to be served.

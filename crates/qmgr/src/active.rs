@@ -3,7 +3,8 @@
 //!
 //! Idle messages cost no memory: the due index is read in pages, only when its next row is due,
 //! and never from its beginning, because what lies before the cursor has been seen. A message that
-//! just arrived is taken up without being read back.
+//! just arrived is taken up without being read back. While the machine is busy, what
+//! [`crate::priority`] says is left in the store.
 //!
 //! **Invariant:** no due row is lost from sight: it is active, parked, after the cursor, or the
 //! cursor goes back to it.
@@ -12,14 +13,16 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::Drain;
+use daemon::{Drain, LoadGauge};
 use envelope::QueueId;
+use ipc::admin::News;
 use ipc::delivery::Destination;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::hops::Parked;
+use crate::priority::Bound;
 use crate::record::{Millis, Queued};
 use crate::round::{self, Next, Report};
 use crate::shared::{Arrived, Shared, Wake, rethrow};
@@ -57,6 +60,10 @@ pub struct Active {
     horizon: Millis,
     /// Rows were passed by that are still due: go back once a minute.
     left_some: bool,
+    /// What the load of the machine lets be tried.
+    bound: Bound,
+    /// Messages wait for the load to fall below what it was then.
+    held_back: Option<Bound>,
     /// When the time was saved.
     saved: Millis,
 }
@@ -85,6 +92,8 @@ impl Active {
             cursor: None,
             horizon: 0,
             left_some: false,
+            bound: Bound::NONE,
+            held_back: None,
             saved: 0,
         }
     }
@@ -94,6 +103,7 @@ impl Active {
         let mut minute = interval(MINUTE);
         minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !drain.has_begun() {
+            self.look_at_load();
             if let Err(error) = self.take_up().await {
                 tracing::error!("the queue cannot be read: {error}");
                 self.horizon = self.shared.clock.now().saturating_add(1000);
@@ -134,6 +144,22 @@ impl Active {
     async fn finish(&mut self) {
         while let Some(ended) = self.rounds.join_next().await {
             self.ended(ended);
+        }
+    }
+
+    /// What waited for the load is looked at again as soon as there is none.
+    fn look_at_load(&mut self) {
+        let (load, bound) = self.shared.load();
+        let before = std::mem::replace(&mut self.bound, bound);
+        match (before == Bound::NONE, bound == Bound::NONE) {
+            (true, false) => tracing::warn!(
+                "Skipping queue run -- load average too high: {load:.2}, large mail waits, or all"
+            ),
+            (false, true) => tracing::info!("load average: {load:.2}, no mail waits for it now"),
+            (true, true) | (false, false) => {}
+        }
+        if bound == Bound::NONE && self.held_back.is_some() {
+            self.go_back();
         }
     }
 
@@ -210,9 +236,19 @@ impl Active {
         if row.at > self.shared.clock.now() {
             return self.note(row);
         }
+        if self.bound.holds_back(&message) {
+            return self.hold_back(&message);
+        }
         if self.shared.begin(row.id) {
             self.start(Arrived { message, content: None });
         }
+    }
+
+    /// It stays in the store until the load has fallen.
+    fn hold_back(&mut self, message: &Queued) {
+        let Queued { id, record, .. } = message;
+        self.held_back = Some(self.held_back.map_or(self.bound, |before| before.min(self.bound)));
+        self.shared.reporter.tell(&record.origin, || News::Overload(*id));
     }
 
     /// Starts the round of a message that was begun.
@@ -259,6 +295,12 @@ impl Active {
     }
 
     fn arrived(&mut self, arrived: Arrived) {
+        // The last look may be long ago.
+        self.look_at_load();
+        if self.bound.holds_back(&arrived.message) {
+            self.shared.end(arrived.message.id);
+            return self.hold_back(&arrived.message);
+        }
         if self.rounds.len() < ACTIVE {
             return self.start(arrived);
         }
@@ -282,14 +324,22 @@ impl Active {
         } else {
             NAP
         };
-        Instant::now() + wait
+        let most = if self.held_back.is_some() { LoadGauge::FRESH } else { NAP };
+        Instant::now() + wait.min(most)
+    }
+
+    /// To the beginning of the due index.
+    fn go_back(&mut self) {
+        self.left_some = false;
+        self.held_back = None;
+        self.cursor = None;
+        self.horizon = 0;
     }
 
     async fn every_minute(&mut self) {
         self.shared.hops.call_back();
-        if std::mem::take(&mut self.left_some) {
-            self.cursor = None;
-            self.horizon = 0;
+        if self.left_some || self.held_back.is_some_and(|before| self.bound > before) {
+            self.go_back();
         }
         let now = self.shared.clock.now();
         if now.abs_diff(self.saved) < SAVE {

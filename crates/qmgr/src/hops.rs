@@ -423,6 +423,8 @@ mod tests {
             max_retry: minute,
             min_free_space: 0,
             host_status: 4 * minute,
+            queue_only_load: 1000.0,
+            refuse_load: 1000.0,
         };
         let remote = Remote {
             concurrency: 2,

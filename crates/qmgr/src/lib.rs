@@ -14,6 +14,7 @@ pub mod clock;
 pub mod hops;
 pub mod news;
 pub mod outcome;
+pub mod priority;
 pub mod record;
 pub mod round;
 pub mod rules;

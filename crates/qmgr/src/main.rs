@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daemon::{Error, House, Permit, Sandbox};
+use daemon::{Error, House, LoadGauge, Permit, Sandbox};
 use ipc::Arrow;
 use qmgr::active::{Active, Inbox};
 use qmgr::shared::Shared;
@@ -17,10 +17,11 @@ fn main() -> ExitCode {
 /// The whole job: open the queue; take messages from both roles of `smtpd`, deliver what is due
 /// through `remote` and `local`, and let administrators in, until the process drains.
 async fn queue(mut house: House) -> Result<(), Error> {
+    let load = LoadGauge::open();
     house.enter(Sandbox::new().directory(&house.config.paths.queue).permit(Permit::Threads))?;
     let (wake, wakes) = mpsc::channel(Inbox::WAKES);
     let (call_back, called_back) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::open(&house, wake, call_back).await?);
+    let shared = Arc::new(Shared::open(&house, load, wake, call_back).await?);
 
     let mx = house.answers(Arrow::MxToQmgr)?;
     let submission = house.answers(Arrow::SubmissionToQmgr)?;

@@ -80,7 +80,7 @@ impl Watch {
 const fn length(news: &News) -> usize {
     match news {
         News::Dialogue { dialogue, .. } => dialogue.len(),
-        News::Recipient { .. } | News::Rest(_) => 0,
+        News::Recipient { .. } | News::Overload(_) | News::Rest(_) => 0,
     }
 }
 

@@ -174,6 +174,8 @@ mod tests {
             max_retry: hours(4),
             min_free_space: 0,
             host_status: Duration::from_secs(1800),
+            queue_only_load: 1000.0,
+            refuse_load: 1000.0,
         }
     }
 

@@ -77,6 +77,8 @@ mod tests {
             max_retry: 240 * MINUTE,
             min_free_space: 0,
             host_status: 30 * MINUTE,
+            queue_only_load: 1000.0,
+            refuse_load: 1000.0,
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use daemon::{Drain, Error, Generation, Generations, House};
+use daemon::{Drain, Error, Generation, Generations, House, LoadGauge};
 use envelope::{Detail, Envelope, QueueId};
 use ipc::delivery::Destination;
 use ipc::{Arrow, Client};
@@ -14,6 +15,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::clock::{Saved, Timepiece};
 use crate::hops::Hops;
 use crate::news::Reporter;
+use crate::priority::Bound;
 use crate::record::{MessageRecord, Place, Queued, RecipientRecord};
 use crate::rules::Rules;
 use crate::spool::SpoolFile;
@@ -34,6 +36,7 @@ pub struct Shared {
     pub reporter: Reporter,
     pub remote: Client,
     pub local: Client,
+    load: LoadGauge,
     /// Those of the newest generation.
     rules: Mutex<Arc<Rules>>,
     wakes: mpsc::Sender<Wake>,
@@ -96,6 +99,7 @@ impl Shared {
     /// The queue or the tables cannot be read, or an edge is missing.
     pub async fn open(
         house: &House,
+        load: LoadGauge,
         wakes: mpsc::Sender<Wake>,
         call_back: mpsc::UnboundedSender<QueueId>,
     ) -> Result<Self, Error> {
@@ -120,6 +124,7 @@ impl Shared {
             hops: Hops::new(&config.queue, &config.remote, call_back),
             remote: house.asks(Arrow::QmgrToRemote)?,
             local: house.asks(Arrow::QmgrToLocal)?,
+            load,
             wakes,
             last_id: Mutex::new(last_id),
             room: Arc::new(Semaphore::new(AT_HAND)),
@@ -157,6 +162,12 @@ impl Shared {
     /// What the administrator wants now.
     pub fn rules(&self) -> Arc<Rules> {
         Arc::clone(&lock(&self.rules))
+    }
+
+    /// The load of the machine, and what is tried at it.
+    pub fn load(&self) -> (f64, Bound) {
+        let load = self.load.load(Instant::now());
+        (load, Bound::at(load, self.rules().config.queue.queue_only_load))
     }
 
     /// Finishes what the store has to do, and closes it.

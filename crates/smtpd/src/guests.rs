@@ -2,6 +2,9 @@
 //! come. Terms that the access table has for a client stand in for the limits of the configuration;
 //! they are known a moment after it has its seat, and of who comes often already before.
 //!
+//! While the machine is busy no stranger gets a seat. Whom we trust and users of this machine still do: the
+//! mail of cron is never refused.
+//!
 //! **Invariant:** strangers never take the last seats, so that those whom we trust can always send,
 //! and neither do those: anybody on this machine can be one of them.
 //! **Invariant:** what is remembered of clients is bounded, and so are the log lines about them.
@@ -10,7 +13,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::{Config, Relay};
+use config::{Config, Relay, Role};
+use daemon::LoadGauge;
 use envelope::Enhanced;
 use ipc::policy::Terms;
 use nix::unistd::geteuid;
@@ -40,6 +44,10 @@ pub(crate) struct Guests(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    role: Role,
+    load: LoadGauge,
+    /// The load average from which on strangers are sent away.
+    refuse_load: f64,
     sessions: usize,
     sessions_per_client: usize,
     connections: Rate,
@@ -56,6 +64,8 @@ struct Counts {
     all: usize,
     strangers: usize,
     clients: Clients,
+    /// The load was too high when the last stranger came.
+    overload: bool,
 }
 
 /// Held by a session as long as it lasts.
@@ -93,8 +103,11 @@ enum Standing {
 }
 
 impl Guests {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(role: Role, config: &Config, load: LoadGauge) -> Self {
         Self(Arc::new(Shared {
+            role,
+            load,
+            refuse_load: config.queue.refuse_load,
             sessions: config.limits.sessions,
             sessions_per_client: config.limits.sessions_per_client,
             connections: Rate::new(config.limits.connections_per_minute, MINUTE),
@@ -110,6 +123,11 @@ impl Guests {
     pub(crate) fn seat(&self, peer: &Peer, now: Instant) -> Result<Seat, Rejection> {
         let (client, standing) = (Client::from(peer), self.standing(peer));
         let mut counts = self.counts();
+        if standing == Standing::Stranger
+            && let Err(reply) = self.bear(&mut counts, now)
+        {
+            return Err(Rejection { reply, untold: None });
+        }
         let terms = counts.clients.terms(client).map(|(_, terms)| terms).unwrap_or_default();
         if let Err(reply) = self.admit(&mut counts, (client, standing), &terms, now) {
             return Err(Rejection { reply, untold: counts.clients.tell(client, now) });
@@ -119,6 +137,25 @@ impl Guests {
         counts.clients.enter(client, now);
         let crowded = self.0.crowded.subscribe();
         Ok(Seat { guests: self.clone(), client, standing, terms, crowded })
+    }
+
+    /// Is there no load average that forbids it? The log has it when that changes, in sendmail's words.
+    fn bear(&self, counts: &mut Counts, now: Instant) -> Result<(), Reply> {
+        let Shared { role, load, refuse_load, .. } = &*self.0;
+        let load = load.load(now);
+        let overload = load >= *refuse_load;
+        match (std::mem::replace(&mut counts.overload, overload), overload) {
+            (false, true) => {
+                tracing::warn!("rejecting connections on daemon {role}: load average: {load:.0}");
+            }
+            (true, false) => tracing::info!("accepting connections again for daemon {role}"),
+            (true, true) | (false, false) => {}
+        }
+        if overload {
+            let text = format!("Rejecting connections: load average: {load:.0}");
+            return Err(Reply::new(421, Enhanced(3, 2), text));
+        }
+        Ok(())
     }
 
     fn admit(

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::Role;
-use daemon::{Error, House, Permit, Sandbox};
+use daemon::{Error, House, LoadGauge, Permit, Sandbox};
 
 mod claims;
 mod guests;
@@ -54,11 +54,12 @@ async fn serve(role: Role, mut house: House) -> Result<(), Error> {
     let sessions = u64::try_from(room.config.limits.sessions)?;
     let memory = Sandbox::MEMORY.saturating_add(sessions.saturating_mul(SESSION));
     let sandbox = Sandbox::new().permit(Permit::Accept).memory(memory);
+    let load = LoadGauge::open();
     house.enter(match role {
         Role::Mx => sandbox,
         Role::Submission => sandbox.directory(&room.config.paths.drop).permit(Permit::Watch),
     })?;
-    let guests = Guests::new(&room.config);
+    let guests = Guests::new(role, &room.config, load);
     let mut drain = house.drain();
     for socket in std::mem::take(&mut house.tcp) {
         let listener = listen::tcp(socket.listener)?;

@@ -180,7 +180,8 @@ async fn qmgr(mut connection: Connection, given: mpsc::UnboundedSender<Submissio
 fn config(root: &Path) -> Config {
     let file = root.join("pennypost.toml");
     let text = "hostname = \"mx.test\"\n\
-                [limits]\nmessage_size = \"1MB\"\nsessions = 10\nsessions_per_client = 2\n";
+                [limits]\nmessage_size = \"1MB\"\nsessions = 10\nsessions_per_client = 2\n\
+                [queue]\nrefuse_load = 100000.0\n";
     std::fs::write(&file, text).unwrap();
     config::load(Some(root), Some(&file)).unwrap()
 }

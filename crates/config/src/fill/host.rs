@@ -51,9 +51,34 @@ pub(super) fn own_addresses() -> Vec<IpAddr> {
     interfaces.filter_map(address).filter(|address| !address.is_loopback()).collect()
 }
 
+/// How many processors the machine has that work: those that the load average is of, whatever share
+/// of them this process may have.
+pub(super) fn processors() -> u32 {
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
+    let own = || u32::try_from(std::thread::available_parallelism().ok()?.get()).ok();
+    online.and_then(|list| counted(&list)).or_else(own).unwrap_or(1)
+}
+
+/// As many as a list of the kernel's names: `0-3,8`.
+fn counted(list: &str) -> Option<u32> {
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let [first, last] = [first, last].map(|number| number.parse::<u32>().ok());
+        last?.checked_sub(first?)?.checked_add(1)
+    };
+    list.trim().split(',').map(count).try_fold(0_u32, |sum, some| sum.checked_add(some?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::full_name_in;
+    use super::{counted, full_name_in, processors};
+
+    #[test]
+    fn processors_are_counted() {
+        assert_eq!(["0\n", "0-1\n", "0-3,8,10-11\n"].map(counted), [Some(1), Some(2), Some(7)]);
+        assert_eq!(["", "x", "3-0", "0-4294967295"].map(counted), [None; 4]);
+        assert!(processors() > 0);
+    }
 
     #[test]
     fn the_full_name_stands_first_in_the_line() {

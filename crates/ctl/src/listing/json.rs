@@ -17,7 +17,7 @@ pub(crate) fn postqueue(message: &Message) -> Value {
     };
     let mut shown = json!({
         "queue_name": match message.state {
-            State::Waiting => "deferred",
+            State::Waiting | State::Overload => "deferred",
             State::Active => "active",
             State::Held => "hold",
         },
@@ -65,6 +65,7 @@ const fn state(state: State) -> &'static str {
         State::Waiting => "waiting",
         State::Active => "active",
         State::Held => "held",
+        State::Overload => "overload",
     }
 }
 

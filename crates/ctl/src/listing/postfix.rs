@@ -75,7 +75,7 @@ const fn mark(state: State) -> &'static str {
     match state {
         State::Active => "*",
         State::Held => "!",
-        State::Waiting => "",
+        State::Waiting | State::Overload => "",
     }
 }
 

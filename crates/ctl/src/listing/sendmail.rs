@@ -46,7 +46,11 @@ impl Sendmail {
 
     pub(crate) fn message(&mut self, message: &Message, out: &mut impl Write) -> io::Result<()> {
         self.total += 1;
-        let mark = if message.state == State::Active { '*' } else { ' ' };
+        let mark = match message.state {
+            State::Active => '*',
+            State::Overload => 'X',
+            State::Waiting | State::Held => ' ',
+        };
         let sender = format!("<{}>", message.reverse_path);
         let sender = printable(&sender).to_string();
         write!(out, "{:>13}{mark}", message.id)?;
@@ -57,7 +61,8 @@ impl Sendmail {
             }
             Detailed::Yes => {
                 let time = clock(message.arrival, &self.zone, "%b %e %H:%M");
-                write!(out, "{:>8} {:>10} {time} {}", message.size, 0, cut(&sender, 78))?;
+                let Message { size, priority, .. } = message;
+                write!(out, "{size:>8} {priority:>10} {time} {}", cut(&sender, 78))?;
             }
         }
         self.state(message, out)?;

@@ -58,6 +58,7 @@ pub(crate) fn due(message: &Message, now: i64) -> String {
             None => "held".to_owned(),
         },
         (State::Active, _) => "under way".to_owned(),
+        (State::Overload, _) => "load too high".to_owned(),
         (State::Waiting, Some(time)) if time > now => format!("in {}", age(time - now)),
         (State::Waiting, _) => "now".to_owned(),
     }
@@ -80,6 +81,7 @@ pub(crate) fn show(
     let state = match message.state {
         State::Waiting => format!("waiting, next attempt {}", due(message, now)),
         State::Active => "being delivered".to_owned(),
+        State::Overload => "waiting until the load of the machine falls".to_owned(),
         State::Held => match &message.quarantine {
             Some(reason) => format!("held until it is released: {}", printable(reason)),
             None => "held until it is released".to_owned(),

@@ -29,7 +29,8 @@ fn refused() -> Status {
     ))
 }
 
-/// A deferred message, one under way, a held bounce with a UTF-8 recipient, the same with a reason.
+/// A deferred message, one under way, a held bounce with a UTF-8 recipient, the same with a reason, and
+/// one that waits for a busy machine.
 pub(crate) fn messages() -> Vec<Message> {
     let id = |number: u64| QueueId::new((MICROS + number) * 256).unwrap();
     let base = Message {
@@ -40,6 +41,7 @@ pub(crate) fn messages() -> Vec<Message> {
         eight_bit: true,
         next_attempt: Some(1_795_236_050),
         state: State::Waiting,
+        priority: 61_024,
         quarantine: None,
         origin: "user alice".to_owned(),
         recipients: vec![
@@ -73,7 +75,8 @@ pub(crate) fn messages() -> Vec<Message> {
         quarantine: Some(format!("suspicious \u{1b}[31m {}", "text ".repeat(20).trim_end())),
         ..held.clone()
     };
-    vec![base, active, held, quarantined]
+    let overload = Message { id: id(4), state: State::Overload, next_attempt: None, ..base.clone() };
+    vec![base, active, held, quarantined, overload]
 }
 
 /// What is written.
@@ -96,7 +99,8 @@ fn postfix(messages: &[Message], out: &mut Vec<u8>) -> io::Result<()> {
     listing.end(out)
 }
 
-/// sendmail-compat §5.7, byte by byte: no message, one, two of which one is under way, and held ones.
+/// sendmail-compat §5.7, byte by byte: no message, one, two of which one is under way, held ones, and
+/// one that waits for the load to fall.
 #[test]
 fn listings_of_the_queue() {
     type Listing = fn(&[Message], &mut Vec<u8>) -> io::Result<()>;
@@ -116,7 +120,7 @@ fn listings_of_the_queue() {
     ];
     let messages = messages();
     for (name, listing) in listings {
-        let shown = [0, 1, 2, 4].map(|count| {
+        let shown = [0, 1, 2, 5].map(|count| {
             format!("-- {count} --\n{}", text(|out| listing(&messages[..count], out)))
         });
         insta::assert_snapshot!(name, shown.concat());

@@ -89,7 +89,7 @@ impl Seen {
             News::Recipient { id, address, status, .. } => {
                 self.results.insert((id, address), status);
             }
-            News::Rest(id) => drop(self.open.remove(&id)),
+            News::Overload(id) | News::Rest(id) => drop(self.open.remove(&id)),
             // It is for whoever looks.
             News::Dialogue { .. } => {}
         }
@@ -112,6 +112,7 @@ impl Show {
             News::Recipient { id, address, status, .. } => {
                 self.line(*id, &line(address, status), out)
             }
+            News::Overload(id) => self.line(*id, &"queued: load average too high", out),
             News::Rest(_) => Ok(()),
         }
     }
@@ -138,7 +139,8 @@ pub(super) fn line(address: &Address, status: &Status) -> String {
 
 const fn id(news: &News) -> QueueId {
     match news {
-        News::Dialogue { id, .. } | News::Recipient { id, .. } | News::Rest(id) => *id,
+        News::Dialogue { id, .. } | News::Recipient { id, .. } => *id,
+        News::Overload(id) | News::Rest(id) => *id,
     }
 }
 

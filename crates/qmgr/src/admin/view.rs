@@ -1,8 +1,9 @@
 //! A queued message as an administrator sees it.
 
-use envelope::{Detail, Origin, QueueId, ReversePath, Status};
+use envelope::{Detail, Origin, ReversePath, Status};
 use ipc::admin::{Message, Recipient, State};
 
+use crate::priority;
 use crate::record::{Queued, RecipientRecord};
 use crate::rules::Rules;
 use crate::shared::{Course, Shared};
@@ -20,7 +21,7 @@ const FEW: usize = 20;
 
 pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
     let Queued { id, record, recipients } = queued;
-    let state = state(shared, *id, record.held);
+    let state = state(shared, queued);
     let text = if recipients.len() <= FEW { Detail::MAX_TEXT } else { MAX_TEXT };
     let shown = recipients.iter().take(MAX_RECIPIENTS);
     let rules = shared.rules();
@@ -34,6 +35,7 @@ pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
         eight_bit: record.body == envelope::Body::EightBitMime,
         next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
         state,
+        priority: priority::number(queued),
         quarantine: record.quarantine.clone(),
         origin: cut(origin(&record.origin), MAX_ORIGIN),
         recipients: shown.map(|(_, it)| recipient(shared, &rules, it, text)).collect(),
@@ -53,11 +55,15 @@ pub(super) fn weight(message: &Message) -> usize {
     recipients.sum::<usize>() + message.origin.len() + quarantine + 512
 }
 
-fn state(shared: &Shared, id: QueueId, held: bool) -> State {
-    if shared.course(id) == Some(Course::On) {
+fn state(shared: &Shared, queued: &Queued) -> State {
+    let Queued { id, record, .. } = queued;
+    let is_due = || record.due <= shared.clock.now();
+    if shared.course(*id) == Some(Course::On) {
         State::Active
-    } else if held {
+    } else if record.held {
         State::Held
+    } else if is_due() && shared.load().1.holds_back(queued) {
+        State::Overload
     } else {
         State::Waiting
     }

@@ -140,7 +140,7 @@ fn what_was_counted_survives_until_it_is_begun_anew() {
     });
 }
 
-async fn ask(connection: &mut Connection, request: QueueRequest) -> QueueReply {
+pub(crate) async fn ask(connection: &mut Connection, request: QueueRequest) -> QueueReply {
     connection.call(&request, b"", None, PATIENCE).await.unwrap().head
 }
 
@@ -159,7 +159,7 @@ async fn news(connection: &mut Connection, id: QueueId) -> Vec<(String, Option<S
                 News::Dialogue { dialogue, .. } => {
                     all.extend(dialogue.lines().map(|line| (line.to_owned(), None)));
                 }
-                News::Rest(_) => {}
+                News::Overload(_) | News::Rest(_) => {}
             }
         }
     }

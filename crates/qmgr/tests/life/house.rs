@@ -394,6 +394,8 @@ fn config(root: &Path, queue: PathBuf) -> Config {
             max_retry: Duration::from_millis(40),
             min_free_space: 0,
             host_status: Duration::from_millis(40),
+            queue_only_load: 1000.0,
+            refuse_load: 1000.0,
         },
         remote: Remote {
             concurrency: 20,

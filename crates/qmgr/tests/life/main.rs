@@ -7,6 +7,8 @@ mod house;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod reload;
 
 use std::collections::HashSet;

@@ -6,11 +6,12 @@ fn guests(change: impl FnOnce(&mut Config)) -> Guests {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("pennypost.toml");
     let text = "hostname = \"mx.test\"\n[relay]\nnetworks = [\"198.51.100.0/24\"]\n\
-                [limits]\nsessions = 20\nsessions_per_client = 2\nconnections_per_minute = 60\n";
+                [limits]\nsessions = 20\nsessions_per_client = 2\nconnections_per_minute = 60\n\
+                [queue]\nrefuse_load = 100000.0\n";
     std::fs::write(&file, text).unwrap();
     let mut config = config::load(Some(Path::new(root.path())), Some(&file)).unwrap();
     change(&mut config);
-    Guests::new(&config)
+    Guests::new(Role::Mx, &config, LoadGauge::open())
 }
 
 fn stranger(last: u8) -> Peer {
@@ -44,6 +45,23 @@ fn one_client_has_its_share_of_sessions() {
     let user = |uid| guests.seat(&Peer::User { uid, name: String::new() }, now);
     let _alices = [user(own + 1).unwrap(), user(own + 1).unwrap()];
     assert!(user(own + 1).is_err() && user(own + 2).is_ok() && user(own).is_ok());
+}
+
+#[test]
+fn a_busy_machine_has_no_seat_for_strangers() {
+    // Any load is higher.
+    let guests = guests(|config| config.queue.refuse_load = -1.0);
+    let now = Instant::now();
+    let rejection = guests.seat(&stranger(1), now).unwrap_err();
+    let reply = rejection.reply.to_string();
+    assert!(reply.starts_with("421 4.3.2 Rejecting connections: load average: "), "{reply}");
+    assert_eq!(rejection.untold, None, "not each of them is logged");
+    let own = geteuid().as_raw();
+    let users = [own, own + 1].map(|uid| Peer::User { uid, name: String::new() });
+    let ours = [Peer::Network([127, 0, 0, 1].into()), trusted()];
+    for peer in ours.into_iter().chain(users) {
+        assert!(guests.seat(&peer, now).is_ok(), "{peer:?}");
+    }
 }
 
 #[test]

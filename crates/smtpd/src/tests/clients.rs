@@ -1,5 +1,6 @@
 use std::io::Write;
 
+use daemon::LoadGauge;
 use envelope::{Body, Origin};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
@@ -37,7 +38,7 @@ fn open_on(
 ) -> Open {
     let root = tempfile::tempdir().unwrap();
     let house = House::on(terms, Role::Mx, root.path(), change);
-    let guests = Guests::new(&house.room.config);
+    let guests = Guests::new(house.room.role, &house.room.config, LoadGauge::open());
     let address = listener.local_addr().unwrap();
     let listener = listen::tcp(listener).unwrap();
     let drain = daemon::Drain::from(house.drain.subscribe());
@@ -351,7 +352,7 @@ fn users_of_this_machine_come_by_the_socket() {
     run(async {
         let root = tempfile::tempdir().unwrap();
         let mut house = House::new(Role::Submission, root.path(), |_| ());
-        let guests = Guests::new(&house.room.config);
+        let guests = Guests::new(house.room.role, &house.room.config, LoadGauge::open());
         let path = root.path().join("submit");
         let listener = UnixListener::bind(&path).unwrap();
         let drain = daemon::Drain::from(house.drain.subscribe());

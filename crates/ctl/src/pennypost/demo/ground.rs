@@ -65,6 +65,8 @@ impl Ground {
              [[listener]]\nrole = \"mx\"\naddress = [\"{mx}\"]\n\n\
              [[listener]]\nrole = \"submission\"\naddress = [\"{submission}\"]\n\n\
              [local]\nmailbox = \"maildir:{{home}}/Maildir\"\n\n\
+             # However busy this machine is.\n\
+             [queue]\nqueue_only_load = 100000.0\nrefuse_load = 100000.0\n\n\
              [log]\ntarget = \"stderr\"\n"
         );
         let ground = Self { site, root, temporary, configuration, mx };

@@ -199,6 +199,7 @@ mod tests {
             eight_bit: false,
             next_attempt: None,
             state: State::Waiting,
+            priority: 30_001,
             quarantine: None,
             origin: String::new(),
             recipients: to.iter().map(recipient).collect(),
