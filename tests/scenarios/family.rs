@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use support::{PATIENCE, Sink, System, SystemBuilder, run};
 
+use crate::relay::dns::Dns;
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -190,6 +192,59 @@ const DIALOGUE: &str = "\
 >>> .
 250 2.0.0 kept
 dave@lone.test... 127.0.0.1: 550 5.1.1 who?";
+
+/// `-d8.11`: before anything is sent, in the address test mode, and in the attempts themselves.
+#[test]
+fn what_the_dns_says_is_shown_to_who_asks() {
+    let busy = Sink::scripted(|line| line.starts_with("MAIL").then(|| "451 4.3.2 busy".to_owned()));
+    let port = busy.address().port();
+    let dns = Dns::start(
+        "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\nalias.test CNAME far.test\n\
+         broken.test SERVFAIL\n",
+    );
+    let system = SystemBuilder::new()
+        .table("mailertable", &format!("far.test\tesmtp:mx.far.test:{port}\n"))
+        .config(&format!("[remote]\nresolver = [\"{}\"]\nfamilies = \"ipv4\"\n", dns.address))
+        .start();
+    let to = ["x@alias.test", "x@nowhere.test", "x@broken.test", "alice@local.test"];
+    let shown = said(&system, "sendmail", &[&["-d8.11", "-bv"][..], &to].concat());
+    for part in [
+        "dns: alias.test MX? 2 record(s)\ndns:   alias.test. 60 CNAME far.test.\n\
+         dns:   far.test. 60 MX 10 mx.far.test.\ndns: mx.far.test A? 1 record(s)\n\
+         dns:   mx.far.test. 60 A 127.0.0.1\ndns: tries mx.far.test [127.0.0.1]:25\n",
+        "dns: nowhere.test MX? no such name (NXDOMAIN)\n\
+         dns: no way: 5.1.2 nowhere.test: the DNS knows no such name\nx@broken.test... ",
+        "dns: broken.test MX? no answer after ",
+        "alice@local.test... deliverable: mailer local, user alice\n",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let file = system.path("debug");
+    let to_file = ["-d8.11", "-D", file.to_str().unwrap(), "-bv", "x@nowhere.test"];
+    assert!(!said(&system, "sendmail", &to_file).contains("dns: "));
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
+    let test = system.sendmail(&["-bt"], "/mx far.test\n-d8.11\n/mx far.test\n3,0 x@alias.test\n");
+    let test = text(&test.stdout);
+    assert_eq!(test.matches("dns: far.test MX? 1 record(s)\n").count(), 1, "{test}");
+    assert!(test.contains("dns: tries mx.far.test [127.0.0.1]:25\n"), "{test}");
+
+    let asked = "dns: mx.far.test A? 1 record(s)\n";
+    let post = |options: &[&str]| {
+        let to = format!("{}@far.test", options.concat().replace('-', "x").replace('.', ""));
+        let output = system.sendmail(&[options, &[&to]].concat(), "Subject: x\n\nx\n");
+        assert!(output.status.success(), "{output:?}");
+        said(&system, "pennypost", &["host", "forget", &format!("mx.far.test:{port}")]);
+        text(&output.stdout)
+    };
+    let both = post(&["-odi", "-v", "-d8.11"]);
+    assert!(both.contains(asked) && both.contains("\n>>> MAIL FROM:<"), "{both}");
+    let without = post(&["-odi", "-v"]);
+    assert!(!without.contains("dns: ") && without.contains(">>> MAIL FROM:<"), "{without}");
+    let only = post(&["-odi", "-d8.11"]);
+    assert!(!only.contains(">>> "), "{only}");
+    let run = said(&system, "sendmail", &["-q", "-v", "-d8.11"]);
+    assert!(run.contains("451 4.3.2 busy"), "{run}");
+}
 
 #[test]
 fn the_queue_is_run_held_and_sent_elsewhere() {

@@ -9,6 +9,7 @@
 mod caller;
 mod control;
 mod credentials;
+mod dns;
 mod exit;
 mod getopt;
 mod listing;

@@ -77,7 +77,7 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
         Mode::Release => listing::change(&Action::Release, options, &site),
         Mode::Aliases => aliases::run(&site),
         Mode::Verify => verify::run(options, &site),
-        Mode::Test => test_mode::run(&site),
+        Mode::Test => test_mode::run(options, &site),
         Mode::Hosts => hosts::show(options, &site),
         Mode::PurgeHosts => hosts::purge(&site),
         Mode::Start(ground) => start::run(*ground, options.config.as_deref(), &site),
@@ -138,7 +138,7 @@ fn deliver(options: &Options, site: &Site, traffic: &Traffic) -> Result<Exit, Fa
 fn watch(options: &Options, site: &Site) -> Option<Watch> {
     let wants = match options.on_error {
         OnError::Print | OnError::Quiet => true,
-        OnError::Mail => options.verbose,
+        OnError::Mail => options.verbose || options.lookups,
     };
     let waits = options.patience == Patience::FirstAttempt && wants;
     if waits { Watch::begin(site).ok() } else { None }
@@ -147,7 +147,7 @@ fn watch(options: &Options, site: &Site) -> Option<Watch> {
 /// The exit code of what became of the recipients. What is deferred is queued, and 0 (finis() in
 /// sendmail's main.c); what takes longer, too.
 fn first_attempt(watch: &mut Watch, outcome: &Outcome, options: &Options) -> Exit {
-    let show = if options.verbose { Show::Results } else { Show::Nothing };
+    let show = Show { results: options.verbose, lookups: options.lookups, ids: false };
     let seen = watch.follow(outcome.queued(), FIRST_ATTEMPT, show, &mut io::stdout().lock());
     // Whatever became of watching, the message is queued: a failure would have it sent again.
     let Ok(seen) = seen else { return Exit::Ok };

@@ -119,8 +119,7 @@ mod tests {
     #[test]
     fn lines_are_bounded_in_number_and_length() {
         let query = Query::query(Name::root(), RecordType::A);
-        let record =
-            || Record::from_rdata(Name::root(), 60, RData::A(Ipv4Addr::LOCALHOST.into()));
+        let record = || Record::from_rdata(Name::root(), 60, RData::A(Ipv4Addr::LOCALHOST.into()));
         let answer = Lookup::new_with_max_ttl(query, vec![record(); MAX_RECORDS + 3]);
         let lookups = Lookups::default();
         lookups.note(ASKED, &Ok(answer), Duration::ZERO);

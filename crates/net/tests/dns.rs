@@ -126,6 +126,22 @@ fn only_a_clear_no_fails() {
     assert_eq!(ipv4("half.test"), ["bare.test 127.0.0.14:25"]);
 }
 
+async fn all_places(resolver: &Resolver, ourselves: &Ourselves, hop: &NextHop) {
+    if let Ok(mut route) = Route::find(resolver, ourselves, hop).await {
+        while route.next().await.is_some() {}
+    }
+}
+
+/// A line of a look-up without its mark; from memory an answer lives less long.
+fn young(line: &str) -> String {
+    let line = line.strip_prefix("dns: ").unwrap();
+    let words = line.split(' ').map(|word| match word.parse::<u8>() {
+        Ok(50..60) => "60",
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Each question once, with what the DNS said: aliases, times to live, and why there is nothing.
 #[test]
 fn who_watches_sees_what_is_asked() {
@@ -150,19 +166,8 @@ fn who_watches_sees_what_is_asked() {
             ("[192.0.2.7]", ""),
         ] {
             let hop = NextHop::parse(hop).unwrap();
-            if let Ok(mut route) = Route::find(&resolver, &ourselves, &hop).await {
-                while route.next().await.is_some() {}
-            }
-            let lines = lookups.take();
-            // From memory an answer lives less long.
-            let young = |line: &str| {
-                let words = line.split(' ').map(|word| match word.parse::<u8>() {
-                    Ok(50..60) => "60",
-                    _ => word,
-                });
-                words.collect::<Vec<_>>().join(" ")
-            };
-            let lines: String = lines.iter().map(|it| young(&it[5..]) + "\n").collect();
+            all_places(&resolver, &ourselves, &hop).await;
+            let lines: String = lookups.take().iter().map(|line| young(line) + "\n").collect();
             assert_eq!(lines, expected, "{hop}");
         }
         let hop = NextHop::parse("broken.test").unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use config::{Config, Families, Resolver as Servers, Role};
 use envelope::{Detail, Dialogue, Enhanced, Host, NextHop, Protocol, Recipient, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
-use net::{Ourselves, Resolver, Route, Target};
+use net::{Lookups, Ourselves, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -172,13 +172,21 @@ impl Agent {
         until: Instant,
         dialogue: &mut Option<Dialogue>,
     ) -> Done {
-        let mut route = match Route::find(&self.resolver, &self.ourselves, hop).await {
+        let lookups = dialogue.as_ref().map(|_| Lookups::default());
+        let noting = lookups.as_ref().map(|lookups| self.resolver.noting(lookups));
+        let resolver = noting.as_ref().unwrap_or(&self.resolver);
+        let found = Route::find(resolver, &self.ourselves, hop).await;
+        show(dialogue, lookups.as_ref());
+        let mut route = match found {
             Ok(route) => route,
             Err(status) => return Done::unreached(hop, mail, &status),
         };
         let mut last: Option<(Target, Detail)> = None;
         let mut connected = false;
-        while let Some(target) = route.next().await {
+        loop {
+            let target = route.next().await;
+            show(dialogue, lookups.as_ref());
+            let Some(target) = target else { break };
             tell(dialogue, mail, || format!("Connecting to {target} via {}...", mailer(hop)));
             let why = match net::dial(&target.place, net::CONNECT_TIME).await {
                 Ok(stream) => {
@@ -261,6 +269,13 @@ fn tell(dialogue: &mut Option<Dialogue>, mail: &Mail<'_>, what: impl FnOnce() ->
     let Some(dialogue) = dialogue else { return };
     let to: Vec<_> = mail.recipients.iter().map(|to| to.address.to_string()).collect();
     dialogue.push(&format!("{}... {}", to.join(","), what()));
+}
+
+/// What the DNS has said since the last call.
+fn show(dialogue: &mut Option<Dialogue>, lookups: Option<&Lookups>) {
+    if let (Some(dialogue), Some(lookups)) = (dialogue, lookups) {
+        lookups.take().iter().for_each(|line| dialogue.push(line));
+    }
 }
 
 /// As sendmail calls what delivers there.

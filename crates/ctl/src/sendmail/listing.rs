@@ -77,8 +77,8 @@ fn write_entries(count: u64, out: &mut impl Write) -> io::Result<()> {
 
 /// `-q`, `-Q`
 pub(super) fn change(action: &Action, options: &Options, site: &Site) -> Result<Exit, Failure> {
-    let follows =
-        *action == Action::Retry && (options.verbose || options.patience == Patience::FirstAttempt);
+    let waits = options.patience == Patience::FirstAttempt;
+    let follows = *action == Action::Retry && (options.verbose || options.lookups || waits);
     // Before anything is tried, so that nothing is missed.
     let watch = if follows { Some(Watch::begin(site)?) } else { None };
     let ids = wait(async {
@@ -97,7 +97,7 @@ pub(super) fn change(action: &Action, options: &Options, site: &Site) -> Result<
         }
     }
     if let Some(mut watch) = watch {
-        let show = if options.verbose { Show::ResultsOfMany } else { Show::Nothing };
+        let show = Show { results: options.verbose, lookups: options.lookups, ids: true };
         let seen = watch.follow(ids, SILENCE, show, &mut out)?;
         if options.verbose && !seen.open.is_empty() {
             writeln!(out, "{} messages are still under way", seen.open.len())?;

@@ -15,6 +15,7 @@ use super::start::Ground;
 use crate::routes::Aliases;
 use crate::{Exit, Failure};
 
+pub(super) use letters::lookups_wanted;
 pub(super) use queue::Selection;
 
 /// What one command line asks for.
@@ -53,6 +54,8 @@ pub(super) struct Options {
     pub(super) identity: bool,
     /// `-d21`, `-d27`, `-d60`: the lines of the tables that apply.
     rules_shown: bool,
+    /// `-d8`: what is asked of the DNS.
+    pub(super) lookups: bool,
     /// `-n`
     pub(super) aliases: Aliases,
     /// `-D`: where `-d` writes.
@@ -196,6 +199,11 @@ impl Options {
         if options.aliases == Aliases::Left && options.mode != Mode::Verify {
             options.warn("-n goes with -bv: mail that is delivered follows aliases");
         }
+        let waits = options.mode == Mode::Deliver && options.patience == Patience::FirstAttempt;
+        let looks = matches!(options.mode, Mode::Verify | Mode::Test | Mode::Retry) || waits;
+        if options.lookups && !looks {
+            options.warn("-d8 goes with -bv, -bt, -q and -odi: nothing more is shown");
+        }
         // What applies is what -v shows of addresses.
         options.verbose |= options.rules_shown && options.mode == Mode::Verify;
         Ok(options)
@@ -230,6 +238,7 @@ impl Options {
             layout: None,
             identity: false,
             rules_shown: false,
+            lookups: false,
             aliases: Aliases::Followed,
             debug_file: None,
             config: None,

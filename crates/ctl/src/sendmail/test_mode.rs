@@ -22,6 +22,7 @@ use self::commands::Flags;
 use self::macros::Macros;
 use self::rulesets::Ruleset;
 use super::identity;
+use super::options::{Options, lookups_wanted};
 use crate::pennypost::policy;
 use crate::routes::{Routes, unreadable};
 use crate::site::{Site, machine_name};
@@ -35,9 +36,9 @@ const NO_ALIASES: &str = "no aliases";
 
 const HELP: &str = include_str!("test_mode/help.txt");
 
-pub(super) fn run(site: &Site) -> Result<Exit, Failure> {
+pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     let routes = Routes::read(site)?;
-    let mut bench = Bench::new(&routes)?;
+    let mut bench = Bench { lookups: options.lookups, ..Bench::new(&routes)? };
     let lines = if io::stdin().is_terminal() { Lines::Typed } else { Lines::Read };
     bench.run(lines, &mut io::stdin().lock(), &mut io::stdout().lock())
 }
@@ -61,6 +62,8 @@ struct Bench<'a> {
     border: Border,
     macros: Macros,
     flags: Flags,
+    /// `-d8`: what is asked of the DNS is shown.
+    lookups: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -75,7 +78,7 @@ impl<'a> Bench<'a> {
         let border = border.map_err(|finding| unreadable(&finding))?;
         let names = identity::Names::new(&routes.config.hostname, machine_name());
         let macros = Macros::new(&names);
-        Ok(Self { routes, router, policy, border, macros, flags: Flags::default() })
+        Ok(Self { routes, router, policy, border, macros, flags: Flags::default(), lookups: false })
     }
 
     fn run(
@@ -122,8 +125,12 @@ impl<'a> Bench<'a> {
             Some('/') => self.command(word, rest, out),
             Some('.') => self.define(text, out),
             Some('=') => show(text, out),
-            // There is nothing more to show.
-            Some('-') if text.starts_with("-d") => Ok(()),
+            Some('-') if text.starts_with("-d") => {
+                // Of the rest there is nothing more to show.
+                let wanted = lookups_wanted(text.get(2..).unwrap_or_default());
+                self.lookups = wanted.unwrap_or(self.lookups);
+                Ok(())
+            }
             Some('-') if text == "-" => writeln!(out, "Usage: -d{{debug arguments}}"),
             Some('-') => writeln!(out, "Unknown \"-\" command {}", printable(text)),
             Some(_) => self.rulesets(word, rest, out),

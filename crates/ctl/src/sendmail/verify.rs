@@ -1,11 +1,15 @@
 //! `-bv`: where each address would go, without sending anything.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, Write};
 
 use envelope::{Address, Host, NextHop, Protocol, ReversePath, Server, Special, printable};
 use routing::{Route, Routed};
 
+use super::debug_file;
 use super::options::{Options, usage};
+use crate::dns;
 use crate::routes::{Routes, Way};
 use crate::site::Site;
 use crate::{Exit, Failure};
@@ -15,12 +19,26 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
         return Err(usage("Recipient names must be specified".to_owned()));
     }
     let routes = Routes::read_with(site, options.aliases)?;
-    verify(options, &routes, &mut io::stdout().lock())
+    let mut out = io::stdout().lock();
+    match options.debug_file.as_deref().filter(|_| options.lookups) {
+        Some(path) => {
+            let mut debug = debug_file(path)?;
+            verify(options, &routes, &mut out, Some(&mut debug))
+        }
+        None => verify(options, &routes, &mut out, None),
+    }
 }
 
-/// A line for each destination; the code is that of the first that is none.
-fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Exit, Failure> {
+/// A line for each destination; the code is that of the first that is none. With `-d8` also what the
+/// DNS says on the way to each next hop, to `debug` if it is given.
+fn verify(
+    options: &Options,
+    routes: &Routes,
+    out: &mut dyn Write,
+    mut debug: Option<&mut File>,
+) -> Result<Exit, Failure> {
     let mut exits = Vec::new();
+    let mut followed = HashSet::new();
     for word in &options.words {
         let found = message::addresses(word, &routes.config.hostname);
         for error in &found.errors {
@@ -33,12 +51,21 @@ fn verify(options: &Options, routes: &Routes, out: &mut impl Write) -> Result<Ex
             let steps = way.routed.trace.iter().filter(|_| options.verbose);
             steps.into_iter().try_for_each(|step| writeln!(out, "  {step}"))?;
             exits.push(write(&way, word, routes, out)?);
+            if options.lookups
+                && let Route::Remote(hop) = &way.routed.route
+                && followed.insert(hop.clone())
+            {
+                match &mut debug {
+                    Some(debug) => dns::follow(&routes.config, hop, *debug)?,
+                    None => dns::follow(&routes.config, hop, out)?,
+                }
+            }
         }
     }
     Ok(exits.into_iter().find(|&exit| exit != Exit::Ok).unwrap_or(Exit::Ok))
 }
 
-fn write(way: &Way, word: &str, routes: &Routes, out: &mut impl Write) -> io::Result<Exit> {
+fn write(way: &Way, word: &str, routes: &Routes, out: &mut dyn Write) -> io::Result<Exit> {
     let Way { depth, asked, routed } = way;
     // As it was written, or as the last alias wrote it; virtual users and the mailertable do not show.
     let address = &routed.address;
@@ -157,7 +184,7 @@ mod tests {
         let options = Options::parse("sendmail", words).unwrap();
         let routes = Routes::read_with(&site(root.path(), &files), options.aliases).unwrap();
         let mut out = Vec::new();
-        let exit = verify(&options, &routes, &mut out).unwrap();
+        let exit = verify(&options, &routes, &mut out, None).unwrap();
         (exit, String::from_utf8(out).unwrap())
     }
 
@@ -208,10 +235,22 @@ mod tests {
         ] {
             let options = Options::parse("sendmail", ["-bv", word].map(str::to_owned)).unwrap();
             let mut out = Vec::new();
-            assert_eq!(verify(&options, &routes, &mut out).unwrap(), Exit::Ok);
+            assert_eq!(verify(&options, &routes, &mut out, None).unwrap(), Exit::Ok);
             let expected = format!("{word}... deliverable: {expected}\n");
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+    }
+
+    /// No name is asked for here: the DNS has a part in tests/scenarios.
+    #[test]
+    fn the_way_to_a_next_hop_is_shown_once() {
+        let plain = "deliverable: mailer esmtp, host [192.0.2.3]:2525, user";
+        let expected = format!(
+            "x@port.test... {plain} x@port.test\ndns: tries [192.0.2.3]:2525\n\
+             y@port.test... {plain} y@port.test\n\
+             daemon... deliverable: mailer local, user daemon\n"
+        );
+        assert_eq!(verified("-d8.11 -bv x@port.test y@port.test daemon").1, expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use envelope::{Address, QueueId, Status, printable};
+use envelope::{Address, Dialogue, QueueId, Status, printable};
 use ipc::admin::{Hello, News};
 use tokio::runtime::Runtime;
 
@@ -23,13 +23,15 @@ pub(super) struct Watch {
     control: Control,
 }
 
-/// Whether results are written as they come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
-    Nothing,
-    Results,
-    /// Each with the id of its message.
-    ResultsOfMany,
+/// What is written as it comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Show {
+    /// What was said in attempts, and what came of them.
+    pub(super) results: bool,
+    /// What was asked of the DNS in them.
+    pub(super) lookups: bool,
+    /// Each line with the id of its message.
+    pub(super) ids: bool,
 }
 
 /// What was seen.
@@ -107,21 +109,27 @@ impl Show {
     fn write(self, news: &News, out: &mut impl Write) -> io::Result<()> {
         match news {
             News::Dialogue { id, dialogue } => {
-                dialogue.lines().try_for_each(|said| self.line(*id, &printable(said), out))
+                let wanted = |line: &&str| match line.starts_with(Dialogue::LOOKUP) {
+                    true => self.lookups,
+                    false => self.results,
+                };
+                let mut lines = dialogue.lines().filter(wanted);
+                lines.try_for_each(|line| self.line(*id, &printable(line), out))
             }
-            News::Recipient { id, address, status, .. } => {
+            News::Recipient { id, address, status, .. } if self.results => {
                 self.line(*id, &line(address, status), out)
             }
-            News::Overload(id) => self.line(*id, &"queued: load average too high", out),
-            News::Rest(_) => Ok(()),
+            News::Overload(id) if self.results => {
+                self.line(*id, &"queued: load average too high", out)
+            }
+            News::Recipient { .. } | News::Overload(_) | News::Rest(_) => Ok(()),
         }
     }
 
     fn line(self, id: QueueId, line: &dyn Display, out: &mut impl Write) -> io::Result<()> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Results => writeln!(out, "{line}"),
-            Self::ResultsOfMany => writeln!(out, "{id}: {line}"),
+        match self.ids {
+            true => writeln!(out, "{id}: {line}"),
+            false => writeln!(out, "{line}"),
         }
     }
 }
@@ -139,14 +147,16 @@ pub(super) fn line(address: &Address, status: &Status) -> String {
 
 const fn id(news: &News) -> QueueId {
     match news {
-        News::Dialogue { id, .. } | News::Recipient { id, .. } => *id,
-        News::Overload(id) | News::Rest(id) => *id,
+        News::Dialogue { id, .. }
+        | News::Recipient { id, .. }
+        | News::Overload(id)
+        | News::Rest(id) => *id,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use envelope::{Detail, Dialogue, Enhanced};
+    use envelope::{Detail, Enhanced};
 
     use super::*;
 
@@ -162,16 +172,26 @@ mod tests {
         ];
         let mut seen = Seen { open: HashSet::from([id, other]), ..Seen::default() };
         let mut out = Vec::new();
-        let said = ">>> RCPT TO:<bob@x.test>\n550 5.1.1 who?\u{1b}[2J\n".to_owned();
-        let said = News::Dialogue { id, dialogue: Dialogue::from(said) };
-        Show::ResultsOfMany.write(&said, &mut out).unwrap();
-        Show::Nothing.write(&said, &mut out).unwrap();
+        let said = "dns: x.test MX? no such record\u{7}\n>>> RCPT TO:<bob@x.test>\n\
+                    550 5.1.1 who?\u{1b}[2J\n";
+        let said = News::Dialogue { id, dialogue: Dialogue::from(said.to_owned()) };
+        let nothing = Show { results: false, lookups: false, ids: true };
+        let results = Show { results: true, ..nothing };
+        results.write(&said, &mut out).unwrap();
+        nothing.write(&said, &mut out).unwrap();
+        let mut asked = Vec::new();
+        let lookups = Show { lookups: true, ids: false, ..nothing };
+        lookups.write(&said, &mut asked).unwrap();
+        assert_eq!(String::from_utf8(asked).unwrap(), "dns: x.test MX? no such record\\u{7}\n");
+        let mut all = Vec::new();
+        Show { lookups: true, ..results }.write(&said, &mut all).unwrap();
+        assert_eq!(String::from_utf8(all).unwrap().lines().count(), 3);
         seen.note(said);
         for status in statuses {
             let address = address.clone();
             let news = News::Recipient { id, address, status, again: None };
-            Show::ResultsOfMany.write(&news, &mut out).unwrap();
-            Show::Nothing.write(&news, &mut out).unwrap();
+            results.write(&news, &mut out).unwrap();
+            nothing.write(&news, &mut out).unwrap();
             seen.note(news);
         }
         seen.note(News::Rest(id));

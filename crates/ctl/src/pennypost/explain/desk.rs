@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use config::{Config, Resolver as Servers};
+use config::{Config, Role};
 use envelope::{Address, Detail, Enhanced, Heard};
-use net::{Families, Inquiry, Ourselves, Resolver};
+use net::{Families, Inquiry};
 use nix::unistd::User;
 use policy::{
     Account, Asked, Client, ClientName, Policy, Ruling, SenderDomain, Sending, Step, Terms,
@@ -16,9 +16,10 @@ use tables::Users;
 use tokio::time::timeout;
 
 use super::policy;
+use crate::Failure;
 use crate::control::wait;
+use crate::dns::{ourselves, resolver};
 use crate::routes::users;
-use crate::{Exit, Failure};
 
 /// How long another host may take to say whether it knows a recipient.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,15 +117,8 @@ impl<'a> Desk<'a> {
 
 /// As `policyd` asks, without its memory.
 async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
-    let resolver = resolver(config)?;
-    let listeners = config.listeners.iter();
-    let ourselves = Ourselves {
-        hostname: config.hostname.clone(),
-        addresses: config.addresses.clone(),
-        listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
-        root: config.paths.root.clone(),
-        try_null_mx: config.remote.try_null_mx,
-    };
+    let resolver = resolver(config, Families::Both)?;
+    let ourselves = ourselves(config, &[Role::Mx, Role::Submission]);
     let mut inquiry = Inquiry::new(&resolver, &ourselves);
     let heard = timeout(PATIENCE, inquiry.ask(&asked.hop, &asked.address)).await;
     let silence = || Detail::ours(Enhanced::NO_ANSWER, "no answer in time");
@@ -132,7 +126,7 @@ async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
 }
 
 async fn domain(config: &Config, domain: &str) -> Result<SenderDomain, Failure> {
-    Ok(match resolver(config)?.takes_mail(domain).await {
+    Ok(match resolver(config, Families::Both)?.takes_mail(domain).await {
         Ok(true) => SenderDomain::Exists,
         Ok(false) => SenderDomain::Unknown,
         Err(_) => SenderDomain::InDoubt,
@@ -140,17 +134,9 @@ async fn domain(config: &Config, domain: &str) -> Result<SenderDomain, Failure> 
 }
 
 async fn name_of(config: &Config, address: IpAddr) -> Result<ClientName, Failure> {
-    Ok(match resolver(config)?.confirmed_name(address).await {
+    Ok(match resolver(config, Families::Both)?.confirmed_name(address).await {
         Ok(Some(name)) => ClientName::Confirmed(name),
         Ok(None) => ClientName::None,
         Err(_) => ClientName::Unknown,
     })
-}
-
-fn resolver(config: &Config) -> Result<Resolver, Failure> {
-    let servers = match &config.remote.resolver {
-        Servers::System => net::Servers::System,
-        Servers::Servers(addresses) => net::Servers::Listed(addresses.clone()),
-    };
-    Resolver::new(&servers, Families::Both).map_err(|error| Failure::new(Exit::Config, error))
 }

@@ -59,6 +59,13 @@ pub(super) fn mode(name: &str) -> Result<Mode, Failure> {
     })
 }
 
+/// Does a `-d8.11` show what is asked of the DNS? `None`: it is about other things; level 0 ends it.
+pub(in crate::sendmail) fn lookups_wanted(text: &str) -> Option<bool> {
+    let is_it = |category: &&str| category.split(['.', '-']).next() == Some("8");
+    let category = text.split(',').rfind(is_it)?;
+    Some(category.rsplit_once('.').is_none_or(|(_, level)| level != "0"))
+}
+
 impl Options {
     pub(super) fn flag(&mut self, letter: char) {
         match letter {
@@ -173,6 +180,7 @@ impl Options {
             let number = category.split(['.', '-']).next().unwrap_or_default();
             match number {
                 "0" if !category.contains('-') => self.identity = true,
+                "8" => self.lookups = lookups_wanted(category).unwrap_or(self.lookups),
                 "21" | "27" | "60" => self.rules_shown = true,
                 _ => self.warn(&format!("-d{category}: nothing more is shown")),
             }

@@ -242,11 +242,19 @@ fn wrong_use_is_64() {
 
 #[test]
 fn what_is_not_done_is_said() {
-    for line in ["-XV", "-n", "-C/etc/x.cf", "-C", "-d", "-d8.11", "-O requiretls"] {
+    for line in ["-XV", "-n", "-C/etc/x.cf", "-C", "-d", "-d8.11", "-d8 x", "-O requiretls"] {
         assert_eq!(sendmail(&format!("{line} user")).warnings.len(), 1, "{line}");
     }
     assert!(sendmail("-bv -d21.12,27.1 user").verbose);
     assert!(!sendmail("-d21.12 user").verbose);
     assert!(sendmail("-d0.1,60.5 -bv user").identity);
     assert!(sendmail("-oi -odi -oem -t").warnings.is_empty());
+    for line in ["-d8.11 -bv user", "-d0.1,8 -bt", "-v -q -d8.11", "-odi -d8.11 user"] {
+        let options = sendmail(line);
+        assert!(options.lookups && options.warnings.is_empty(), "{line}");
+    }
+    for line in ["-d8.0 -bv user", "-d8.11 -d8.0 -bv user", "-d21.8 -bv user"] {
+        let options = sendmail(line);
+        assert!(!options.lookups && options.warnings.is_empty(), "{line}");
+    }
 }

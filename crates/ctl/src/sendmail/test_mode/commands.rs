@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use envelope::printable;
-use net::{Failure as NoAnswer, Families, Resolver, Servers};
+use net::{Failure as NoAnswer, Families, Lookups, Resolver};
 use routing::{Part, Route, Taker};
 
 use super::rulesets::Ruleset;
 use super::{Bench, step, triple};
 use crate::control::wait;
+use crate::dns;
 use crate::sendmail::verify::{host, mailer};
 
 /// What `/try` and `/parse` are about: `/tryflags HS`.
@@ -183,11 +184,11 @@ impl Bench<'_> {
     }
 
     fn mx(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
-        let found = self.asked(async |resolver| {
+        let found = self.asked(out, async |resolver| {
             let mut found = resolver.exchanges(name).await?;
             found.sort_by_key(|exchange| exchange.preference);
             Ok(found.into_iter().map(|exchange| format!("{}.", exchange.host)).collect())
-        });
+        })?;
         let name = printable(name);
         match found {
             // RFC 7505 §3: the root, and nothing else.
@@ -203,7 +204,7 @@ impl Bench<'_> {
     }
 
     fn canon(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
-        let found = self.asked(async |resolver| Ok(vec![resolver.canonical(name).await?]));
+        let found = self.asked(out, async |resolver| Ok(vec![resolver.canonical(name).await?]))?;
         let canonical = found.ok().and_then(|mut found| found.pop());
         let canonical = canonical.unwrap_or_else(|| name.to_owned());
         writeln!(out, "getcanonname({}) returns {}", printable(name), printable(&canonical))
@@ -233,10 +234,10 @@ impl Bench<'_> {
         wanted: impl Fn(&IpAddr) -> bool,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let found = self.asked(async |resolver| {
+        let found = self.asked(out, async |resolver| {
             let found = resolver.addresses(host).await?.into_iter().filter(&wanted);
             Ok(found.map(|address| address.to_string()).collect())
-        });
+        })?;
         let name = printable(host);
         match found {
             Ok(addresses) => {
@@ -247,26 +248,34 @@ impl Bench<'_> {
         }
     }
 
-    /// What the DNS says; nothing where there is no such name.
+    /// What the DNS says; nothing where there is no such name. With `-d8` each question is shown.
     fn asked(
         &self,
+        out: &mut impl Write,
         question: impl AsyncFnOnce(&Resolver) -> Result<Vec<String>, NoAnswer>,
-    ) -> Result<Vec<String>, String> {
-        let servers = match &self.routes.config.remote.resolver {
-            config::Resolver::System => Servers::System,
-            config::Resolver::Servers(addresses) => Servers::Listed(addresses.clone()),
-        };
+    ) -> io::Result<Result<Vec<String>, String>> {
+        let lookups = Lookups::default();
         let answer = wait(async {
-            let resolver = Resolver::new(&servers, Families::Both);
-            Ok(match resolver {
-                Ok(resolver) => question(&resolver).await,
-                Err(why) => Err(NoAnswer::NoAnswer(why)),
-            })
+            let resolver = dns::resolver(&self.routes.config, Families::Both)?;
+            let resolver = if self.lookups { resolver.noting(&lookups) } else { resolver };
+            Ok(question(&resolver).await)
         });
-        match answer.map_err(|failure| failure.text)? {
-            Ok(found) => Ok(found),
-            Err(NoAnswer::NoSuchName | NoAnswer::NoRecords) => Ok(Vec::new()),
-            Err(NoAnswer::NoAnswer(why)) => Err(why),
+        dns::write(&lookups, out)?;
+        Ok(match answer {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(NoAnswer::NoSuchName | NoAnswer::NoRecords)) => Ok(Vec::new()),
+            Ok(Err(NoAnswer::NoAnswer(why))) => Err(why),
+            Err(failure) => Err(failure.text),
+        })
+    }
+
+    /// With `-d8`: the way to the next hop of what `parse` was given.
+    pub(super) fn follow(&self, value: &str, out: &mut impl Write) -> io::Result<()> {
+        let Some(address) = self.address(value).filter(|_| self.lookups) else { return Ok(()) };
+        let Route::Remote(hop) = self.routed(&self.router, &address).route else { return Ok(()) };
+        match dns::follow(&self.routes.config, &hop, out) {
+            Ok(()) => Ok(()),
+            Err(failure) => writeln!(out, "{}", printable(&failure.text)),
         }
     }
 }

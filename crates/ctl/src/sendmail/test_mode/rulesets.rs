@@ -100,6 +100,9 @@ impl Bench<'_> {
         };
         trace.iter().try_for_each(|step| writeln!(out, "  {step}"))?;
         step(ruleset.name(), "returns", &returned, out)?;
+        if ruleset == Ruleset::Parse {
+            self.follow(value, out)?;
+        }
         Ok(returned)
     }
 

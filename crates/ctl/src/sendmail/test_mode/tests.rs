@@ -49,6 +49,14 @@ fn a_session_is_as_written() {
     assert_eq!(session, golden, "{session}");
 }
 
+#[test]
+fn the_way_to_what_parse_returns_is_shown() {
+    let shown = said("-d8.11\n3,0 bob@[192.0.2.7]\n3 bob@[192.0.2.7]\n3,0 daemon\n");
+    let (_, after) = shown.split_once("parse            returns: $# esmtp ").unwrap();
+    assert_eq!(after.lines().nth(1), Some("dns: tries [192.0.2.7]:25"));
+    assert_eq!(shown.matches("dns: ").count(), 1, "{shown}");
+}
+
 /// The triples of sendmail 8.17.1 with these tables.
 #[test]
 fn rulesets_as_sendmail_shows_them() {
@@ -107,6 +115,12 @@ fn the_dns_is_asked() {
     let routes = |lines: &str| said(lines);
     assert_eq!(routes("/canon a.invalid\n"), "getcanonname(a.invalid) returns a.invalid\n");
     assert!(routes("/dnslookup a.test TXT\n").starts_with("TXT: only A, AAAA and MX"));
+    // A name that no DNS is asked for.
+    let long = "x".repeat(64);
+    let shown = routes(&format!("-d8.11\n/canon {long}\n-d8.0\n/canon {long}\n"));
+    let line = format!("getcanonname({long}) returns {long}\n");
+    let asked = format!("dns: {long} A? no such name (NXDOMAIN)\n");
+    assert_eq!(shown, format!("> {asked}{line}> > {line}"));
 }
 
 #[test]
