@@ -45,7 +45,7 @@ fn named(file: &str) -> String {
         Target::Special(Special::CatchAll) => panic!("nobody can name it"),
     };
     let named = members(file).map(|(line, member)| {
-        let member = member.map_or("wrong".to_owned(), shown);
+        let member = member.map_or_else(|why| format!("wrong: {why}"), shown);
         format!("{line} {member}\n")
     });
     named.collect()
