@@ -50,6 +50,7 @@ pub(crate) fn shown(message: &Message) -> Value {
     json!({
         "id": message.id.to_string(),
         "state": state(message.state),
+        "priority": message.priority,
         "quarantine": message.quarantine,
         "from": message.reverse_path.to_string(),
         "arrival": message.arrival,
