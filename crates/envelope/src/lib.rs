@@ -6,6 +6,7 @@
 mod address;
 pub mod command;
 mod dialogue;
+mod extension;
 mod hop;
 mod member;
 mod message;
@@ -15,6 +16,7 @@ mod status;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
 pub use dialogue::Dialogue;
+pub use extension::{Extension, Extensions};
 pub use hop::{Host, NextHop, Protocol, Server};
 pub use member::{Member, Special};
 pub use message::{

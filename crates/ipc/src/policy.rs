@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, Disposition, ReversePath};
+use envelope::{Address, Disposition, Extensions, ReversePath};
 use serde::{Deserialize, Serialize};
 
 /// What `smtpd` asks.
@@ -45,6 +45,8 @@ pub struct Terms {
     pub sessions: Option<u32>,
     /// Milliseconds before it is greeted.
     pub pause: Option<u32>,
+    /// What it is not offered.
+    pub withheld: Extensions,
 }
 
 /// `None`: nobody has this uid, or it cannot be said now.

@@ -1,10 +1,11 @@
 //! What the access table says of a client before it has said anything (FEATURE(`ratecontrol'),
-//! FEATURE(`conncontrol'), FEATURE(`greet_pause')).
+//! FEATURE(`conncontrol'), FEATURE(`greet_pause'), the ruleset srv_features).
 
 use std::fmt;
 use std::net::IpAddr;
 
-use tables::{Hit, Tag};
+use envelope::Extensions;
+use tables::{Features, Hit, Tag};
 
 use crate::access::literal;
 use crate::verdict::Step;
@@ -19,6 +20,8 @@ pub struct Terms {
     pub sessions: Option<u32>,
     /// Milliseconds before it is greeted.
     pub pause: Option<u32>,
+    /// What it is not offered.
+    pub withheld: Extensions,
 }
 
 impl Policy {
@@ -26,11 +29,7 @@ impl Policy {
     #[must_use]
     pub fn terms(&self, address: IpAddr, name: &ClientName, trace: &mut Vec<Step>) -> Terms {
         let address = address.to_canonical();
-        let called = match name {
-            ClientName::Confirmed(name) => Some(name.clone()),
-            ClientName::None | ClientName::Unknown => Some(literal(address)),
-            ClientName::NotAsked => None,
-        };
+        let called = called(name, address);
         let mut of = |tag, name| {
             let hit = self.access.number(tag, name, address).or_else(|| self.for_all(tag, address));
             hit.map(|hit: Hit<u32>| {
@@ -38,17 +37,34 @@ impl Policy {
                 hit.value
             })
         };
-        Terms {
-            rate: of(Tag::ClientRate, None),
-            sessions: of(Tag::ClientConn, None),
-            pause: of(Tag::GreetPause, called.as_deref()),
-        }
+        let (rate, sessions) = (of(Tag::ClientRate, None), of(Tag::ClientConn, None));
+        let pause = of(Tag::GreetPause, called.as_deref());
+        let features = self.features(address, name);
+        trace.extend(features.as_ref().map(Step::access));
+        let withheld = features.map_or(Extensions::NONE, |hit| hit.value.withheld);
+        Terms { rate, sessions, pause, withheld }
+    }
+
+    /// What is a client not offered, and by which line?
+    #[must_use]
+    pub fn features(&self, address: IpAddr, name: &ClientName) -> Option<Hit<Features>> {
+        let address = address.to_canonical();
+        self.access.features(called(name, address).as_deref(), address)
     }
 
     /// What is said of all is said of strangers: our own networks have lines of their own.
     fn for_all(&self, tag: Tag, address: IpAddr) -> Option<Hit<u32>> {
         let client = Client::Network { address, name: &ClientName::NotAsked };
         if self.is_ours(client) { None } else { self.access.number_for_all(tag) }
+    }
+}
+
+/// `${client_name}`, if names matter.
+fn called(name: &ClientName, address: IpAddr) -> Option<String> {
+    match name {
+        ClientName::Confirmed(name) => Some(name.clone()),
+        ClientName::None | ClientName::Unknown => Some(literal(address)),
+        ClientName::NotAsked => None,
     }
 }
 
@@ -64,6 +80,7 @@ impl fmt::Display for Terms {
         match self.pause {
             Some(pause @ 1..) => write!(f, "greeted after {pause} ms"),
             Some(0) | None => f.write_str("greeted at once"),
-        }
+        }?;
+        if self.withheld.is_empty() { Ok(()) } else { write!(f, "; without {}", self.withheld) }
     }
 }

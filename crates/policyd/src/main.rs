@@ -219,9 +219,9 @@ impl Desk {
             true => self.names.of(address.to_canonical()).await,
             false => ClientName::NotAsked,
         };
-        let policy::Terms { rate, sessions, pause } =
+        let policy::Terms { rate, sessions, pause, withheld } =
             self.policy.terms(address, &name, &mut Vec::new());
-        Terms { rate, sessions, pause }
+        Terms { rate, sessions, pause, withheld }
     }
 
     /// What the DNS says of the domain of the reverse-path, if anything depends on it.

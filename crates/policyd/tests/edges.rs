@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use envelope::ReversePath;
+use envelope::{Extension, Extensions, ReversePath};
 use ipc::control::{End, Push, Report};
 use ipc::policy::{Check, Client as Who, Name, Question, Terms, Verdict, Verdicts};
 use ipc::{Arrow, Client, Connection, Error};
@@ -23,7 +23,8 @@ const TABLES: [(&str, &str); 5] = [
     (
         "access",
         "From:spam.test REJECT\nConnect:good.test RELAY\nFrom:x.test nonsense\n\
-         From:accepted.test OK\nClientRate:203.0.113 7\nClientConn: 3\nGreetPause:good.test 50\n",
+         From:accepted.test OK\nClientRate:203.0.113 7\nClientConn: 3\nGreetPause:good.test 50\n\
+         Srv_Features:203.0.113.2 D\n",
     ),
     ("aliases", "staff: alice, bob@far.test\nthis line is bad\n"),
     ("local-host-names", "example.org\n"),
@@ -213,10 +214,11 @@ fn nobody_sends_from_a_domain_that_is_not_there() {
 fn the_terms_of_a_client_depend_on_its_address_and_name() {
     run(async {
         let daemon = Daemon::start().await;
-        let terms = |rate, sessions, pause| Terms { rate, sessions, pause };
+        let terms = |rate, sessions, pause| Terms { rate, sessions, pause, ..Terms::default() };
+        let withheld = Extensions::NONE.with(Extension::Dsn);
         for (client, expected) in [
             ("203.0.113.1", terms(Some(7), Some(3), Some(50))),
-            ("203.0.113.2", terms(Some(7), Some(3), None)),
+            ("203.0.113.2", Terms { withheld, ..terms(Some(7), Some(3), None) }),
             ("192.0.77.1", terms(None, Some(3), None)),
             ("10.1.1.1", terms(None, None, None)),
         ] {

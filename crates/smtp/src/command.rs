@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use envelope::{Address, AddressError, Body, Enhanced, Notify, OriginalRecipient, Return};
+use envelope::{
+    Address, AddressError, Body, Enhanced, Extensions, Notify, OriginalRecipient, Return,
+};
 
 use crate::Reply;
 
@@ -121,6 +123,14 @@ impl Command {
     /// # Errors
     /// [`CommandError`], which knows its reply.
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        Self::parse_without(line, Extensions::NONE)
+    }
+
+    /// The same where these extensions are not offered, and their parameters unknown.
+    ///
+    /// # Errors
+    /// [`CommandError`], which knows its reply.
+    pub fn parse_without(line: &[u8], withheld: Extensions) -> Result<Self, CommandError> {
         let line = str::from_utf8(line).map_err(|_| CommandError::NotUtf8)?;
         if line.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CommandError::Control);
@@ -131,8 +141,8 @@ impl Command {
         let command = match verb.to_ascii_uppercase().as_str() {
             "EHLO" => Self::Ehlo(hello(argument, "EHLO name")?),
             "HELO" => Self::Helo(hello(argument, "HELO name")?),
-            "MAIL" => Self::Mail(mail(argument)?),
-            "RCPT" => Self::Rcpt(rcpt(argument)?),
+            "MAIL" => Self::Mail(mail(argument, withheld)?),
+            "RCPT" => Self::Rcpt(rcpt(argument, withheld)?),
             "DATA" => alone(Self::Data, argument, "DATA")?,
             "BDAT" => bdat(argument).ok_or(CommandError::Chunk)?,
             "RSET" => alone(Self::Rset, argument, "RSET")?,
@@ -170,21 +180,21 @@ fn alone(command: Command, argument: &str, usage: &'static str) -> Result<Comman
     if argument.is_empty() { Ok(command) } else { Err(CommandError::Syntax(usage)) }
 }
 
-fn mail(argument: &str) -> Result<Mail, CommandError> {
+fn mail(argument: &str, withheld: Extensions) -> Result<Mail, CommandError> {
     let usage = CommandError::Syntax("MAIL FROM:<address>");
     let text = strip_keyword(argument, "FROM:").ok_or(usage)?;
     let (path, parameters) = Path::read(text).map_err(CommandError::ReversePath)?;
-    parameters::mail(path, parameters)
+    parameters::mail(path, parameters, withheld)
 }
 
-fn rcpt(argument: &str) -> Result<Rcpt, CommandError> {
+fn rcpt(argument: &str, withheld: Extensions) -> Result<Rcpt, CommandError> {
     let usage = CommandError::Syntax("RCPT TO:<address>");
     let text = strip_keyword(argument, "TO:").ok_or(usage)?;
     let (path, parameters) = Path::read(text).map_err(CommandError::ForwardPath)?;
     if path == Path::Null {
         return Err(CommandError::ForwardPath(AddressError::Incomplete));
     }
-    parameters::rcpt(path, parameters)
+    parameters::rcpt(path, parameters, withheld)
 }
 
 /// What follows the keyword; spaces after the colon are no part of the grammar, but are met.

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use envelope::{Address, Disposition, Enhanced, Envelope, ReversePath};
+use envelope::{Address, Disposition, Enhanced, Envelope, Extensions, ReversePath};
 
 use crate::Reply;
 use crate::line::Skip;
@@ -174,6 +174,8 @@ pub enum Stage {
 pub struct Session {
     settings: Arc<Settings>,
     peer: Peer,
+    /// What this client is not offered.
+    withheld: Extensions,
     state: State,
     hello: Option<Hello>,
     transaction: Option<Box<Transaction>>,
@@ -223,6 +225,7 @@ impl Session {
         Self {
             settings,
             peer,
+            withheld: Extensions::NONE,
             state: State::Commands,
             hello: None,
             transaction: None,
@@ -234,6 +237,12 @@ impl Session {
             draining: false,
             patience: Patience::new(now),
         }
+    }
+
+    /// The same with less on offer.
+    #[must_use]
+    pub fn without(self, withheld: Extensions) -> Self {
+        Self { withheld, ..self }
     }
 
     /// Greets the client. One that has spoken already is no mail system, or its words are not its

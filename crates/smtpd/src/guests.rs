@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use config::{Config, Relay, Role};
 use daemon::LoadGauge;
-use envelope::Enhanced;
+use envelope::{Enhanced, Extensions};
 use ipc::policy::Terms;
 use nix::unistd::geteuid;
 use smtp::Reply;
@@ -26,7 +26,7 @@ use crate::rate::Rate;
 
 mod clients;
 
-use clients::{Client, Clients};
+use clients::{Client, Clients, Stated};
 
 /// Of so many seats one is kept for those whom we trust, and one from them.
 const RESERVE: usize = 10;
@@ -128,7 +128,7 @@ impl Guests {
         {
             return Err(Rejection { reply, untold: None });
         }
-        let terms = counts.clients.terms(client).map(|(_, terms)| terms).unwrap_or_default();
+        let terms = counts.clients.terms(client).map(|stated| stated.terms).unwrap_or_default();
         if let Err(reply) = self.admit(&mut counts, (client, standing), &terms, now) {
             return Err(Rejection { reply, untold: counts.clients.tell(client, now) });
         }
@@ -253,14 +253,19 @@ impl Seat {
     pub(crate) fn stranger(&self, peer: &Peer, now: Instant) -> Option<IpAddr> {
         let Peer::Network(address) = peer else { return None };
         let known = self.guests.counts().clients.terms(self.client);
-        let fresh = known.is_some_and(|(asked, _)| now - asked < FRESH);
+        let fresh = known.is_some_and(|it| it.address == *address && now - it.at < FRESH);
         (!fresh).then_some(*address)
     }
 
-    /// Are these terms kept?
-    pub(crate) fn agree(&mut self, terms: Terms, now: Instant) -> Result<(), Rejection> {
+    /// Are these terms, which are those of this address, kept?
+    pub(crate) fn agree(
+        &mut self,
+        address: IpAddr,
+        terms: Terms,
+        now: Instant,
+    ) -> Result<(), Rejection> {
         let mut counts = self.guests.counts();
-        counts.clients.agree(self.client, terms, now);
+        counts.clients.agree(self.client, Stated { at: now, address, terms });
         let before = self.guests.limits(self.standing, &self.terms);
         let limits = self.guests.limits(self.standing, &terms);
         self.terms = terms;
@@ -279,6 +284,11 @@ impl Seat {
     pub(crate) fn pause(&self) -> Duration {
         let pause = Duration::from_millis(self.terms.pause.unwrap_or_default().into());
         pause.min(LONGEST_PAUSE)
+    }
+
+    /// What the client is not offered.
+    pub(crate) const fn withheld(&self) -> Extensions {
+        self.terms.withheld
     }
 
     /// Do others wait for the seat? Who is trusted may keep it.

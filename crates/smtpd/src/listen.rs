@@ -109,7 +109,7 @@ fn admit(stream: Stream, peer: Peer, room: &Arc<Room>, guests: &Guests, drain: &
 async fn settle(peer: &Peer, room: &Room, seat: &mut Seat) -> Result<(), Rejection> {
     let Some(client) = seat.stranger(peer, Instant::now()) else { return Ok(()) };
     match policy::terms(room, client).await {
-        Some(terms) => seat.agree(terms, Instant::now()),
+        Some(terms) => seat.agree(client, terms, Instant::now()),
         None => Ok(()),
     }
 }

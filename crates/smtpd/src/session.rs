@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(crate) async fn serve(stream: Stream, peer: Peer, room: Arc<Room>, drain: Drain, seat: Seat) {
     let now = Instant::now();
     room.counters.connected();
-    let session = Session::new(Arc::clone(&room.settings), peer, now);
+    let session = Session::new(Arc::clone(&room.settings), peer, now).without(seat.withheld());
     let mut visit = Visit {
         quota: Quota::of_a_session(now),
         seat,

@@ -8,8 +8,10 @@
 //! **Invariant:** networks and names are kept apart, so that no name in the DNS can be taken for
 //! the address of a network.
 
+mod features;
 mod key;
 mod network;
+mod tag;
 mod value;
 
 use std::fmt;
@@ -22,8 +24,10 @@ use crate::networks::Networks;
 use crate::patterns::{Patterns, Written};
 use crate::{Kind, Place, Read};
 
+pub use features::Features;
 use key::{Key, key};
 pub(crate) use network::{Group, groups};
+pub use tag::Tag;
 use value::understand;
 pub use value::{Value, Wish};
 
@@ -39,27 +43,10 @@ pub struct Access {
     asks_for_names: bool,
     greets_by_name: bool,
     wish: Option<Wish>,
-}
-
-/// What a look-up is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tag {
-    /// The client.
-    Connect,
-    /// The reverse-path.
-    From,
-    /// A recipient.
-    To,
-    /// A recipient who wants to be spared some checks, or not.
-    Spam,
-    /// A reverse-path and a recipient.
-    Compat,
-    /// Connections of a client in a time.
-    ClientRate,
-    /// Connections of a client at a time.
-    ClientConn,
-    /// How long a client waits for the greeting.
-    GreetPause,
+    /// There are `Srv_Features:` lines.
+    withholds: bool,
+    /// The first of them that is about AUTH or TLS.
+    early: Option<Place>,
 }
 
 /// The line that decides.
@@ -69,31 +56,6 @@ pub struct Hit<V = Value> {
     /// As found, `from:example.org`.
     pub key: String,
     pub value: V,
-}
-
-impl Tag {
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::Connect => "connect:",
-            Self::From => "from:",
-            Self::To => "to:",
-            Self::Spam => "spam:",
-            Self::Compat => "compat:",
-            Self::ClientRate => "clientrate:",
-            Self::ClientConn => "clientconn:",
-            Self::GreetPause => "greetpause:",
-        }
-    }
-
-    /// Do keys without a tag count, too (proto.m4: the marks + and !)?
-    const fn falls_back(self) -> bool {
-        match self {
-            Self::Connect | Self::From | Self::To => true,
-            Self::Spam | Self::Compat | Self::ClientRate | Self::ClientConn | Self::GreetPause => {
-                false
-            }
-        }
-    }
 }
 
 impl<V: fmt::Display> fmt::Display for Hit<V> {
@@ -130,7 +92,7 @@ impl Access {
             .ok_or_else(|| Wrong::line("an entry is `network  value`, such as 192.0.2.0/24 OK"))?;
         let (tag, network) = key::with_length(text)?;
         let value = value.trim();
-        self.check(tag, false, value)?;
+        self.check(tag, false, (value, line))?;
         self.lengths.insert(tag, network, value, line);
         Ok(())
     }
@@ -139,11 +101,11 @@ impl Access {
     fn take_pattern(&mut self, line: &Line) -> Result<(), Wrong> {
         let written = Written::read(line.text.trim())?;
         let tag = key::tag_alone(written.before)?;
-        self.check(tag, false, written.value)?;
+        self.check(tag, false, (written.value, line))?;
         self.patterns.insert(tag, &written, line)?;
         // It may be meant for the name.
         self.asks_for_names |= matches!(tag, None | Some(Tag::Connect));
-        self.greets_by_name |= tag == Some(Tag::GreetPause);
+        self.greets_by_name |= matches!(tag, Some(Tag::GreetPause | Tag::SrvFeatures));
         Ok(())
     }
 
@@ -155,7 +117,7 @@ impl Access {
         })?;
         let (tag, key) = key(text)?;
         let value = value.trim();
-        self.check(tag, key.is_address(), value)?;
+        self.check(tag, key.is_address(), (value, line))?;
         let is_host = matches!(key, Key::Host(_));
         let (table, key) = match key {
             Key::Network(key) => (&mut self.networks, key),
@@ -169,12 +131,17 @@ impl Access {
             .insert(&key, value, line)
             .map_err(|first| Wrong::line(format!("{text} is defined in line {first} already")))?;
         self.asks_for_names |= is_host && matches!(tag, None | Some(Tag::Connect));
-        self.greets_by_name |= is_host && tag == Some(Tag::GreetPause);
+        self.greets_by_name |= is_host && matches!(tag, Some(Tag::GreetPause | Tag::SrvFeatures));
         Ok(())
     }
 
     /// Is this a value for the tag?
-    fn check(&mut self, tag: Option<Tag>, for_address: bool, value: &str) -> Result<(), Wrong> {
+    fn check(
+        &mut self,
+        tag: Option<Tag>,
+        for_address: bool,
+        (value, line): (&str, &Line),
+    ) -> Result<(), Wrong> {
         match tag {
             None | Some(Tag::Connect | Tag::From | Tag::To) => {
                 understand(value, for_address).map(drop)
@@ -191,6 +158,13 @@ impl Access {
             Some(Tag::Compat) => value::compat(value).map(drop),
             Some(Tag::ClientRate | Tag::ClientConn | Tag::GreetPause) => {
                 value::number(value).map(drop)
+            }
+            Some(Tag::SrvFeatures) => {
+                if Features::read(value)?.early {
+                    self.early.get_or_insert_with(|| line.place());
+                }
+                self.withholds = true;
+                Ok(())
             }
         }
     }
@@ -211,6 +185,12 @@ impl Access {
     #[must_use]
     pub const fn wish(&self) -> Option<Wish> {
         self.wish
+    }
+
+    /// The first `Srv_Features:` line with letters about AUTH or TLS, which there are not yet.
+    #[must_use]
+    pub const fn early(&self) -> Option<&Place> {
+        self.early.as_ref()
     }
 
     /// A: the address of a client, then shorter and shorter networks.
@@ -242,6 +222,18 @@ impl Access {
         let number = |text: &str| value::number(text).ok();
         let named = name.and_then(|name| self.above(tag, name, number));
         named.or_else(|| self.network(tag, address, number))
+    }
+
+    /// What is not offered to a client: by its name, by its address, and to all.
+    #[must_use]
+    pub fn features(&self, name: Option<&str>, address: IpAddr) -> Option<Hit<Features>> {
+        if !self.withholds {
+            return None;
+        }
+        let (tag, read) = (Tag::SrvFeatures, |text: &str| Features::read(text).ok());
+        name.and_then(|name| self.above(tag, name, read))
+            .or_else(|| self.network(tag, address, read))
+            .or_else(|| find(&self.names, tag, "", read))
     }
 
     /// The number for those that no other line names.

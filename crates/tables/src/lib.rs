@@ -31,7 +31,7 @@ mod trusted_users;
 mod users;
 mod virtusertable;
 
-pub use access::{Access, Hit, Tag, Value, Wish};
+pub use access::{Access, Features, Hit, Tag, Value, Wish};
 pub use aliases::{Alias, Aliases, Target};
 pub use authinfo::{Authinfo, Credentials};
 pub use detail::split_detail;

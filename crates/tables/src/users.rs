@@ -61,8 +61,11 @@ mod tests {
 
     #[test]
     fn the_first_field_is_the_name() {
-        let read =
-            Users::read("users", "alice:\nbob:phone:$6$x\n# no\n../x:\nEve:\na.b_c-9:\n-x:\n".as_bytes()).unwrap();
+        let read = Users::read(
+            "users",
+            "alice:\nbob:phone:$6$x\n# no\n../x:\nEve:\na.b_c-9:\n-x:\n".as_bytes(),
+        )
+        .unwrap();
         assert_eq!(read.table.names(), ["a.b_c-9", "alice", "bob"]);
         assert!(read.table.contains("alice") && !read.table.contains("# no"));
         assert_eq!(read.findings.len(), 3);

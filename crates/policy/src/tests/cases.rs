@@ -7,7 +7,8 @@
 //! code, the text if it matters in `(…)`, and the lines of tables that had a part in it; after 250
 //! `discard`, `omit` or `hold:reason`. A reverse-path may be without a domain; one whose domain is
 //! not in the DNS ends in `!`, and in `?` if the DNS does not answer. `terms`, a client and its name
-//! is the question before the greeting; its answer are rate, sessions and pause, or `-`.
+//! is the question before the greeting; its answer are rate, sessions and pause, or `-`. `features`, a
+//! client and its name: what srv_features returns, or `-`. `ehlo` and letters: what is not offered then.
 
 use std::fmt::Write;
 
@@ -71,12 +72,25 @@ impl Case {
         let mut trace = Vec::new();
         let policy = self.policy();
         let name = if policy.greets_by_name() { client_name(name) } else { ClientName::NotAsked };
-        let Terms { rate, sessions, pause } =
+        let Terms { rate, sessions, pause, .. } =
             policy.terms(client.parse().unwrap(), &name, &mut trace);
         let shown = |number: Option<u32>| number.map_or("-".to_owned(), |it| it.to_string());
         let mut answer = format!("{} {} {}", shown(rate), shown(sessions), shown(pause));
         add_lines(&mut answer, trace.iter().map(ToString::to_string));
         answer
+    }
+
+    fn features(&self, client: &str, name: &str) -> String {
+        let policy = self.policy();
+        let name = if policy.greets_by_name() { client_name(name) } else { ClientName::NotAsked };
+        let mut trace = Vec::new();
+        let _ = policy.terms(client.parse().unwrap(), &name, &mut trace);
+        let said = trace.iter().map(ToString::to_string).find_map(|step| {
+            let (line, said) = step.split_once(": srv_features:")?;
+            let (_, letters) = said.split_once(' ').unwrap();
+            Some(format!("{letters} {line}"))
+        });
+        said.unwrap_or_else(|| "-".to_owned())
     }
 
     /// The answer to a question, if it is not the expected one.
@@ -98,6 +112,12 @@ impl Case {
         let words: Vec<_> = question.split_whitespace().collect();
         if let ["terms", client, name] = *words.as_slice() {
             return self.terms(client, name);
+        }
+        if let ["features", client, name] = *words.as_slice() {
+            return self.features(client, name);
+        }
+        if let ["ehlo", letters @ ..] = words.as_slice() {
+            return withheld(&letters.join(" "));
         }
         let [client, name, from, to] = *words.as_slice() else { panic!("{question}") };
         let name = client_name(name);
@@ -138,6 +158,15 @@ impl Case {
         add_lines(&mut answer, trace.into_iter());
         answer
     }
+}
+
+/// What is not offered where a line has these letters.
+fn withheld(letters: &str) -> String {
+    let access = format!("Srv_Features: {letters}\n");
+    let case = Case { access, ..Case::default() };
+    let address = IpAddr::from([192, 0, 2, 7]);
+    let terms = case.policy().terms(address, &ClientName::NotAsked, &mut Vec::new());
+    if terms.withheld.is_empty() { "-".to_owned() } else { terms.withheld.to_string() }
 }
 
 fn client_name(name: &str) -> ClientName {

@@ -1,21 +1,26 @@
 //! What is told, and what is asked for, where no reply depends on it.
 
+use envelope::{Extension, Extensions};
+
 use super::*;
 use crate::{Account, Terms};
 
 #[test]
 fn terms_are_told_in_words() {
-    for (rate, sessions, pause, told) in [
-        (None, None, None, "greeted at once"),
-        (Some(4), None, Some(0), "4 connections a minute; greeted at once"),
+    let two = Extensions::NONE.with(Extension::Dsn).with(Extension::Pipelining);
+    for (rate, sessions, pause, withheld, told) in [
+        (None, None, None, Extensions::NONE, "greeted at once"),
+        (None, None, None, two, "greeted at once; without PIPELINING DSN"),
+        (Some(4), None, Some(0), Extensions::NONE, "4 connections a minute; greeted at once"),
         (
             Some(0),
             Some(7),
             Some(500),
+            Extensions::NONE,
             "any connections a minute; 7 sessions at a time; greeted after 500 ms",
         ),
     ] {
-        assert_eq!(Terms { rate, sessions, pause }.to_string(), told);
+        assert_eq!(Terms { rate, sessions, pause, withheld }.to_string(), told);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and RET,
 //! ENVID, NOTIFY and ORCPT (RFC 3461).
 
-use envelope::{Body, Notify, OriginalRecipient, Return};
+use envelope::{Body, Extension, Extensions, Notify, OriginalRecipient, Return};
 
 use super::{CommandError, Mail, Path, Rcpt};
 use crate::xtext;
@@ -13,10 +13,10 @@ const MAX_ORCPT: usize = 500;
 /// RFC 1870 §5 allows as many.
 const MAX_DIGITS: usize = 20;
 
-pub(super) fn mail(path: Path, text: &str) -> Result<Mail, CommandError> {
+pub(super) fn mail(path: Path, text: &str, withheld: Extensions) -> Result<Mail, CommandError> {
     let mut mail = Mail { path, size: None, body: None, smtputf8: false, ret: None, envid: None };
     for (name, value) in each(text)? {
-        match name.to_ascii_uppercase().as_str() {
+        match known(name, withheld)?.as_str() {
             "SIZE" => once(&mut mail.size, "SIZE", digits(value))?,
             "BODY" => once(&mut mail.body, "BODY", body(value))?,
             "RET" => once(&mut mail.ret, "RET", ret(value))?,
@@ -29,17 +29,35 @@ pub(super) fn mail(path: Path, text: &str) -> Result<Mail, CommandError> {
     Ok(mail)
 }
 
-pub(super) fn rcpt(path: Path, text: &str) -> Result<Rcpt, CommandError> {
+pub(super) fn rcpt(path: Path, text: &str, withheld: Extensions) -> Result<Rcpt, CommandError> {
     let mut notify = None;
     let mut orcpt = None;
     for (name, value) in each(text)? {
-        match name.to_ascii_uppercase().as_str() {
+        match known(name, withheld)?.as_str() {
             "NOTIFY" => once(&mut notify, "NOTIFY", self::notify(value))?,
             "ORCPT" => once(&mut orcpt, "ORCPT", self::orcpt(value))?,
             _ => return Err(CommandError::UnknownParameter(name.to_owned())),
         }
     }
     Ok(Rcpt { path, notify: notify.unwrap_or(Notify::DEFAULT), orcpt })
+}
+
+/// The name in capitals, if its extension is offered.
+fn known(name: &str, withheld: Extensions) -> Result<String, CommandError> {
+    let upper = name.to_ascii_uppercase();
+    let extension = match upper.as_str() {
+        "SIZE" => Some(Extension::Size),
+        "BODY" => Some(Extension::EightBitMime),
+        "SMTPUTF8" => Some(Extension::SmtpUtf8),
+        "RET" | "ENVID" | "NOTIFY" | "ORCPT" => Some(Extension::Dsn),
+        _ => None,
+    };
+    match extension {
+        Some(extension) if withheld.has(extension) => {
+            Err(CommandError::UnknownParameter(name.to_owned()))
+        }
+        Some(_) | None => Ok(upper),
+    }
 }
 
 /// `name=value` and `name` words; a missing value is empty.

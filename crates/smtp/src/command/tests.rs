@@ -1,4 +1,4 @@
-use envelope::{AddressError, Body, Notify, OriginalRecipient, Return};
+use envelope::{AddressError, Body, Extension, Extensions, Notify, OriginalRecipient, Return};
 use proptest::prelude::*;
 
 use super::{Command, CommandError, Mail, Path, Rcpt};
@@ -152,5 +152,26 @@ proptest! {
         rest in "[<>a@.:,\\\\\"+=;\\[\\]{} xSIZENOTIFYORCPTENVID0-9]{0,60}",
     ) {
         let _ = parse(&format!("{verb}{rest}"));
+    }
+}
+
+#[test]
+fn what_is_not_offered_has_no_parameters() {
+    use Extension::{Chunking, Dsn, EightBitMime, Limits, Pipelining, Size, SmtpUtf8};
+    for (line, extension) in [
+        ("MAIL FROM:<a@b> size=5", Size),
+        ("MAIL FROM:<a@b> BODY=8BITMIME", EightBitMime),
+        ("MAIL FROM:<a@b> SMTPUTF8", SmtpUtf8),
+        ("MAIL FROM:<a@b> RET=FULL", Dsn),
+        ("MAIL FROM:<a@b> ENVID=x", Dsn),
+        ("RCPT TO:<a@b> NOTIFY=NEVER", Dsn),
+        ("RCPT TO:<a@b> ORCPT=rfc822;a@b", Dsn),
+    ] {
+        let parse = |without| Command::parse_without(line.as_bytes(), without);
+        let refused = parse(Extensions::NONE.with(extension)).unwrap_err();
+        assert_eq!(refused.reply().code, 555, "{line}");
+        let others = [Pipelining, Chunking, Limits, Size, EightBitMime, SmtpUtf8, Dsn];
+        let others = others.into_iter().filter(|it| *it != extension);
+        assert!(parse(others.fold(Extensions::NONE, Extensions::with)).is_ok(), "{line}");
     }
 }

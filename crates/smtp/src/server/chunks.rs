@@ -1,11 +1,12 @@
 //! Content: DATA to its dot (RFC 5321 §4.1.1.4), BDAT to its count (RFC 3030 §2).
 
-use envelope::{Body, Enhanced};
+use envelope::{Body, Enhanced, Extension};
 
 use super::intake::{Intake, too_large};
 use super::transaction::Transaction;
 use super::{Message, Session, Stage, State, Step};
 use crate::Reply;
+use crate::command::CommandError;
 use crate::content::{Bare, Progress};
 
 /// Bytes over the limit that are read and thrown away so that the client can hear why; then the
@@ -43,6 +44,9 @@ impl Session {
     }
 
     fn chunk_refusal(&self, size: u64) -> Option<Reply> {
+        if self.withheld.has(Extension::Chunking) {
+            return Some(CommandError::NotOffered.reply());
+        }
         let Some(transaction) = self.transaction.as_deref() else {
             return Some(Reply::new(503, Enhanced(5, 1), "MAIL first"));
         };

@@ -1,11 +1,12 @@
 //! Commands and their replies (RFC 5321 §4.1, §4.3).
 
-use envelope::{Address, AddressError, Disposition, Enhanced, Recipient, ReversePath};
+use envelope::{Address, AddressError, Disposition, Enhanced, Extension, Recipient, ReversePath};
 
 use super::intake::too_large;
 use super::transaction::Transaction;
 use super::{
-    Ending, Fate, Hello, Peer, Question, Refusal, Session, Stage, State, Step, Unqualified, Verdict,
+    Ending, Fate, Hello, Peer, Question, Refusal, Session, Settings, Stage, State, Step,
+    Unqualified, Verdict,
 };
 use crate::Reply;
 use crate::command::{Command, CommandError, Mail, Path, Rcpt};
@@ -72,7 +73,7 @@ impl Session {
             Line::TooLong => return Next::TooLong,
             Line::Bare => return Next::Bare,
         };
-        match Command::parse(line) {
+        match Command::parse_without(line, self.withheld) {
             Ok(Command::Rcpt(rcpt)) => match self.admit(rcpt) {
                 Ok(recipient) => Next::Recipient(recipient),
                 Err((to, reply)) => {
@@ -200,11 +201,23 @@ impl Session {
     }
 
     fn extensions(&self) -> String {
-        format!(
-            "{}\nPIPELINING\nSIZE {}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\n\
-             LIMITS RCPTMAX={}\nHELP",
-            self.settings.hostname, self.settings.message_size, self.settings.recipients
-        )
+        let Settings { hostname, message_size, recipients, .. } = &*self.settings;
+        let mut text = hostname.clone();
+        for extension in Extension::ALL.into_iter().filter(|it| !self.withheld.has(*it)) {
+            text.push('\n');
+            text.push_str(extension.keyword());
+            match extension {
+                Extension::Size => text.push_str(&format!(" {message_size}")),
+                Extension::Limits => text.push_str(&format!(" RCPTMAX={recipients}")),
+                Extension::Pipelining
+                | Extension::EightBitMime
+                | Extension::SmtpUtf8
+                | Extension::EnhancedStatusCodes
+                | Extension::Chunking
+                | Extension::Dsn => {}
+            }
+        }
+        text + "\nHELP"
     }
 
     fn mail(&mut self, mail: Mail) {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::{Body, Disposition, Enhanced, Origin};
+use envelope::{Body, Disposition, Enhanced, Extension, Extensions, Origin};
 use proptest::prelude::*;
 
 use super::intake::PIECE;
@@ -390,4 +390,38 @@ proptest! {
         prop_assert_eq!(whole.messages, cut.messages);
         prop_assert_eq!(whole.ending, cut.ending);
     }
+}
+
+#[test]
+fn each_extension_can_be_left_out() {
+    let offered = |withheld| {
+        let mut dialogue = Dialogue::network();
+        dialogue.session = dialogue.session.without(withheld);
+        dialogue.session.step(&mut b"EHLO client.test\r\n".as_slice(), dialogue.now);
+        String::from_utf8(std::mem::take(dialogue.session.output())).unwrap()
+    };
+    let all = offered(Extensions::NONE);
+    for extension in Extension::ALL {
+        let is_its = |line: &&str| line.get(4..).unwrap().starts_with(extension.keyword());
+        assert_eq!(all.lines().filter(is_its).count(), 1, "{all}");
+        let rest: Vec<_> = all.lines().filter(|line| !is_its(line)).collect();
+        assert_eq!(offered(Extensions::NONE.with(extension)).lines().collect::<Vec<_>>(), rest);
+    }
+    assert!(
+        offered(Extension::ALL.into_iter().fold(Extensions::NONE, Extensions::with))
+            .ends_with("250 HELP\r\n")
+    );
+}
+
+/// Whether CHUNKING was offered or not: what follows BDAT is no command.
+#[test]
+fn a_chunk_that_is_not_offered_is_no_command_either() {
+    let mut dialogue = Dialogue::network();
+    dialogue.session = dialogue.session.without(Extensions::NONE.with(Extension::Chunking));
+    dialogue.say(b"EHLO client.test\r\n");
+    dialogue.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    assert_eq!(dialogue.say(b"BDAT 6 LAST\r\nRSET\r\nNOOP\r\n"), [502, 250]);
+    assert!(dialogue.messages.is_empty() && dialogue.ending.is_none());
+    dialogue.begin();
+    assert_eq!(dialogue.say(b"x\r\n.\r\n"), [250]);
 }

@@ -64,8 +64,16 @@ struct Record {
     told: Option<Instant>,
     /// Rejections since then.
     untold: u64,
-    /// What `policyd` said last, and when.
-    terms: Option<(Instant, Terms)>,
+    terms: Option<Stated>,
+}
+
+/// What `policyd` said last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stated {
+    pub(super) at: Instant,
+    /// The one of the client's addresses that it was said of.
+    pub(super) address: IpAddr,
+    pub(super) terms: Terms,
 }
 
 impl Clients {
@@ -90,14 +98,14 @@ impl Clients {
     }
 
     /// What was said of the client last.
-    pub(super) fn terms(&self, client: Client) -> Option<(Instant, Terms)> {
+    pub(super) fn terms(&self, client: Client) -> Option<Stated> {
         self.known.get(&client)?.terms
     }
 
     /// From now on these are its terms.
-    pub(super) fn agree(&mut self, client: Client, terms: Terms, now: Instant) {
-        if let Some(record) = self.record(client, now) {
-            record.terms = Some((now, terms));
+    pub(super) fn agree(&mut self, client: Client, stated: Stated) {
+        if let Some(record) = self.record(client, stated.at) {
+            record.terms = Some(stated);
         }
     }
 

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use envelope::Extension;
+
 use super::*;
 
 fn guests(change: impl FnOnce(&mut Config)) -> Guests {
@@ -139,14 +141,14 @@ fn what_is_remembered_is_bounded_and_forgotten() {
 fn come(guests: &Guests, peer: &Peer, terms: Terms, now: Instant) -> Result<Seat, String> {
     let shown = |rejection: Rejection| rejection.reply.to_string();
     let mut seat = guests.seat(peer, now).map_err(shown)?;
-    if seat.stranger(peer, now).is_some() {
-        seat.agree(terms, now).map_err(shown)?;
+    if let Some(address) = seat.stranger(peer, now) {
+        seat.agree(address, terms, now).map_err(shown)?;
     }
     Ok(seat)
 }
 
 fn terms(rate: Option<u32>, sessions: Option<u32>) -> Terms {
-    Terms { rate, sessions, pause: None }
+    Terms { rate, sessions, ..Terms::default() }
 }
 
 #[test]
@@ -205,14 +207,28 @@ fn terms_are_asked_for_once_a_second_and_the_newest_hold() {
     let mut first = guests.seat(&stranger(1), start).unwrap();
     assert_eq!(first.stranger(&stranger(1), start), Some([192, 0, 2, 1].into()));
     let pause = |pause| Terms { pause: Some(pause), ..Terms::default() };
-    first.agree(pause(7), start).unwrap();
+    first.agree([192, 0, 2, 1].into(), pause(7), start).unwrap();
     assert_eq!(first.pause(), Duration::from_millis(7));
     let second = guests.seat(&stranger(1), at(999)).unwrap();
     assert_eq!(second.stranger(&stranger(1), at(999)), None);
     assert_eq!(second.pause(), Duration::from_millis(7));
     assert!(first.stranger(&stranger(1), at(1000)).is_some());
-    first.agree(pause(4_000_000), at(1000)).unwrap();
+    first.agree([192, 0, 2, 1].into(), pause(4_000_000), at(1000)).unwrap();
     assert_eq!(first.pause(), LONGEST_PAUSE);
     let user = Peer::User { uid: 12345, name: String::new() };
     assert_eq!(guests.seat(&user, start).unwrap().stranger(&user, start), None);
+}
+
+/// What the table says of one address of a /64 it does not say of the others.
+#[test]
+fn each_address_of_a_network_has_terms_of_its_own() {
+    let guests = guests(|_| ());
+    let now = Instant::now();
+    let peer = |address: &str| Peer::Network(address.parse().unwrap());
+    let (one, other) = (peer("2001:db8::1"), peer("2001:db8::2"));
+    let withheld = Extensions::NONE.with(Extension::Pipelining);
+    let first = come(&guests, &one, Terms { withheld, ..Terms::default() }, now).unwrap();
+    assert_eq!(first.withheld(), withheld);
+    let second = come(&guests, &other, Terms::default(), now).unwrap();
+    assert_eq!(second.withheld(), Extensions::NONE);
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use daemon::LoadGauge;
-use envelope::{Body, Origin};
+use envelope::{Body, Extension, Extensions, Origin};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
@@ -412,7 +412,7 @@ fn who_waits_in_the_pause_is_greeted() {
 #[test]
 fn a_pause_ends_when_the_house_drains() {
     run(async {
-        let terms = Terms { pause: Some(300_000), sessions: Some(1), rate: None };
+        let terms = Terms { pause: Some(300_000), sessions: Some(1), ..Terms::default() };
         let open = open_on(terms, listener(), |_| ());
         let mut one = Client::connect(&open).await;
         let mut other = Client::connect(&open).await;
@@ -436,5 +436,24 @@ fn a_client_has_as_many_sessions_as_the_table_says() {
         let mut second = Client::connect(&open).await;
         assert_eq!(second.replies(1).await, ["421 4.3.2 Too many open connections."]);
         second.ended().await;
+    });
+}
+
+#[test]
+fn a_client_is_offered_what_the_table_lets_it() {
+    run(async {
+        let withheld = Extensions::NONE.with(Extension::Pipelining).with(Extension::Dsn);
+        let open = open_on(Terms { withheld, ..Terms::default() }, listener(), |_| ());
+        let mut client = Client::connect(&open).await;
+        client.replies(1).await;
+        client.send("EHLO client.test\r\n").await;
+        client.replies(1).await;
+        client.send("MAIL FROM:<a@far.test> RET=HDRS\r\n").await;
+        assert_eq!(client.replies(1).await, ["555 5.5.4 Unknown parameter RET"]);
+        client.send("MAIL FROM:<a@far.test> SMTPUTF8\r\n").await;
+        assert_eq!(client.replies(1).await, ["250 2.1.0 Sender ok"]);
+        client.send("QUIT\r\n").await;
+        client.replies(1).await;
+        client.ended().await;
     });
 }

@@ -39,13 +39,12 @@ impl Key {
 const NOT_YET: [&str; 3] = ["tls_clt", "tls_rcpt", "tls_srv"];
 
 /// Tags that do nothing yet, and can be left out until they do.
-const WITHOUT: [(&str, &str); 9] = [
+const WITHOUT: [(&str, &str); 8] = [
     ("authinfo", "no password is sent to any host yet"),
     ("certissuer", "no certificate is asked for yet"),
     ("certsubject", "no certificate is asked for yet"),
     ("clt_features", "there is nothing to turn off yet"),
     ("qgrp", "there is one queue, and no groups"),
-    ("srv_features", "there is nothing to turn off yet"),
     ("tls_clt_features", "there is no TLS yet"),
     ("tls_srv_features", "there is no TLS yet"),
     ("try_tls", "TLS is not tried with any host yet"),
@@ -54,7 +53,9 @@ const WITHOUT: [(&str, &str); 9] = [
 pub(super) fn key(text: &str) -> Result<(Option<Tag>, Key), Wrong> {
     let (tag, rest) = tag(text)?;
     let key = match (tag, rest) {
-        (Some(Tag::ClientRate | Tag::ClientConn | Tag::GreetPause), "") => Key::All,
+        (Some(Tag::ClientRate | Tag::ClientConn | Tag::GreetPause | Tag::SrvFeatures), "") => {
+            Key::All
+        }
         (_, "") => {
             return Err(Wrong::line(format!("after {text} a host, network or address is missing")));
         }
@@ -72,7 +73,10 @@ const fn remedy(tag: Option<Tag>, key: &Key) -> Option<&'static str> {
     match (tag, key) {
         (None, _)
         | (_, Key::All | Key::Pair(_))
-        | (Some(Tag::Connect | Tag::GreetPause), Key::Network(_) | Key::Host(_))
+        | (
+            Some(Tag::Connect | Tag::GreetPause | Tag::SrvFeatures),
+            Key::Network(_) | Key::Host(_),
+        )
         | (Some(Tag::ClientRate | Tag::ClientConn), Key::Network(_))
         | (Some(Tag::From | Tag::To | Tag::Spam), Key::Host(_) | Key::Mailbox(_) | Key::User(_))
         | (Some(Tag::Compat), _) => None,
@@ -81,6 +85,9 @@ const fn remedy(tag: Option<Tag>, key: &Key) -> Option<&'static str> {
         }
         (Some(Tag::GreetPause), Key::Mailbox(_) | Key::User(_)) => {
             Some("GreetPause: takes hosts and networks")
+        }
+        (Some(Tag::SrvFeatures), Key::Mailbox(_) | Key::User(_)) => {
+            Some("Srv_Features: takes hosts and networks")
         }
         (
             Some(Tag::ClientRate | Tag::ClientConn),
@@ -133,6 +140,7 @@ fn tag(text: &str) -> Result<(Option<Tag>, &str), Wrong> {
         "clientrate" => Tag::ClientRate,
         "clientconn" => Tag::ClientConn,
         "greetpause" => Tag::GreetPause,
+        "srv_features" => Tag::SrvFeatures,
         // No tag: the address family.
         "ipv6" => return Ok((None, text)),
         other => return Err(unknown(tag, other)),

@@ -75,6 +75,8 @@ fn bad_lines_are_told_and_skipped() {
         ("Connect:10.0.0.0/8 OK", "write a network by its first numbers"),
         ("Connect:IPv6:2001:db8:: OK", "for a network leave out the ::"),
         ("Connect:IPv6:2001:dbxx OK", "is not an IPv6 network"),
+        ("Connect:IPv6:2001:+db8 OK", "is not an IPv6 network"),
+        ("Connect:IPv6:2001:00db8 OK", "is not an IPv6 network"),
         ("Connect:IPv6:1:2:3:4:5:6:7:8:9 OK", "is not an IPv6 network"),
         ("Connect:[a.test] OK", "an address is missing"),
         ("From:.a.test OK", "write a.test, which includes what is below it"),
@@ -91,6 +93,7 @@ fn bad_lines_are_told_and_skipped() {
         ("ClientConn:x@a.test 5", "take networks, or nothing for all clients"),
         ("ClientConn: many", "write a whole number"),
         ("ClientRate:10.1 -1", "write a whole number"),
+        ("ClientRate:10.1 +1", "write a whole number"),
         ("ClientRate:10.1 5000000000", "write a whole number"),
         ("GreetPause:x@a.test 5", "GreetPause: takes hosts and networks"),
         ("GreetPause:a.test \"\"", "write a whole number"),
@@ -104,7 +107,11 @@ fn bad_lines_are_told_and_skipped() {
         ("Try_TLS:a.test NO", "is not yet supported, the line is skipped: TLS is not tried"),
         ("QGRP:a.test x", "is not yet supported, the line is skipped: there is one queue"),
         ("AuthInfo:a.test x", "is not yet supported, the line is skipped: no password"),
-        ("Srv_Features:10 b", "is not yet supported, the line is skipped"),
+        ("Clt_Features:10.1 M", "is not yet supported, the line is skipped"),
+        ("Srv_Features:x@a.test P", "Srv_Features: takes hosts and networks"),
+        ("Srv_Features:x@ P", "Srv_Features: takes hosts and networks"),
+        ("Srv_Features: P x", "EXPN is offered to nobody"),
+        ("Srv_Features:10.1 PD", "is not understood: write letters"),
     ] {
         let text_of_file = format!("From:first.test OK\n{line}\nTo:last.test OK\n");
         let read = Access::read("access", text_of_file.as_bytes()).unwrap();
@@ -118,7 +125,12 @@ fn bad_lines_are_told_and_skipped() {
 
 #[test]
 fn what_cannot_be_done_yet_is_refused_by_its_line() {
-    for line in ["TLS_Srv:a.test VERIFY", "TLS_Clt: ENCR:112", "tls_rcpt:a.test VERIFY"] {
+    for line in [
+        "TLS_Srv:a.test VERIFY",
+        "TLS_Clt: ENCR:112",
+        "tls_rcpt:a.test VERIFY",
+        "Srv_Features:10 P l",
+    ] {
         let read = Access::read("access", line.as_bytes()).unwrap();
         let [finding] = read.findings.as_slice() else { panic!("{line}: {:?}", read.findings) };
         assert!(finding.unsupported && finding.text.contains("not yet supported"), "{finding}");
@@ -180,4 +192,24 @@ fn a_key_is_shown_as_it_is_written() {
     assert_eq!(raw("from:a.test"), Some(("\"reject\"", 1)));
     assert_eq!(raw("connect:10.1"), Some(("OK", 2)));
     assert_eq!(raw("from:b.test"), None);
+}
+
+#[test]
+fn the_first_line_about_what_there_is_not_yet_is_known() {
+    let first = |text: &str| table(text).early().map(|place| place.line);
+    assert_eq!(first("From:a.test OK\nSrv_Features:a.test P\n"), None);
+    assert_eq!(first("Srv_Features:a.test P\nSrv_Features:10.1 P S\nSrv_Features: A\n"), Some(2));
+}
+
+#[test]
+fn names_matter_before_the_greeting_where_a_line_has_one() {
+    for (text, matters) in [
+        ("Srv_Features:10.1 P\nSrv_Features: D\nConnect:a.test OK\n", false),
+        ("Srv_Features:a.test P\n", true),
+        ("Srv_Features:[10.1] P\n", true),
+        ("GreetPause:a.test 5\n", true),
+        ("GreetPause:10.1 5\nClientRate: 5\n", false),
+    ] {
+        assert_eq!(table(text).greets_by_name(), matters, "{text}");
+    }
 }

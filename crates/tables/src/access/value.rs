@@ -95,7 +95,7 @@ pub(super) fn compat(text: &str) -> Result<Value, Wrong> {
 /// A limit, or milliseconds.
 pub(super) fn number(text: &str) -> Result<u32, Wrong> {
     let text = unquoted(text);
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();
     number.ok_or_else(|| Wrong::line(format!("{text:?} is not understood: write a whole number")))
 }
@@ -139,7 +139,7 @@ fn after<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(keyword).then_some(rest)
 }
 
-fn unquoted(text: &str) -> &str {
+pub(super) fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim()
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use config::{Config, check_tables, read_table};
 use envelope::Address;
-use tables::{Aliases, Authinfo, LocalDomains, Names, Place, SECRET, Users, Virtusertable};
+use tables::{Access, Aliases, Authinfo, LocalDomains, Names, Place, SECRET, Users, Virtusertable};
 
 use super::finding::Finding;
 
@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(check_tables(config).into_iter().map(bad_line));
     findings.extend(unasked(config));
     findings.extend(unused(config));
+    findings.extend(early(config));
     // What cannot be read has been said.
     let aliases = read_table(config, "aliases", Aliases::read).ok().flatten();
     let is_alias = |name| aliases.as_ref().is_some_and(|aliases| aliases.table.get(name).is_some());
@@ -84,6 +85,16 @@ fn unused(config: &Config) -> Vec<Finding> {
     table.entries().map(notice).collect()
 }
 
+/// Lines of access that speak of AUTH and TLS.
+fn early(config: &Config) -> Option<Finding> {
+    let read = read_table(config, "access", Access::read).ok().flatten()?;
+    let place = read.table.early()?;
+    let problem = "Srv_Features: nobody is offered AUTH and TLS yet: letters about them do nothing";
+    let finding = Finding::notice(problem, "the line can stay, with all others like it");
+    let file = config.paths.of_source("access", &place.file);
+    Some(finding.in_file(file.display()).at(Some(place.line), None))
+}
+
 fn bad_line(found: tables::Finding) -> Finding {
     let finding = if found.unsupported {
         Finding::error(found.text, "")
@@ -137,6 +148,22 @@ mod tests {
         let found = unasked(&config).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("virtusertable:3: warning: mail for far.test"), "{found:?}");
+    }
+
+    #[test]
+    fn letters_about_what_there_is_not_yet_are_told_once() {
+        let root = tempfile::tempdir().unwrap();
+        let tables = root.path().join("etc/mail");
+        fs::create_dir_all(&tables).unwrap();
+        let said = |access: &str| {
+            fs::write(tables.join("pennypost.toml"), "hostname = \"here.test\"\n").unwrap();
+            fs::write(tables.join("access"), access).unwrap();
+            let config = config::load(Some(root.path()), None).unwrap();
+            early(&config).map(|finding| finding.to_string())
+        };
+        assert_eq!(said("Srv_Features:10.1 P D\n"), None);
+        let told = said("Srv_Features:10.1 P\nSrv_Features: A\nSrv_Features:10.2 S\n").unwrap();
+        assert!(told.contains("access:2: notice: Srv_Features: nobody is offered"), "{told}");
     }
 
     #[test]

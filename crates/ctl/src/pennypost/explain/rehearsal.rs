@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Config;
-use envelope::printable;
+use envelope::{Extensions, printable};
 use nix::unistd::Uid;
 use policy::Verdict;
 use smtp::Reply;
@@ -51,7 +51,8 @@ impl<'a> Rehearsal<'a> {
             },
         };
         let (peer, now) = (client.map_or_else(user, Peer::Network), Instant::now());
-        let mut session = Session::new(Arc::new(settings), peer, now);
+        let withheld = desk.terms(&mut Vec::new()).map_or(Extensions::NONE, |it| it.withheld);
+        let mut session = Session::new(Arc::new(settings), peer, now).without(withheld);
         session.greet(false);
         session.output().clear();
         Self { session, desk, now }

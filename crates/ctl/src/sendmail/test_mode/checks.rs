@@ -1,4 +1,5 @@
-//! `check_relay`, `check_mail`, `check_rcpt`, `check_compat`: what a client would be answered.
+//! `check_relay`, `check_mail`, `check_rcpt`, `check_compat`: what a client would be answered;
+//! `srv_features`: what it would not be offered.
 //!
 //! The client is who the macros say: `.D{client_addr}192.0.2.7`, `.D{client_name}mx.example.net`,
 //! `.D{client_resolve}OK` (or FAIL, FORGED, TEMP), and the reverse-path is `$f`. Without an address it is a
@@ -6,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, Disposition, ReversePath, domain_key};
+use envelope::{Address, Disposition, ReversePath, domain_key, printable};
 use policy::{Asked, Client, ClientName, Ruling, Sending, Verdict};
 
 use super::{Bench, triple};
@@ -17,6 +18,7 @@ pub(super) enum Check {
     Mail,
     Rcpt,
     Compat,
+    Features,
 }
 
 /// What a ruleset returns that has nothing against it.
@@ -32,6 +34,7 @@ impl Bench<'_> {
             Check::Mail => self.check_mail(text, trace),
             Check::Relay => self.check_relay(&plain, trace),
             Check::Compat => self.check_compat(&plain, trace),
+            Check::Features => self.features(trace),
         }
     }
 
@@ -92,6 +95,15 @@ impl Bench<'_> {
         let said = self.policy.compat(&from, &to, &mut steps);
         trace.extend(steps.iter().map(ToString::to_string));
         phase(said)
+    }
+
+    /// Who the macros say: the argument is its name, and is not looked at (proto.m4).
+    fn features(&self, trace: &mut Vec<String>) -> String {
+        let (address, name) = self.client();
+        let found = address.and_then(|address| self.policy.features(address, &name));
+        let Some(hit) = found else { return FINE.to_owned() };
+        trace.push(format!("{}: {}", hit.place, printable(&hit.to_string())));
+        format!("$# {}", hit.value)
     }
 
     /// `$f`

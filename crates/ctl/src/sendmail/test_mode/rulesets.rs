@@ -29,7 +29,7 @@ pub(super) enum Ruleset {
 use Ruleset::{Canonify, Final, MailerToTriple, Parse, Recipient, Sender};
 
 /// The names and numbers by which they are called, the name that is shown first.
-const RULESETS: [(&str, &str, Ruleset); 11] = [
+const RULESETS: [(&str, &str, Ruleset); 12] = [
     ("canonify", "3", Canonify),
     ("parse", "0", Parse),
     ("1", "1", Sender),
@@ -41,6 +41,7 @@ const RULESETS: [(&str, &str, Ruleset); 11] = [
     ("check_mail", "check_mail", Ruleset::Check(Check::Mail)),
     ("check_rcpt", "check_rcpt", Ruleset::Check(Check::Rcpt)),
     ("check_compat", "check_compat", Ruleset::Check(Check::Compat)),
+    ("srv_features", "srv_features", Ruleset::Check(Check::Features)),
 ];
 
 impl Ruleset {
