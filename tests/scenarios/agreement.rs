@@ -1,8 +1,9 @@
 //! `pennypost explain` and the running system say and do the same: random tables, random sessions.
 //!
 //! Each round writes tables, has them in force, and holds sessions from several addresses of loopback.
-//! Every reply to MAIL and RCPT must be the one that `explain` has, and every message must end exactly
-//! where it says: in these mailboxes, at these next hops with these recipients, and nowhere else.
+//! Every reply to MAIL and RCPT, and what EHLO offers, must be what `explain` has, and every message must
+//! end exactly where it says: in these mailboxes, at these next hops with these recipients, and nowhere
+//! else.
 //!
 //! `PENNYPOST_SEED` repeats a run, `PENNYPOST_AGREE_SECONDS` makes it longer.
 
@@ -189,6 +190,9 @@ impl World {
             "ERROR:450 later",
             "DISCARD",
         ]);
+        if self.random.u8(..8) == 0 {
+            return self.offered_less();
+        }
         let (tag, key) = match self.random.u8(..8) {
             0 => (
                 "Connect:",
@@ -204,6 +208,11 @@ impl World {
         };
         let value = if value == "SKIP" && key.ends_with('@') { "OK" } else { value };
         format!("{tag}{key}\t{value}\n")
+    }
+
+    fn offered_less(&mut self) -> String {
+        let key = self.pick(&["", "127.0.3", "127.0", "[127.0.2]", "127.0.1.1", "localhost"]);
+        format!("Srv_Features:{key}\t{}\n", self.pick(&["P", "I P", "P p", "I", "V"]))
     }
 
     fn network(&mut self) -> String {
@@ -302,9 +311,8 @@ impl World {
         let told = self.explain(client, &helo, &from, &to);
         self.token += 1;
         let token = format!("token{}x", self.token);
-        let mut smtp = Client::connect_from(client, self.system.smtp());
-        smtp.command(&format!("EHLO {helo}"), "250");
         let context = format!("{client} {helo} <{from}> {to:?}\n{told:#?}");
+        let mut smtp = self.greeted(client, &helo, told[0]["terms"].as_str(), &context);
         let say = |smtp: &mut Client, line: &str, told: &Value| {
             let reply = smtp.command(line, "");
             let code = told["code"].as_u64().unwrap();
@@ -329,6 +337,24 @@ impl World {
         }
         smtp.command("QUIT", "221");
         Held { client, from, to, token, ends }
+    }
+
+    /// A session after EHLO, in which is offered what `explain` said. What a client is offered holds for
+    /// a second, so that one that has been here just before may have to come again.
+    fn greeted(&self, client: IpAddr, helo: &str, terms: Option<&str>, context: &str) -> Client {
+        let without = terms.and_then(|terms| terms.split_once("; without "));
+        let without = without.map_or("", |(_, keywords)| keywords);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut smtp = Client::connect_from(client, self.system.smtp());
+            let offers = smtp.command(&format!("EHLO {helo}"), "250");
+            let agrees = |it: &&str| offers.contains(*it) != without.contains(*it);
+            if ["PIPELINING", "SMTPUTF8"].iter().all(agrees) {
+                return smtp;
+            }
+            assert!(Instant::now() < deadline, "{offers}{context}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn recipient(&mut self) -> String {

@@ -269,7 +269,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let access = "From:spammer@a.test\tREJECT\nConnect:192.0.2\tRELAY\n\
                       To:relayed.test\tRELAY\nClientRate:192.0.2\t4\n\
-                      From:odd@a.test\tQUARANTINE:look at it\n";
+                      From:odd@a.test\tQUARANTINE:look at it\n\
+                      Srv_Features:198.51.100.8\tI D\n";
         let files = [
             ("access", access),
             ("aliases", "team: bob, carol@far.test\n"),
@@ -294,6 +295,7 @@ mod tests {
             "explain --client 192.0.2.7 --to bob@local.test --to x@far.test --json",
             "explain --client 198.51.100.7 --from odd@a.test --to bob@local.test --to d\u{f6}rte@local.test",
             "explain --client 198.51.100.7 --to x@far.test --json",
+            "explain --client 198.51.100.8 --from d\u{f6}rte@a.test --to bob@local.test",
         ];
         insta::assert_snapshot!("explain", shown.map(told).join("\n"));
     }

@@ -3,7 +3,8 @@ use crate::routes::tests::site;
 
 const ACCESS: &str = "From:spammer@a.test\tREJECT\nConnect:192.0.2\tERROR:\"550 no mail from you\"\n\
                       To:relayed.test\tRELAY\nFrom:moved.test\tERROR:4.7.1:450 later\n\
-                      ClientRate:192.0.2\t4\nCompat:odd@far.test<@>alice@local.test\tDISCARD\n";
+                      ClientRate:192.0.2\t4\nCompat:odd@far.test<@>alice@local.test\tDISCARD\n\
+                      Srv_Features:192.0.2.8\tP D\n";
 const MAILERTABLE: &str = ".far.test\tesmtp:[relay.example.net]\n\
                            gone.test\terror:5.1.2:550 gone away\nhere.far.test\tlocal:bob\n";
 const VIRTUSERTABLE: &str = "info@local.test\talice\n@virt.test\t%1@far.test\n";
