@@ -4,9 +4,11 @@
 //! further attempt of the round is begun; those under way cannot be called back, and what they
 //! deliver is delivered.
 
+pub mod at_rest;
 pub mod authority;
 mod change;
 mod filter;
+mod listing;
 mod view;
 
 use std::os::fd::OwnedFd;
@@ -15,9 +17,7 @@ use std::time::Duration;
 
 use daemon::{Drain, Places};
 use envelope::QueueId;
-use ipc::admin::{
-    Action, Filter, Forget, Host, Message, PAGE, QueueReply, QueueRequest, Visitor, Welcome,
-};
+use ipc::admin::{Action, Filter, Forget, Host, QueueReply, QueueRequest, Visitor, Welcome};
 use ipc::{Connection, Error, Frame, Incoming};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,9 +25,11 @@ use tokio::task::JoinSet;
 use crate::hops::Known;
 use crate::news::Watch;
 use crate::record::Queued;
+use crate::rules::Rules;
 use crate::shared::{Shared, Wake, rethrow};
-use crate::store::{Change, Counts, Due, Fate, LOAD, Page, StoreError};
+use crate::store::{Change, Due, Fate, LOAD, StoreError};
 use authority::Authority;
+use listing::{Listing, Selected};
 
 /// Administrators at a time; further ones are sent away.
 const CONNECTIONS: usize = 64;
@@ -112,35 +114,22 @@ struct Desk {
     watch: Option<Watch>,
 }
 
-/// Queued messages that a filter lets through.
-struct Selected {
-    messages: Vec<Queued>,
-    /// Named by their ids, and set aside: nothing else is known of them.
-    damaged: Vec<QueueId>,
-    next: Option<QueueId>,
-}
-
 impl Desk {
     async fn answer(&mut self, request: QueueRequest) -> Result<QueueReply, StoreError> {
         if self.authority != Authority::All && authority::is_of_administrators(&request) {
             return Ok(QueueReply::NotAllowed);
         }
         match request {
-            QueueRequest::List { filter, .. } | QueueRequest::Change { filter, .. }
-                if !filter::is_short(&filter) =>
-            {
-                Ok(QueueReply::Fault("too many words to select by, or too long ones".to_owned()))
-            }
             QueueRequest::List { filter, after } => {
-                Ok(self.list(self.select(&filter, after).await?))
+                self.listing(&self.shared.rules()).list(&filter, after).await
             }
-            QueueRequest::Show(id) => self.show(id).await,
-            QueueRequest::Count => {
-                let Counts { messages, held, damaged } = self.shared.store.counts().await?;
-                Ok(QueueReply::Count { messages, held, damaged })
+            QueueRequest::Show(id) => self.listing(&self.shared.rules()).show(id).await,
+            QueueRequest::Count => listing::count(&self.shared.store).await,
+            QueueRequest::Change { filter, .. } if !filter::is_short(&filter) => {
+                Ok(listing::too_much())
             }
             QueueRequest::Change { action, filter, after, dry_run } => {
-                let selected = self.select(&filter, after).await?;
+                let selected = self.listing(&self.shared.rules()).select(&filter, after).await?;
                 self.change(&action, &filter, selected, dry_run).await
             }
             QueueRequest::Hosts { after } => Ok(self.hosts(after.as_deref())),
@@ -154,75 +143,9 @@ impl Desk {
         }
     }
 
-    /// One page of the queue, or the messages that the filter names, as far as they are this
-    /// user's and the filter lets them through.
-    async fn select(
-        &self,
-        filter: &Filter,
-        after: Option<QueueId>,
-    ) -> Result<Selected, StoreError> {
-        let mut selected = if filter.ids.is_empty() {
-            let Page { messages, next } = self.shared.store.page(after, PAGE).await?;
-            Selected { messages, damaged: Vec::new(), next }
-        } else {
-            self.named(filter, after).await?
-        };
-        let now = self.shared.clock.now();
-        selected.messages.retain(|message| {
-            self.authority.covers(&message.record.origin) && filter::fits(filter, message, now)
-        });
-        Ok(selected)
-    }
-
-    /// The next few of the messages with these ids.
-    async fn named(&self, filter: &Filter, after: Option<QueueId>) -> Result<Selected, StoreError> {
-        let only_ids = *filter == Filter { ids: filter.ids.clone(), ..Filter::default() };
-        let mut ids: Vec<_> = filter.ids.iter().copied().filter(|id| Some(*id) > after).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let more = ids.len() > LOAD;
-        ids.truncate(LOAD);
-        let next = ids.last().copied().filter(|_| more);
-        let messages = self.shared.store.look(ids.clone()).await?;
-        let damaged = if only_ids { self.damaged(ids).await? } else { Vec::new() };
-        Ok(Selected { messages, damaged, next })
-    }
-
-    /// Which of these were set aside; whose they are cannot be told, so administrators only.
-    async fn damaged(&self, ids: Vec<QueueId>) -> Result<Vec<QueueId>, StoreError> {
-        match self.authority {
-            Authority::All => self.shared.store.damaged(ids).await,
-            Authority::Own(_) => Ok(Vec::new()),
-        }
-    }
-
-    /// As many as fit into one reply; the rest is for the next page.
-    fn list(&self, selected: Selected) -> QueueReply {
-        let Selected { messages: queued, mut next, .. } = selected;
-        let mut messages: Vec<Message> = Vec::with_capacity(queued.len());
-        let mut weight = 0;
-        for queued in queued {
-            let message = view::message(&self.shared, &queued);
-            weight += view::weight(&message);
-            if weight > view::MAX_WEIGHT
-                && let Some(last) = messages.last()
-            {
-                next = Some(last.id);
-                break;
-            }
-            messages.push(message);
-        }
-        QueueReply::Messages { messages, next }
-    }
-
-    async fn show(&self, id: QueueId) -> Result<QueueReply, StoreError> {
-        let found = self.shared.store.look(vec![id]).await?;
-        if found.is_empty() && !self.damaged(vec![id]).await?.is_empty() {
-            return Ok(QueueReply::Damaged);
-        }
-        let own = found.first().filter(|it| self.authority.covers(&it.record.origin));
-        let message = own.map(|queued| Box::new(view::message(&self.shared, queued)));
-        Ok(QueueReply::Message(message))
+    fn listing<'a>(&'a self, rules: &'a Rules) -> Listing<'a> {
+        let Shared { store, clock, .. } = &*self.shared;
+        Listing { store, clock, rules, rounds: Some(&self.shared), authority: self.authority }
     }
 
     async fn change(

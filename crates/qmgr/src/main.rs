@@ -6,12 +6,33 @@ use std::sync::Arc;
 use daemon::{Error, House, LoadGauge, Permit, Sandbox};
 use ipc::Arrow;
 use qmgr::active::{Active, Inbox};
+use qmgr::admin::at_rest::{self, AtRest};
 use qmgr::shared::Shared;
 use qmgr::{admin, submission};
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
-    daemon::run("qmgr", queue)
+    match std::env::args().nth(1).as_deref() {
+        Some("--read-only") => daemon::run("qmgr", look),
+        Some(_) | None => daemon::run("qmgr", queue),
+    }
+}
+
+/// `--read-only`, while the mail system does not run: show what is queued to whoever started this
+/// process, and end with him.
+async fn look(mut house: House) -> Result<(), Error> {
+    let sandbox = Sandbox::new().read_only(&house.config.paths.queue).permit(Permit::Threads);
+    let opened = match house.enter(sandbox) {
+        Ok(()) => AtRest::open(&house.generation).await,
+        Err(error) => Err(error),
+    };
+    let visitors = house.answers(Arrow::SupervisorToQmgr)?;
+    house.ready();
+    let mut drain = house.drain();
+    tokio::select! {
+        shown = at_rest::show(opened, visitors) => Ok(shown?),
+        () = drain.begun() => Ok(()),
+    }
 }
 
 /// The whole job: open the queue; take messages from both roles of `smtpd`, deliver what is due

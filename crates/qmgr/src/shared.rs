@@ -317,7 +317,7 @@ impl Arrived {
 }
 
 /// The time that the queue remembers.
-async fn saved(store: &Store) -> Result<Saved, StoreError> {
+pub(crate) async fn saved(store: &Store) -> Result<Saved, StoreError> {
     let correction = store.meta(Meta::ClockCorrection).await?.unwrap_or(0).cast_signed();
     let last_seen = store.meta(Meta::LastSeen).await?.unwrap_or(0);
     Ok(Saved { correction, last_seen })

@@ -3,6 +3,8 @@
 use envelope::{Detail, Origin, ReversePath, Status};
 use ipc::admin::{Message, Recipient, State};
 
+use super::listing::Listing;
+use crate::clock::Timepiece;
 use crate::priority;
 use crate::record::{Queued, RecipientRecord};
 use crate::rules::Rules;
@@ -19,26 +21,26 @@ const MAX_ORIGIN: usize = 512;
 /// Recipients that are few enough for the whole text.
 const FEW: usize = 20;
 
-pub(super) fn message(shared: &Shared, queued: &Queued) -> Message {
+pub(super) fn message(listing: &Listing<'_>, queued: &Queued) -> Message {
     let Queued { id, record, recipients } = queued;
-    let state = state(shared, queued);
+    let Listing { clock, rules, .. } = listing;
+    let state = state(listing, queued);
     let text = if recipients.len() <= FEW { Detail::MAX_TEXT } else { MAX_TEXT };
     let shown = recipients.iter().take(MAX_RECIPIENTS);
-    let rules = shared.rules();
     Message {
         id: *id,
         reverse_path: recipients
             .first()
             .map_or(ReversePath::NULL, |(_, recipient)| recipient.reverse_path.clone()),
-        arrival: shared.clock.wall_seconds(record.arrival),
+        arrival: clock.wall_seconds(record.arrival),
         size: record.size,
         eight_bit: record.body == envelope::Body::EightBitMime,
-        next_attempt: (state == State::Waiting).then(|| shared.clock.wall_seconds(record.due)),
+        next_attempt: (state == State::Waiting).then(|| clock.wall_seconds(record.due)),
         state,
         priority: priority::number(queued),
         quarantine: record.quarantine.clone(),
         origin: cut(origin(&record.origin), MAX_ORIGIN),
-        recipients: shown.map(|(_, it)| recipient(shared, &rules, it, text)).collect(),
+        recipients: shown.map(|(_, it)| recipient(clock, rules, it, text)).collect(),
     }
 }
 
@@ -55,14 +57,15 @@ pub(super) fn weight(message: &Message) -> usize {
     recipients.sum::<usize>() + message.origin.len() + quarantine + 512
 }
 
-fn state(shared: &Shared, queued: &Queued) -> State {
+fn state(listing: &Listing<'_>, queued: &Queued) -> State {
     let Queued { id, record, .. } = queued;
-    let is_due = || record.due <= shared.clock.now();
-    if shared.course(*id) == Some(Course::On) {
+    let is_due = || record.due <= listing.clock.now();
+    let is_active = |shared: &Shared| shared.course(*id) == Some(Course::On);
+    if listing.rounds.is_some_and(is_active) {
         State::Active
     } else if record.held {
         State::Held
-    } else if is_due() && shared.load().1.holds_back(queued) {
+    } else if listing.rounds.is_some_and(|it| is_due() && it.load().1.holds_back(queued)) {
         State::Overload
     } else {
         State::Waiting
@@ -77,13 +80,13 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn recipient(shared: &Shared, rules: &Rules, record: &RecipientRecord, text: usize) -> Recipient {
+fn recipient(clock: &Timepiece, rules: &Rules, record: &RecipientRecord, text: usize) -> Recipient {
     let last = record.last.as_ref();
     Recipient {
         address: record.address.clone(),
         attempts: record.attempts,
         last: last.map(|last| shortened(&last.status, text)),
-        last_time: last.map(|last| shared.clock.wall_seconds(last.at)),
+        last_time: last.map(|last| clock.wall_seconds(last.at)),
         // A program's arguments may be long.
         route: cut(rules.way_of(record).route.to_string(), text),
     }

@@ -124,15 +124,17 @@ impl OpenError {
     fn redb(path: &Path, error: redb::Error) -> Self {
         let path = path.to_owned();
         let why = error.to_string();
-        match error {
-            redb::Error::DatabaseAlreadyOpen => return Self::InUse(path),
-            redb::Error::RepairAborted => return Self::NotClosed(path),
-            redb::Error::UpgradeRequired(_) => return Self::OtherRelease { path, why },
-            // redb's words for a later format, of which it has no error of its own.
-            redb::Error::Corrupted(_) if why.contains("file format version") => {
-                return Self::OtherRelease { path, why };
-            }
-            _ => {}
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            return Self::InUse(path);
+        }
+        if matches!(error, redb::Error::RepairAborted) {
+            return Self::NotClosed(path);
+        }
+        // redb's words for a later format, of which it has no error of its own.
+        let later =
+            matches!(error, redb::Error::Corrupted(_)) && why.contains("file format version");
+        if later || matches!(error, redb::Error::UpgradeRequired(_)) {
+            return Self::OtherRelease { path, why };
         }
         if let redb::Error::Io(error) = error
             // redb's words for a file that is none of its own, and for one that was cut off.
@@ -147,9 +149,11 @@ impl OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse(path) => {
-                write!(f, "{}: another qmgr has it open; stop that first, if it does not end by itself in a moment", path.display())
-            }
+            Self::InUse(path) => write!(
+                f,
+                "{}: another qmgr has it open; stop that first, if it does not end by itself",
+                path.display()
+            ),
             Self::NotClosed(path) => write!(
                 f,
                 "{}: its qmgr was killed, or the machine went down, before it could close the file. \

@@ -131,9 +131,11 @@ impl Reader<'_> {
 
     fn file(&self, id: QueueId) -> Result<File, Trouble> {
         let Some(spool) = self.spool else { return Err(Trouble::Store(StoreError::at_rest())) };
-        spool.read(id).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Trouble::Damaged("its content file is missing".to_owned()),
-            _ => Trouble::Store(error.into()),
+        spool.read(id).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                return Trouble::Damaged("its content file is missing".to_owned());
+            }
+            Trouble::Store(error.into())
         })
     }
 

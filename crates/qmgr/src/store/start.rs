@@ -54,9 +54,7 @@ impl<M: Medium> Writer<M> {
 }
 
 /// Opens a database once its predecessor has let go of it.
-pub(super) fn when_free<T>(
-    mut open: impl FnMut() -> Result<T, OpenError>,
-) -> Result<T, OpenError> {
+pub(super) fn when_free<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let until = Instant::now() + PREDECESSOR;
     loop {
         match open() {
