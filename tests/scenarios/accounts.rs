@@ -184,8 +184,28 @@ fn a_kill_of_the_supervisor_leaves_nothing_behind(machine: &mut Machine) {
     }
 }
 
+/// Its owner is who looks at it for root, who without privileges could not.
+fn the_queue_at_rest_is_shown_to_root_alone() {
+    let list = |uid| as_user(uid, &mut Command::new(program("mailq")), "");
+    let shown = list(0);
+    assert!(shown.status.success(), "{shown:?}");
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("<dave@far.test>"));
+    // She whose mail it is, and who is an administrator while the system runs.
+    for uid in [ALICE, CAROL, NOBODY] {
+        let refused = list(uid);
+        assert_eq!((refused.status.code(), &*refused.stdout), (Some(69), &b""[..]), "{uid}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("only root can list"), "{said}");
+    }
+}
+
 fn what_is_dropped_is_taken_up(machine: &mut Machine) {
+    let mut sendmail = Command::new(program("sendmail"));
+    let message = "Subject: queued\n\nx\n";
+    let output = as_user(ALICE, sendmail.args(["-i", "dave@far.test"]), message);
+    assert!(output.status.success(), "{output:?}");
     machine.stop();
+    the_queue_at_rest_is_shown_to_root_alone();
     let mut sendmail = Command::new(program("sendmail"));
     let message = "Subject: dropped\n\nx\n";
     let output = as_user(ALICE, sendmail.args(["-i", "bob@local.test"]), message);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agreement;
+mod at_rest;
 mod commands;
 mod explain;
 mod family;

@@ -1,8 +1,9 @@
 //! The control socket, asked by `pennypost` and `mailq`.
 
+mod at_rest;
+
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use envelope::QueueId;
@@ -14,8 +15,9 @@ use ipc::admin::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
+use self::at_rest::Onlooker;
 use crate::site::Site;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, called, complain};
 
 /// How long an answer may take: a page of a large queue on a busy disk.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -30,6 +32,8 @@ pub(crate) struct Control {
     connection: Connection,
     /// This user sees and does everything.
     pub(crate) admin: bool,
+    /// Who answers while the mail system does not run.
+    _onlooker: Option<Onlooker>,
 }
 
 /// Runs a command that waits for answers.
@@ -51,15 +55,47 @@ pub(crate) struct Count {
 
 impl Control {
     pub(crate) async fn open(site: &Site, hello: Hello) -> Result<Self, Failure> {
-        let path = site.control_socket();
-        let connected = UnixStream::connect(&path).await.and_then(Connection::new);
-        let connection = connected.map_err(|error| nobody_there(&path, &error))?;
-        let mut control = Self { connection, admin: false };
+        let connection = connect(site).await.map_err(|error| nobody_there(site, &error))?;
+        Self::greet(connection, hello).await
+    }
+
+    /// To list what is queued: also while the mail system does not run, if this user can read its queue.
+    pub(crate) async fn look(site: &Site) -> Result<Self, Failure> {
+        match connect(site).await {
+            Ok(connection) => Self::greet(connection, Hello::Queue).await,
+            Err(error) if is_absence(&error) => Self::at_rest(site).await.map_err(|why| {
+                let Failure { exit, text } = nobody_there(site, &error);
+                Failure::new(exit, format!("{text}\n{why}"))
+            }),
+            Err(error) => Err(nobody_there(site, &error)),
+        }
+    }
+
+    async fn greet(connection: Connection, hello: Hello) -> Result<Self, Failure> {
+        let mut control = Self { connection, admin: false, _onlooker: None };
         match control.ask(&hello, ANSWER).await? {
             Welcome::Yes { admin } => control.admin = admin,
             Welcome::No(why) => return Err(Failure::new(Exit::Unavailable, why)),
         }
         Ok(control)
+    }
+
+    /// Says on stderr what it is that is listed; `Err`: why it cannot be listed.
+    async fn at_rest(site: &Site) -> Result<Self, String> {
+        let (mut connection, onlooker) = Onlooker::start(site).await?;
+        let welcome = connection.receive_within::<Welcome>(ANSWER).await;
+        match welcome.map_err(|error| format!("qmgr --read-only: {error}"))?.head {
+            Welcome::Yes { admin } => {
+                let queue = site.queue_directory();
+                let queue = queue.display();
+                let note = format_args!(
+                    "warning: the mail system is not running; this is what lies in {queue}"
+                );
+                complain(&called(), note);
+                Ok(Self { connection, admin, _onlooker: Some(onlooker) })
+            }
+            Welcome::No(why) => Err(format!("what is queued cannot be shown: {why}")),
+        }
     }
 
     pub(crate) async fn command(&mut self, command: Command) -> Result<Answer, Failure> {
@@ -221,17 +257,26 @@ fn not_allowed() -> Failure {
     Failure::new(Exit::NoPerm, text)
 }
 
-fn nobody_there(path: &Path, error: &io::Error) -> Failure {
+async fn connect(site: &Site) -> io::Result<Connection> {
+    UnixStream::connect(site.control_socket()).await.and_then(Connection::new)
+}
+
+/// Does the mail system not run?
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+fn nobody_there(site: &Site, error: &io::Error) -> Failure {
+    let path = site.control_socket();
     let path = path.display();
-    let kind = error.kind();
-    if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+    if is_absence(error) {
         let text = format!(
             "the mail system is not running (nobody answers on {path})\n\
              start it with \"pennypost start\", or say where it lives with --root or PENNYPOST_ROOT"
         );
         return Failure::new(Exit::Unavailable, text);
     }
-    let denied = kind == io::ErrorKind::PermissionDenied;
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let exit = if denied { Exit::NoPerm } else { Exit::Unavailable };
     Failure::new(exit, format!("{path}: {error}"))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use envelope::{Enhanced, Status};
@@ -92,6 +93,14 @@ pub fn finish(command: &str, ended: Result<Exit, Failure>) -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// What this command was called as.
+#[must_use]
+pub fn called() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Says something on stderr. Where nobody listens the command goes on and ends as it would have.

@@ -22,7 +22,7 @@ pub mod sendmail;
 mod site;
 pub mod smrsh;
 
-pub use exit::{Exit, Failure, complain, finish};
+pub use exit::{Exit, Failure, called, complain, finish};
 
 /// Seconds since 1970.
 fn now() -> i64 {

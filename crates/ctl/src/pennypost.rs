@@ -12,7 +12,7 @@ mod route;
 mod start;
 mod status;
 
-pub(crate) use start::supervisor;
+pub(crate) use start::{find, supervisor};
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Config, Report};
+use config::{Config, Report, Snapshot};
 use envelope::{Detail, Enhanced, Status, printable};
 
 use crate::{Exit, Failure};
@@ -42,6 +42,14 @@ impl Site {
         Self::new(root.map(PathBuf::from))
     }
 
+    /// The same with its tables, as the mail system would take them now.
+    ///
+    /// # Errors
+    /// With what it would not start.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, String> {
+        Snapshot::take(self.root(), self.config.as_deref())
+    }
+
     pub(crate) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
@@ -59,6 +67,10 @@ impl Site {
     /// Where `sendmail` leaves messages when nobody answers.
     pub(crate) fn drop_directory(&self) -> PathBuf {
         self.below("var/spool/pennypost/drop")
+    }
+
+    pub(crate) fn queue_directory(&self) -> PathBuf {
+        self.below("var/spool/pennypost/queue")
     }
 
     pub(crate) fn tables(&self) -> PathBuf {

@@ -174,7 +174,7 @@ impl Queue {
         let command = self.command.unwrap_or(Command::List(self.list));
         command.refuse_everything()?;
         wait(async {
-            let mut queue = Control::open(site, Hello::Queue).await?;
+            let mut queue = command.open(site).await?;
             match command {
                 Command::List(list) => list.run(&mut queue, &mut out).await,
                 Command::Show(show) => show.run(&mut queue, &mut out).await,
@@ -198,6 +198,21 @@ impl Queue {
 }
 
 impl Command {
+    /// What only lists does so also while the mail system does not run.
+    async fn open(&self, site: &Site) -> Result<Control, Failure> {
+        match self {
+            Self::List(_) | Self::Show(_) | Self::Count(_) | Self::Top(_) => {
+                Control::look(site).await
+            }
+            Self::Retry(_)
+            | Self::Hold(_)
+            | Self::Release(_)
+            | Self::Delete(_)
+            | Self::Bounce(_)
+            | Self::Redirect(_) => Control::open(site, Hello::Queue).await,
+        }
+    }
+
     /// Before anybody is asked: a change that does not say of what.
     fn refuse_everything(&self) -> Result<(), Failure> {
         match self {

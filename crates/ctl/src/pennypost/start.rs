@@ -55,7 +55,7 @@ pub(crate) fn supervisor(site: &Site, config: Option<&Path>) -> Result<Command, 
 }
 
 /// An executable of this installation.
-pub(super) fn find(name: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn find(name: &str) -> Result<PathBuf, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Failure::new(Exit::Unavailable, format!("/proc: {error}")))?;
     let beside = own.parent().unwrap_or(Path::new("/"));

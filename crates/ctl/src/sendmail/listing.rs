@@ -34,7 +34,7 @@ pub(super) fn list(options: &Options, site: &Site) -> Result<Exit, Failure> {
     } else {
         let layout = options.layout.unwrap_or_else(|| configured(site));
         wait(async {
-            let mut queue = Control::open(site, Hello::Queue).await?;
+            let mut queue = Control::look(site).await?;
             list_all(&mut queue, options, layout, &mut out).await
         })?;
     }
@@ -158,7 +158,7 @@ async fn list_all(
 
 fn counted(options: &Options, site: &Site) -> Result<u64, Failure> {
     wait(async {
-        let mut queue = Control::open(site, Hello::Queue).await?;
+        let mut queue = Control::look(site).await?;
         count_all(&mut queue, options).await
     })
 }
