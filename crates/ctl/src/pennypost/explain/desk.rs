@@ -96,7 +96,7 @@ impl<'a> Desk<'a> {
                 asked.conclude(recipient, &heard, &mut steps)
             }
         };
-        Ok(Decision { steps, verdict })
+        Ok(Decision { steps: each_once(steps), verdict })
     }
 
     /// As `policyd` looks users up.
@@ -113,6 +113,16 @@ impl<'a> Desk<'a> {
             Err(_) => Account::Unavailable,
         }
     }
+}
+
+/// A line that lets a client relay is asked again as a rule, and has been told.
+fn each_once(steps: Vec<Step>) -> Vec<Step> {
+    steps.into_iter().fold(Vec::new(), |mut told, step| {
+        if !told.contains(&step) {
+            told.push(step);
+        }
+        told
+    })
 }
 
 /// As `policyd` asks, without its memory.
