@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 use config::{CatchAll, Config, OnDisk};
-use envelope::{Address, Detail, Enhanced, Member, ReversePath, Special, Status};
+use envelope::{Address, Aliasing, Detail, Enhanced, Member, ReversePath, Special, Status};
 use ipc::mailbox::{MAX_LIST, MAX_MEMBERS};
 use nix::unistd::User;
 use routing::{MAX_DEPTH, Route, Routed, Router};
@@ -22,33 +22,10 @@ pub(crate) const MAX_WAYS: usize = 10_000;
 pub(crate) struct Routes {
     pub(crate) config: Config,
     pub(crate) router: Router,
+    /// Of the message that goes there.
+    aliasing: Aliasing,
     /// Under a root: who there is.
     users: Option<Users>,
-}
-
-/// Whether aliases count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aliases {
-    Followed,
-    /// `sendmail -n`
-    Left,
-}
-
-/// The tables on disk, with or without aliases.
-struct Files<'a> {
-    files: OnDisk<'a>,
-    aliases: Aliases,
-}
-
-impl<'a> Source for Files<'a> {
-    type Error = <OnDisk<'a> as Source>::Error;
-
-    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> Result<T, Self::Error> {
-        if self.aliases == Aliases::Left && name == "aliases" {
-            return Ok(T::default());
-        }
-        self.files.table(name, read)
-    }
 }
 
 /// An address on its way.
@@ -82,21 +59,20 @@ impl Routes {
     /// # Errors
     /// Exit code 78: the configuration is wrong, or a table cannot be read.
     pub(crate) fn read(site: &Site) -> Result<Self, Failure> {
-        Self::read_with(site, Aliases::Followed)
+        Self::read_with(site, Aliasing::Followed)
     }
 
-    /// The same, perhaps as if there were no aliases.
+    /// The same, perhaps for a message without aliases.
     ///
     /// # Errors
     /// Exit code 78.
-    pub(crate) fn read_with(site: &Site, aliases: Aliases) -> Result<Self, Failure> {
+    pub(crate) fn read_with(site: &Site, aliasing: Aliasing) -> Result<Self, Failure> {
         let config = site.load();
         let config = config.map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
-        let files = Files { files: OnDisk(&config), aliases };
-        let router = Router::read(config.routing(), &files);
+        let router = Router::read(config.routing(), &OnDisk(&config));
         let router = router.map_err(|finding| unreadable(&finding))?;
         let users = config.rooted.then(|| users(&config)).transpose()?;
-        Ok(Self { config, router, users })
+        Ok(Self { config, router, aliasing, users })
     }
 
     /// The way of `address` in mail from `reverse_path`, and of each address that lists on it stand for.
@@ -114,7 +90,7 @@ impl Routes {
         reverse_path: &ReversePath,
         expanded_from: &[Address],
     ) -> Routed {
-        let mut routed = self.router.route(address, reverse_path, expanded_from);
+        let mut routed = self.router.route(address, reverse_path, expanded_from, self.aliasing);
         if let Route::Local { user, .. } = &routed.route
             && let Some(status) = self.missing(user)
         {
@@ -158,6 +134,11 @@ impl Routes {
             Err(error) => Some(Status::fault(format!("user {user}: {error}"))),
         }
     }
+}
+
+/// What an option `--no-aliases` means.
+pub(crate) const fn aliasing(no_aliases: bool) -> Aliasing {
+    if no_aliases { Aliasing::Skipped } else { Aliasing::Followed }
 }
 
 pub(crate) fn table<T: Default>(

@@ -25,10 +25,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use envelope::printable;
 use ipc::admin::Action;
 use message::Date;
+use tables::TrustedUsers;
 
 use crate::caller::Caller;
+use crate::routes::table;
 use crate::site::{Rules, Site};
 use crate::{Exit, Failure, complain, finish, pennypost};
 use letter::Letter;
@@ -104,6 +107,7 @@ fn deliver(options: &Options, site: &Site, traffic: &Traffic) -> Result<Exit, Fa
     let caller = Caller::find(site);
     let content = read(options, rules.message_size)?;
     let date = now();
+    doubt(options, &caller, site);
     let letter = Letter::compose(options, &caller, &rules.hostname, date, content)?;
     let door = Door { site, rules: &rules, traffic };
     let mut watch = watch(options, site);
@@ -131,6 +135,22 @@ fn deliver(options: &Options, site: &Site, traffic: &Traffic) -> Result<Exit, Fa
     };
     let misspelt = exit == Exit::Ok && !letter.misspelt.is_empty();
     Ok(if misspelt { Exit::DataErr } else { exit })
+}
+
+/// Says with `-v` and `-d` that what is told of the client is not believed. `smtpd` decides that, by the same
+/// table; who may not read it hears nothing.
+fn doubt(options: &Options, caller: &Caller, site: &Site) {
+    let asked = options.verbose || options.identity || options.rules_shown;
+    if !asked || !options.submission.client.is_known() {
+        return;
+    }
+    let Ok(config) = site.load() else { return };
+    let trusted = table(&config, "trusted-users", |file, from| TrustedUsers::read(file, from));
+    if trusted.is_ok_and(|trusted| !trusted.contains(&caller.name)) {
+        let name = printable(&caller.name);
+        let text = format_args!("warning: {name} is not in trusted-users: -oM and -p are ignored");
+        complain("sendmail", text);
+    }
 }
 
 /// `-odi`: somebody who sees the first attempt. Errors that are mailed back are waited for only to be

@@ -13,6 +13,7 @@ mod message;
 mod printable;
 mod queue_id;
 mod status;
+mod submission;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
 pub use dialogue::Dialogue;
@@ -25,3 +26,4 @@ pub use message::{
 pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{Detail, Enhanced, Heard, Status};
+pub use submission::{Aliasing, HeaderCare, Label, OriginalClient, Submission};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, ReversePath};
+use crate::{Address, Aliasing, ReversePath};
 
 /// What `smtpd` hands to the queue beside the content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub struct Envelope {
     /// ENVID, decoded from xtext, at most 100 bytes (RFC 3461 §4.4).
     pub envid: Option<String>,
     pub origin: Origin,
+    pub aliasing: Aliasing,
 }
 
 /// One accepted RCPT.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, Disposition, Extensions, ReversePath};
+use envelope::{Address, Aliasing, Disposition, Extensions, ReversePath};
 use serde::{Deserialize, Serialize};
 
 /// What `smtpd` asks.
@@ -24,6 +24,7 @@ pub struct Check {
     pub reverse_path: ReversePath,
     /// The client gave it without a domain, and it was given that of this host.
     pub unqualified: bool,
+    pub aliasing: Aliasing,
     /// Those not yet asked about.
     pub recipients: Vec<Address>,
 }

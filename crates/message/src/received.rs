@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use envelope::{Address, Origin, QueueId, ReversePath};
+use envelope::{Address, Origin, OriginalClient, QueueId, ReversePath};
 
 use crate::Date;
 
@@ -14,6 +14,8 @@ pub struct Received<'a> {
     /// The name of this host.
     pub by: &'a str,
     pub with: Protocol,
+    /// From where a program of this machine has it, if it is one that is believed.
+    pub client: Option<&'a OriginalClient>,
     /// The recipient, where there is exactly one: more would tell of blind copies
     /// (RFC 5321 §7.2).
     pub recipient: Option<&'a Address>,
@@ -61,14 +63,19 @@ impl Received<'_> {
         out.extend_from_slice(b"Received: ");
         self.write_from(out);
         append(out, format_args!("by {} (Pennypost)", shown(self.by)));
-        if !matches!(self.origin, Origin::Ourselves) {
-            append(out, format_args!(" with {}", self.with.name()));
+        let said = self.client.and_then(|client| client.protocol.as_ref());
+        match (said, self.origin) {
+            (Some(protocol), _) => append(out, format_args!(" with {protocol}")),
+            (None, Origin::Client { .. } | Origin::User { .. }) => {
+                append(out, format_args!(" with {}", self.with.name()));
+            }
+            (None, Origin::Ourselves) => {}
         }
         append(out, format_args!("\r\n\tid "));
         let id_at = out.len();
         out.extend_from_slice(&[b'0'; QueueId::WIDTH]);
         // RFC 6531 §3.7.3: characters beyond ASCII only under the UTF8SMTP names.
-        let utf8 = self.with.takes_utf8();
+        let utf8 = said.is_none() && self.with.takes_utf8();
         if let Some(address) = self.recipient.filter(|address| utf8 || !address.needs_utf8()) {
             append(out, format_args!("\r\n\tfor <{address}>"));
         }
@@ -87,11 +94,31 @@ impl Received<'_> {
                 }
             }
             Origin::User { uid, name } => {
+                if let Some(client) = self.client {
+                    write_client(out, client);
+                }
                 append(out, format_args!("(from {}, uid {uid})\r\n\t", shown(name)));
             }
             Origin::Ourselves => {}
         }
     }
+}
+
+/// `from mx.test (bob@[192.0.2.1])`, as far as it is known. Who says so follows.
+fn write_client(out: &mut Vec<u8>, client: &OriginalClient) {
+    let OriginalClient { address, name, protocol: _, user } = client;
+    let literal = address.map(literal);
+    let name = name.as_ref().map(ToString::to_string);
+    let Some(host) = name.or_else(|| literal.clone()) else { return };
+    append(out, format_args!("from {host}"));
+    match (user, literal) {
+        (Some(user), literal) => {
+            append(out, format_args!(" ({user}@{})", literal.unwrap_or(host)));
+        }
+        (None, Some(literal)) => append(out, format_args!(" ({literal})")),
+        (None, None) => {}
+    }
+    append(out, format_args!("\r\n\t"));
 }
 
 /// A field that tells who it was that sent in another's name, as sendmail words it; CRLF at the end.
@@ -122,11 +149,23 @@ fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use envelope::Label;
+
     use super::*;
 
     fn written(origin: &Origin, recipient: Option<&Address>, with: Protocol) -> (String, usize) {
+        written_of(origin, recipient, with, None)
+    }
+
+    fn written_of(
+        origin: &Origin,
+        recipient: Option<&Address>,
+        with: Protocol,
+        client: Option<&OriginalClient>,
+    ) -> (String, usize) {
         let date = Date::utc(1_795_235_750);
-        let received = Received { origin, by: "mail.example.org", with, recipient, date };
+        let by = "mail.example.org";
+        let received = Received { origin, by, with, client, recipient, date };
         let mut out = b"X: y\r\n".to_vec();
         let id_at = received.write(&mut out);
         assert_eq!(out.get(id_at..id_at + QueueId::WIDTH), Some(&b"00000000000"[..]));
@@ -156,6 +195,39 @@ mod tests {
         assert!(text.contains("Received: (from alice, uid 1000)\r\n\tby mail.example.org"));
         let (text, _) = written(&Origin::Ourselves, None, Protocol::Esmtp);
         assert!(text.contains("Received: by mail.example.org (Pennypost)\r\n\tid "), "{text}");
+    }
+
+    /// Whoever says it is named, too.
+    #[test]
+    fn tells_of_a_client_that_another_program_had() {
+        let label = |text: &str| Label::read(text, Label::NAME);
+        let user = Origin::User { uid: 105, name: "amavis".to_owned() };
+        let address = "192.0.2.1".parse().ok();
+        let (name, protocol) = (label("mx.test"), label("ESMTPS"));
+        let none = OriginalClient::default();
+        for (client, from, with) in [
+            (none.clone(), "", "ESMTP"),
+            (
+                OriginalClient { address, ..none.clone() },
+                "from [192.0.2.1] ([192.0.2.1])\r\n\t",
+                "ESMTP",
+            ),
+            (OriginalClient { name: name.clone(), ..none.clone() }, "from mx.test\r\n\t", "ESMTP"),
+            (OriginalClient { protocol: protocol.clone(), ..none.clone() }, "", "ESMTPS"),
+            (OriginalClient { user: label("bob"), ..none }, "", "ESMTP"),
+            (
+                OriginalClient { address, name, protocol, user: label("bob") },
+                "from mx.test (bob@[192.0.2.1])\r\n\t",
+                "ESMTPS",
+            ),
+        ] {
+            let (text, _) = written_of(&user, None, Protocol::Esmtp, Some(&client));
+            let expected = format!(
+                "X: y\r\nReceived: {from}(from amavis, uid 105)\r\n\tby mail.example.org (Pennypost) \
+                 with {with}\r\n\tid 00000000000;\r\n\tSat, 21 Nov 2026 04:35:50 +0000\r\n"
+            );
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

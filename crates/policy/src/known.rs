@@ -72,7 +72,8 @@ impl Policy {
         trace: &mut Vec<Step>,
     ) -> Ruling {
         let mut steps = Vec::new();
-        let admission = self.router.admit(recipient, sending.reverse_path, &mut steps);
+        let Sending { reverse_path, aliasing, .. } = *sending;
+        let admission = self.router.admit(recipient, reverse_path, aliasing, &mut steps);
         // Its new name, and that it is local, have been said.
         let said = trace
             .iter()

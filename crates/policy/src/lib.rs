@@ -22,7 +22,7 @@ mod verdict;
 
 use std::net::IpAddr;
 
-use envelope::{Address, Disposition, ReversePath};
+use envelope::{Address, Aliasing, Disposition, ReversePath};
 use ipnet::IpNet;
 use routing::Router;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,7 @@ pub struct Sending<'a> {
     pub unqualified: bool,
     /// Of the reverse-path.
     pub domain: SenderDomain,
+    pub aliasing: Aliasing,
 }
 
 impl<'a> Sending<'a> {
@@ -90,7 +91,8 @@ impl<'a> Sending<'a> {
     #[must_use]
     pub const fn plain(client: Client<'a>, reverse_path: &'a ReversePath) -> Self {
         let domain = SenderDomain::NotAsked;
-        Self { client, helo: "", reverse_path, unqualified: false, domain }
+        let aliasing = Aliasing::Followed;
+        Self { client, helo: "", reverse_path, unqualified: false, domain, aliasing }
     }
 }
 

@@ -187,6 +187,7 @@ impl Desk {
             reverse_path: &check.reverse_path,
             unqualified: check.unqualified,
             domain: SenderDomain::NotAsked,
+            aliasing: check.aliasing,
         };
         let (name, domain) = tokio::join!(self.name(&check.client), self.domain(&asked));
         let sending = Sending { client: client(&check.client, &name), domain, ..asked };

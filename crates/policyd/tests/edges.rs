@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use envelope::{Extension, Extensions, ReversePath};
+use envelope::{Aliasing, Extension, Extensions, ReversePath};
 use ipc::control::{End, Push, Report};
 use ipc::policy::{Check, Client as Who, Name, Question, Terms, Verdict, Verdicts};
 use ipc::{Arrow, Client, Connection, Error};
@@ -113,7 +113,8 @@ fn check(client: Who, recipients: &[&str]) -> Question {
 fn check_from(client: Who, reverse_path: ReversePath, recipients: &[&str]) -> Question {
     let recipients = recipients.iter().map(|recipient| recipient.parse().unwrap()).collect();
     let helo = "x".to_owned();
-    Question::Check(Check { client, helo, reverse_path, unqualified: false, recipients })
+    let aliasing = Aliasing::Followed;
+    Question::Check(Check { client, helo, reverse_path, unqualified: false, aliasing, recipients })
 }
 
 fn network(address: &str) -> Who {

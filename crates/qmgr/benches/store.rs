@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use envelope::{Address, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+use envelope::{Address, Aliasing, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
 use qmgr::record::{MessageRecord, RecipientRecord};
 use qmgr::store::{Change, Fate, NewMessage, Options, Store};
 
@@ -93,6 +93,7 @@ fn message(id: QueueId, content: Bytes) -> NewMessage {
         ret: None,
         envid: None,
         origin,
+        aliasing: Aliasing::Followed,
     };
     let record = MessageRecord::arrived(&envelope, id.number());
     NewMessage::inline(id, record, vec![RecipientRecord::fresh(recipient, reverse_path)], content)

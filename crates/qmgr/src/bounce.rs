@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use config::Config;
 use envelope::{
-    Address, Envelope, Origin, OriginalRecipient, QueueId, Recipient, Return, ReversePath, Status,
+    Address, Aliasing, Envelope, Origin, OriginalRecipient, QueueId, Recipient, Return,
+    ReversePath, Status,
 };
 use ipc::submission::INLINE;
 use message::{Action, Built, Date, Kind, Original, RecipientReport, Report};
@@ -95,6 +96,7 @@ fn write_alike(
         ret: None,
         envid: None,
         origin: Origin::Ourselves,
+        aliasing: Aliasing::Followed,
     };
     let mut arrived = Arrived::new(shared, id, envelope);
     let new = arrived.with_content(shared, Bytes::from(built.content));

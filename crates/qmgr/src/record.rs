@@ -7,8 +7,8 @@
 use std::fmt;
 
 use envelope::{
-    Address, Body, Envelope, Notify, Origin, OriginalRecipient, QueueId, Recipient, Return,
-    ReversePath, Special, Status,
+    Address, Aliasing, Body, Envelope, Notify, Origin, OriginalRecipient, QueueId, Recipient,
+    Return, ReversePath, Special, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,45 +36,7 @@ pub struct MessageRecord {
     pub warned: bool,
     /// Why it is held, if that was said.
     pub quarantine: Option<String>,
-}
-
-/// Version 1, without a reason.
-#[derive(Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-struct MessageBefore {
-    arrival: Millis,
-    size: u64,
-    place: Place,
-    body: Body,
-    smtputf8: bool,
-    ret: Option<Return>,
-    envid: Option<String>,
-    origin: Origin,
-    due: Millis,
-    held: bool,
-    warned: bool,
-}
-
-impl From<MessageBefore> for MessageRecord {
-    fn from(before: MessageBefore) -> Self {
-        let MessageBefore { arrival, size, place, body, smtputf8, ret, envid, .. } = before;
-        let MessageBefore { origin, due, held, warned, .. } = before;
-        let quarantine = None;
-        Self {
-            arrival,
-            size,
-            place,
-            body,
-            smtputf8,
-            ret,
-            envid,
-            origin,
-            due,
-            held,
-            warned,
-            quarantine,
-        }
-    }
+    pub aliasing: Aliasing,
 }
 
 /// Where the content is.
@@ -104,6 +66,7 @@ impl MessageRecord {
             held: false,
             warned: false,
             quarantine: None,
+            aliasing: envelope.aliasing,
         }
     }
 }
@@ -220,11 +183,15 @@ pub trait Record: Serialize + DeserializeOwned {
 }
 
 impl Record for MessageRecord {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
+    /// What is new comes last, and is nothing: a zero each, as postcard writes `None` and a first variant.
     fn older(version: u8, rest: &[u8]) -> Result<Self, RecordError> {
         match version {
-            1 => whole::<MessageBefore>(rest).map(Self::from),
+            // Without a reason.
+            1 => whole(&[rest, &[0, 0]].concat()),
+            // All aliases were followed.
+            2 => whole(&[rest, &[0]].concat()),
             other => Err(RecordError::Version(other)),
         }
     }
@@ -301,12 +268,12 @@ impl std::error::Error for RecordError {}
 #[cfg(test)]
 mod tests {
     use envelope::{
-        Body, Detail, Enhanced, Envelope, Origin, OriginalRecipient, Recipient, Return,
+        Aliasing, Body, Detail, Enhanced, Envelope, Origin, OriginalRecipient, Recipient, Return,
         ReversePath, Status,
     };
     use proptest::prelude::*;
 
-    use super::{LastAttempt, MessageBefore, MessageRecord, RecipientRecord, Record, RecordError};
+    use super::{LastAttempt, MessageRecord, RecipientRecord, Record, RecordError};
 
     fn message() -> MessageRecord {
         let envelope = Envelope {
@@ -317,6 +284,7 @@ mod tests {
             ret: Some(Return::Headers),
             envid: Some("ümlaut".to_owned()),
             origin: Origin::User { uid: 1000, name: "alice".to_owned() },
+            aliasing: Aliasing::Skipped,
         };
         let quarantine = Some("suspicious".to_owned());
         MessageRecord {
@@ -344,25 +312,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_the_previous_version_is_read() {
-        let MessageRecord { arrival, size, place, body, smtputf8, ret, envid, .. } = message();
-        let MessageRecord { origin, due, held, warned, .. } = message();
-        let before = MessageBefore {
-            arrival,
-            size,
-            place,
-            body,
-            smtputf8,
-            ret,
-            envid,
-            origin,
-            due,
-            held,
-            warned,
-        };
-        let row = postcard::to_extend(&before, vec![1]).unwrap();
-        let read = MessageRecord { quarantine: None, ..message() };
-        assert_eq!(MessageRecord::decode(&row), Ok(read));
+    fn a_message_of_the_previous_versions_is_read() {
+        let before = MessageRecord { aliasing: Aliasing::Followed, ..message() };
+        let mut row = before.encode().unwrap();
+        assert_eq!((row.remove(0), row.pop()), (3, Some(0)), "what is new comes last");
+        row.insert(0, 2);
+        assert_eq!(MessageRecord::decode(&row), Ok(before));
+        let before = MessageRecord { quarantine: None, aliasing: Aliasing::Followed, ..message() };
+        let mut row = before.encode().unwrap();
+        assert_eq!((row.remove(0), row.pop(), row.pop()), (3, Some(0), Some(0)));
+        row.insert(0, 1);
+        assert_eq!(MessageRecord::decode(&row), Ok(before));
     }
 
     #[test]
@@ -382,7 +342,8 @@ mod tests {
         };
         let row_of_message = row("0180d8c1a28c340000010101010107c3bc6d6c61757401e80705616c696365\
             80d8c1a28c340100");
-        let read = MessageRecord { quarantine: None, ..message() };
+        let aliasing = Aliasing::Followed;
+        let read = MessageRecord { quarantine: None, aliasing, ..message() };
         assert_eq!(MessageRecord::decode(&row_of_message), Ok(read));
         let row_of_recipient = row(
             "010664c3b67274650f62c3bc636865722e6578616d706c65010664c3b6727465\

@@ -8,7 +8,7 @@ use daemon::{Error, Generation};
 use envelope::Special;
 use routing::{Route, Routed, Router};
 
-use crate::record::{Goal, RecipientRecord};
+use crate::record::{Goal, MessageRecord, RecipientRecord};
 
 /// See the fields.
 #[derive(Debug)]
@@ -60,11 +60,12 @@ impl Rules {
         Ok(Self { bounds, ..next })
     }
 
-    /// Where a recipient goes now.
+    /// Where a recipient of this message goes now.
     #[must_use]
-    pub fn way_of(&self, recipient: &RecipientRecord) -> Routed {
+    pub fn way_of(&self, message: &MessageRecord, recipient: &RecipientRecord) -> Routed {
         let RecipientRecord { address, reverse_path, expanded_from, goal, .. } = recipient;
-        let by_tables = || self.router.route(address, reverse_path, expanded_from);
+        let by_tables =
+            || self.router.route(address, reverse_path, expanded_from, message.aliasing);
         let straight = |route| Routed { route, address: address.clone(), trace: Vec::new() };
         match goal {
             Goal::Tables => by_tables(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::Drain;
-use envelope::{Envelope, Origin, QueueId};
+use envelope::{Aliasing, Envelope, Origin, QueueId};
 use ipc::admin::News;
 use ipc::submission::{INLINE, Reply, Submit};
 use ipc::{Arrow, Connection, Error, Frame, Incoming};
@@ -234,6 +234,9 @@ impl Submitter {
             return Err(Error::PeerMisbehaved("too many recipients, or none"));
         }
         match (&envelope.origin, self.arrow) {
+            (Origin::Client { .. }, _) if envelope.aliasing == Aliasing::Skipped => {
+                Err(Error::PeerMisbehaved("aliases skipped by a client"))
+            }
             (Origin::Client { .. }, _) | (Origin::User { .. }, Arrow::SubmissionToQmgr) => Ok(()),
             (Origin::User { .. } | Origin::Ourselves, _) => {
                 Err(Error::PeerMisbehaved("an origin that is not its own"))

@@ -137,6 +137,7 @@ impl Agent {
             ret: attempt.ret,
             envid: attempt.envid.as_deref(),
             size: attempt.size,
+            submission: None,
         };
         Ok((hop, mail))
     }

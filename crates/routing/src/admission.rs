@@ -1,6 +1,6 @@
 //! Is there such a recipient? Said when it is named, before there is any mail.
 
-use envelope::{Address, NextHop, ReversePath, Status};
+use envelope::{Address, Aliasing, NextHop, ReversePath, Status};
 use tables::{Refusal, Step};
 
 use crate::Router;
@@ -27,9 +27,10 @@ pub(crate) fn admit(
     router: &Router,
     address: &Address,
     reverse_path: &ReversePath,
+    aliasing: Aliasing,
     trace: &mut Vec<Step>,
 ) -> Admission {
-    let mut way = Way::new(router, address, reverse_path, &[]);
+    let mut way = Way::new(router, address, reverse_path, &[], aliasing);
     let admission = loop {
         let ended = way.step();
         if way.is_alias {

@@ -10,7 +10,7 @@ mod route;
 
 use std::net::IpAddr;
 
-use envelope::{Address, NextHop, ReversePath};
+use envelope::{Address, Aliasing, NextHop, ReversePath};
 use tables::{
     Aliases, Domaintable, LocalDomains, Mailertable, Names, Senderrelay, Source, Step,
     Virtusertable,
@@ -103,8 +103,9 @@ impl Router {
         address: &Address,
         reverse_path: &ReversePath,
         expanded_from: &[Address],
+        aliasing: Aliasing,
     ) -> Routed {
-        route::follow(self, address, reverse_path, expanded_from)
+        route::follow(self, address, reverse_path, expanded_from, aliasing)
     }
 
     /// May `address` be named as a recipient of mail from `reverse_path`? `trace` is told each rule that
@@ -114,9 +115,10 @@ impl Router {
         &self,
         address: &Address,
         reverse_path: &ReversePath,
+        aliasing: Aliasing,
         trace: &mut Vec<Step>,
     ) -> Admission {
-        admission::admit(self, address, reverse_path, trace)
+        admission::admit(self, address, reverse_path, aliasing, trace)
     }
 
     /// `address` by the domain's new name, as it is looked at everywhere (sendmail's ruleset 3).

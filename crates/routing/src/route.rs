@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use envelope::{Address, Host, Member, NextHop, Protocol, ReversePath, Special, Status};
+use envelope::{Address, Aliasing, Host, Member, NextHop, Protocol, ReversePath, Special, Status};
 use tables::{Refusal, Step};
 
 use crate::Router;
@@ -73,8 +73,9 @@ pub(crate) fn follow(
     address: &Address,
     reverse_path: &ReversePath,
     expanded_from: &[Address],
+    aliasing: Aliasing,
 ) -> Routed {
-    let mut way = Way::new(router, address, reverse_path, expanded_from);
+    let mut way = Way::new(router, address, reverse_path, expanded_from, aliasing);
     let route = loop {
         if let Some(route) = way.step() {
             break route;

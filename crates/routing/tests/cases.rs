@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::{fs, io};
 
-use envelope::{Address, Enhanced, NextHop, ReversePath};
+use envelope::{Address, Aliasing, Enhanced, NextHop, ReversePath};
 use routing::{Admission, Relays, Route, Router, Settings};
 use tables::{Reader, Source};
 
@@ -99,7 +99,7 @@ fn router(sections: &HashMap<String, String>) -> Router {
 
 fn routed(router: &Router, address: &str, from: &ReversePath) -> String {
     let address: Address = address.parse().unwrap();
-    let routed = router.route(&address, from, &[]);
+    let routed = router.route(&address, from, &[], Aliasing::Followed);
     let mut shown = match &routed.route {
         Route::List { members, owner } => {
             let list = if members.len() == 1 { "list " } else { "" };
@@ -131,7 +131,12 @@ fn routed(router: &Router, address: &str, from: &ReversePath) -> String {
 }
 
 fn admitted(router: &Router, address: &str) -> String {
-    match router.admit(&address.parse().unwrap(), &ReversePath(None), &mut Vec::new()) {
+    match router.admit(
+        &address.parse().unwrap(),
+        &ReversePath(None),
+        Aliasing::Followed,
+        &mut Vec::new(),
+    ) {
         Admission::Accept => "accept".to_owned(),
         Admission::User(user) => format!("user {user}"),
         Admission::Mailbox(hop, address) => format!("mailbox {address} at {hop}"),

@@ -6,7 +6,7 @@
     reason = "test code: what goes wrong is to stop the test"
 )]
 
-use envelope::{Address, Host, ReversePath, Server};
+use envelope::{Address, Aliasing, Host, ReversePath, Server};
 use proptest::prelude::*;
 use routing::{Admission, Relays, Route, Routed, Router};
 use tables::{Aliases, LocalDomains, Mailertable, Names, Virtusertable};
@@ -40,7 +40,7 @@ fn router() -> Router {
 }
 
 fn route(address: &str) -> Routed {
-    router().route(&address.parse().unwrap(), &ReversePath(None), &[])
+    router().route(&address.parse().unwrap(), &ReversePath(None), &[], Aliasing::Followed)
 }
 
 fn shown(address: &str) -> String {
@@ -80,7 +80,12 @@ fn lists_become_recipients_and_end() {
     let itself: Address = "self@mx.example.org".parse().unwrap();
     let Route::List { members, .. } = route("self@mx.example.org").route else { panic!() };
     assert_eq!(members[0].to_string(), itself.to_string());
-    let again = router().route(&itself, &ReversePath(None), std::slice::from_ref(&itself));
+    let again = router().route(
+        &itself,
+        &ReversePath(None),
+        std::slice::from_ref(&itself),
+        Aliasing::Followed,
+    );
     assert_eq!(again.route.to_string(), "local self");
 }
 
@@ -89,13 +94,43 @@ fn what_cannot_be_done_waits() {
     assert_eq!(shown("x@odd.test"), "4.3.0 (uucp:x is not yet supported)");
 }
 
+/// alias() in sendmail's alias.c asks for NoAlias; virtual users are the business of rulesets.
+#[test]
+fn a_message_without_aliases_follows_virtual_users_alone() {
+    let table = "postmaster: bob\nowner-postmaster: bob\nroot: bob\nteam: bob, carl\nalice: bob\n";
+    let aliases = Aliases::read("aliases", table.as_bytes()).unwrap().table;
+    let virtuals = "info@example.org\talice\n";
+    let virtusertable = Virtusertable::read("virtusertable", virtuals.as_bytes()).unwrap().table;
+    let router = Router { aliases, virtusertable, ..router() };
+    for (address, skipped, admitted) in [
+        ("alice@example.org", "local alice", Admission::User("alice".into())),
+        ("team@example.org", "local team", Admission::User("team".into())),
+        ("alice+x@example.org", "local alice", Admission::User("alice".into())),
+        ("info@example.org", "local alice", Admission::User("alice".into())),
+        ("postmaster@example.org", "local root", Admission::Accept),
+    ] {
+        let address = &address.parse().unwrap();
+        let way = |aliasing| router.route(address, &ReversePath(None), &[], aliasing);
+        assert_eq!(way(Aliasing::Skipped).route.to_string(), skipped, "{address}");
+        assert_ne!(way(Aliasing::Followed).route.to_string(), skipped, "{address}");
+        let admission =
+            router.admit(address, &ReversePath(None), Aliasing::Skipped, &mut Vec::new());
+        assert_eq!(admission, admitted, "{address}");
+    }
+}
+
 #[test]
 fn circles_and_depth_are_bounded() {
     assert!(shown("round@mx.example.org").starts_with("5.4.6"));
     let from: Vec<Address> = (0..=routing::MAX_DEPTH)
         .map(|n| Address::new(&format!("l{n}"), "x.test").unwrap())
         .collect();
-    let routed = router().route(&"deep1@example.org".parse().unwrap(), &ReversePath(None), &from);
+    let routed = router().route(
+        &"deep1@example.org".parse().unwrap(),
+        &ReversePath(None),
+        &from,
+        Aliasing::Followed,
+    );
     assert!(routed.route.to_string().starts_with("5.4.6"));
     assert_eq!(shown("deep1@example.org"), "local deep3");
 }
@@ -115,7 +150,10 @@ fn other_domains_follow_mailertable_smarthost_and_dns() {
         ..router()
     };
     let shown = |address: &str| {
-        router.route(&address.parse().unwrap(), &ReversePath(None), &[]).route.to_string()
+        router
+            .route(&address.parse().unwrap(), &ReversePath(None), &[], Aliasing::Followed)
+            .route
+            .to_string()
     };
     assert_eq!(shown("x@far.test"), "host [smart.test]:587");
     assert_eq!(shown("x@inner.test"), "host [10.0.0.1]:2525");
@@ -130,7 +168,10 @@ fn members_of_lists_are_not_looked_up_as_virtual_users() {
     let router = Router { virtusertable, ..router() };
     let from = ["team@example.org".parse().unwrap()];
     let shown = |address: &str| {
-        router.route(&address.parse().unwrap(), &ReversePath(None), &from).route.to_string()
+        router
+            .route(&address.parse().unwrap(), &ReversePath(None), &from, Aliasing::Followed)
+            .route
+            .to_string()
     };
     assert_eq!(shown("carl@mx.example.org"), "local carl");
     assert_eq!(shown("carl@example.org"), "mx far.test");
@@ -174,10 +215,10 @@ proptest! {
     #[test]
     fn every_way_ends(router in tangle(), name in "[a-d]([+][a-z]?)?", domain in "[vw][.]test|mx[.]example[.]org") {
         let address: Address = format!("{name}@{domain}").parse().unwrap();
-        let routed = router.route(&address, &ReversePath(None), &[]);
+        let routed = router.route(&address, &ReversePath(None), &[], Aliasing::Followed);
         prop_assert!(routed.trace.len() <= 3 * (routing::MAX_DEPTH + 2));
         let mut trace = Vec::new();
-        let admission = router.admit(&address, &ReversePath(None), &mut trace);
+        let admission = router.admit(&address, &ReversePath(None), Aliasing::Followed, &mut trace);
         prop_assert_eq!(&routed.trace[..trace.len()], &trace[..]);
         match (admission, routed.route) {
             (Admission::User(user), Route::Local { user: same, .. }) => prop_assert_eq!(user, same),
@@ -202,7 +243,7 @@ proptest! {
         let router = Router { local: local_domains, virtusertable, ..Router::default() };
         for (domain, to) in [("v.test", "example.net"), ("w.test", "mx.example.org")] {
             let Ok(address) = Address::new(&local, domain) else { return Ok(()) };
-            let routed = router.route(&address, &ReversePath(None), &[]);
+            let routed = router.route(&address, &ReversePath(None), &[], Aliasing::Followed);
             if !matches!(routed.route, Route::Refused(_)) {
                 prop_assert_eq!(routed.address.domain(), to);
             }

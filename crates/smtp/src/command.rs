@@ -4,11 +4,12 @@ use std::fmt;
 
 use envelope::{
     Address, AddressError, Body, Enhanced, Extensions, Notify, OriginalRecipient, Return,
+    Submission,
 };
 
 use crate::Reply;
 
-mod parameters;
+pub(crate) mod parameters;
 mod path;
 
 pub use path::Path;
@@ -46,6 +47,8 @@ pub struct Mail {
     pub ret: Option<Return>,
     /// Decoded.
     pub envid: Option<String>,
+    /// Only users of this machine may say more than nothing.
+    pub submission: Submission,
 }
 
 /// RCPT (RFC 5321 §4.1.1.3).

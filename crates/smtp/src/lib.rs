@@ -14,6 +14,7 @@ pub mod content;
 mod line;
 pub mod reply;
 pub mod server;
+mod submission;
 pub mod xtext;
 
 pub use command::Command;

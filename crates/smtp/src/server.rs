@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use envelope::{Address, Disposition, Enhanced, Envelope, Extensions, ReversePath};
+use envelope::{
+    Address, Aliasing, Disposition, Enhanced, Envelope, Extensions, Label, ReversePath, Submission,
+};
 
 use crate::Reply;
 use crate::line::Skip;
@@ -103,6 +105,7 @@ pub struct Question {
     pub reverse_path: ReversePath,
     /// It came without a domain, from another system, and was given that of this host.
     pub unqualified: bool,
+    pub aliasing: Aliasing,
     pub recipients: Vec<Address>,
 }
 
@@ -126,6 +129,7 @@ pub struct Opening {
     pub protocol: Protocol,
     /// SIZE
     pub declared_size: Option<u64>,
+    pub submission: Submission,
 }
 
 /// What becomes of a message that is accepted.
@@ -153,6 +157,8 @@ pub struct Refusal {
     pub from: Option<ReversePath>,
     pub to: Option<Address>,
     pub reply: Reply,
+    /// What the submitter had marked the message with.
+    pub tag: Option<Label>,
 }
 
 /// What was refused.
@@ -325,6 +331,7 @@ impl Session {
             omitted: transaction.omitted.clone(),
             protocol: self.protocol(transaction),
             declared_size: transaction.declared_size,
+            submission: transaction.submission.clone(),
         })
     }
 

@@ -200,6 +200,7 @@ impl Script {
             ret: self.value("ret").map(ret),
             envid: self.value("envid"),
             size: self.value("size").map_or(0, |size| size.parse().unwrap()),
+            submission: None,
         }
     }
 

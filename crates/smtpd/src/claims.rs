@@ -1,8 +1,9 @@
-//! In whose name the users of this machine send.
+//! In whose name the users of this machine send, and who of them is believed about others.
 
 use daemon::{Error, Generation};
-use envelope::{Address, Origin, ReversePath};
+use envelope::{Address, Origin, OriginalClient, ReversePath};
 use message::sender_warning;
+use smtp::server::Opening;
 use tables::{LocalDomains, Names, Source, TrustedUsers, split_detail};
 
 /// What says who may send as whom without a word about it.
@@ -30,6 +31,16 @@ impl Claims {
                 .table("trusted-users", |f, source| TrustedUsers::read(f, source))?,
             detail: config.local.detail.clone(),
         })
+    }
+
+    /// From where a message came before, as a trusted user says. It is told, and gives no right.
+    pub(crate) fn original_client<'a>(&self, opening: &'a Opening) -> Option<&'a OriginalClient> {
+        let client = &opening.submission.client;
+        let is_trusted = match &opening.envelope.origin {
+            Origin::User { name, .. } => self.trusted.contains(name),
+            Origin::Client { .. } | Origin::Ourselves => false,
+        };
+        (is_trusted && client.is_known()).then_some(client)
     }
 
     /// The field for a user who sends in another's name (auth_warning in sendmail's main.c).

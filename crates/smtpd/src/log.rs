@@ -4,14 +4,19 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use envelope::{Body, QueueId, printable};
+use envelope::{Body, Label, OriginalClient, QueueId, printable};
 use smtp::Reply;
 use smtp::server::{Fate, Message, Peer, Protocol, Refusal, Stage};
 
 use crate::rate::Rate;
 
 /// A message is accepted: it is in the queue, or goes nowhere.
-pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) {
+pub(crate) fn accepted(
+    id: QueueId,
+    (peer, helo): (&Peer, &str),
+    message: &Message,
+    original: Option<&OriginalClient>,
+) {
     let Message { opening, size, .. } = message;
     let protocol = match opening.protocol {
         Protocol::Smtp => "SMTP",
@@ -29,10 +34,12 @@ pub(crate) fn accepted(id: QueueId, peer: &Peer, helo: &str, message: &Message) 
         Fate::Discard => ", discarded".to_owned(),
     };
     tracing::info!(
-        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}{fate}",
+        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}{}{}{fate}",
         opening.envelope.reverse_path,
         opening.envelope.recipients.len(),
         Relay { peer, helo },
+        Original(original),
+        Tag(opening.submission.tag.as_ref()),
     );
     for address in &opening.omitted {
         tracing::info!("{id}: to=<{address}>, discarded");
@@ -96,7 +103,7 @@ fn more(untold: u64, peer: &Peer, helo: &str) {
 /// A client was sent away, and so many times before it without a word.
 pub(crate) fn rejection(all: &Mutex<Quota>, peer: &Peer, reply: &Reply, untold: u64) {
     let reply = reply.clone();
-    let refusal = Refusal { stage: Stage::Connect, from: None, to: None, reply };
+    let refusal = Refusal { stage: Stage::Connect, from: None, to: None, reply, tag: None };
     write(all, Instant::now(), (peer, ""), &refusal);
     if untold > 0 {
         tracing::info!("relay={}, sent away {untold} more times", Relay { peer, helo: "" });
@@ -117,10 +124,11 @@ fn write(all: &Mutex<Quota>, now: Instant, (peer, helo): (&Peer, &str), refusal:
         Stage::Content => "check_eom",
     };
     tracing::info!(
-        "ruleset={ruleset}{}{}, relay={}, reject={}",
+        "ruleset={ruleset}{}{}, relay={}{}, reject={}",
         Shown(", arg1", refusal.to.as_ref()),
         Shown(", from", refusal.from.as_ref()),
         Relay { peer, helo },
+        Tag(refusal.tag.as_ref()),
         refusal.reply
     );
 }
@@ -143,6 +151,33 @@ impl fmt::Display for Relay<'_> {
             Peer::Network(address) => write!(f, "{} [{address}]", self.helo),
             Peer::User { name, .. } => write!(f, "{name}@localhost"),
         }
+    }
+}
+
+/// `, orig_client=mx.test [192.0.2.1], orig_proto=SMTP`, as Postfix names what a filter says, or nothing.
+struct Original<'a>(Option<&'a OriginalClient>);
+
+impl fmt::Display for Original<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(OriginalClient { address, name, protocol, user: _ }) = self.0 else {
+            return Ok(());
+        };
+        match (name, address) {
+            (Some(name), Some(address)) => write!(f, ", orig_client={name} [{address}]")?,
+            (Some(name), None) => write!(f, ", orig_client={name}")?,
+            (None, Some(address)) => write!(f, ", orig_client=[{address}]")?,
+            (None, None) => {}
+        }
+        protocol.as_ref().map_or(Ok(()), |protocol| write!(f, ", orig_proto={protocol}"))
+    }
+}
+
+/// `, tag=cron` (sendmail's `-L`), or nothing.
+struct Tag<'a>(Option<&'a Label>);
+
+impl fmt::Display for Tag<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |tag| write!(f, ", tag={tag}"))
     }
 }
 

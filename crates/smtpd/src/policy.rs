@@ -39,6 +39,7 @@ pub(crate) async fn ask(room: &Room, peer: &Peer, helo: &str, question: Question
         helo: helo.to_owned(),
         reverse_path: question.reverse_path,
         unqualified: question.unqualified,
+        aliasing: question.aliasing,
         recipients: question.recipients,
     });
     match room.policyd.call::<_, Verdicts>(&check, b"", None, TIME).await {

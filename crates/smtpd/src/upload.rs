@@ -61,7 +61,8 @@ impl Handover {
         };
         let reply = match &queued {
             Ok(id) => {
-                log::accepted(*id, session.peer(), session.client_name(), message);
+                let original = room.claims.original_client(&message.opening);
+                log::accepted(*id, (session.peer(), session.client_name()), message, original);
                 Reply::new(250, Enhanced::UNDEFINED, format!("Queued as {id}"))
             }
             Err(reply) => reply.clone(),

@@ -25,7 +25,7 @@ use self::rehearsal::{Content, Heard, Rehearsal};
 use self::story::{InForce, Opening, Recipient, renamed, write_content};
 use crate::control::{Control, wait};
 use crate::credentials::Keyring;
-use crate::routes::{Routes, Way, unreadable};
+use crate::routes::{Routes, Way, aliasing, unreadable};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
@@ -56,6 +56,9 @@ pub(super) struct Explain {
     /// A recipient; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
+    /// As sendmail -n sends: no aliases
+    #[arg(long, conflicts_with = "client")]
+    no_aliases: bool,
     /// The user whose password the client gave
     #[arg(long, value_name = "USER")]
     auth: Option<String>,
@@ -77,7 +80,7 @@ impl Explain {
     }
 
     fn tell(&self, site: &Site, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let routes = Routes::read(site)?;
+        let routes = Routes::read_with(site, aliasing(self.no_aliases))?;
         let config = &routes.config;
         let desk = Desk::open(config, self.client, &self.helo)?;
         let mut session = Rehearsal::begin(config, self.client, &desk);
@@ -86,7 +89,8 @@ impl Explain {
         let from = from.unwrap_or(&self.from);
         let helo = if self.helo.is_empty() { "client" } else { &self.helo };
         let hello = session.say(&format!("EHLO {helo}"))?;
-        let mail = session.say(&format!("MAIL FROM:<{from}>{}", self.utf8()))?;
+        let mail =
+            session.say(&format!("MAIL FROM:<{from}>{}{}", self.utf8(), self.submission()))?;
         let mut worst = Worst::default();
         worst.note(&mail.reply);
         let reply = if hello.reply.starts_with('2') { mail.reply } else { hello.reply };
@@ -140,6 +144,11 @@ impl Explain {
     fn utf8(&self) -> &'static str {
         let ascii = self.from.is_ascii() && self.to.iter().all(|to| to.is_ascii());
         if ascii { "" } else { " SMTPUTF8" }
+    }
+
+    /// As `sendmail` says it.
+    const fn submission(&self) -> &'static str {
+        if self.no_aliases { " XNOALIASES" } else { "" }
     }
 }
 
@@ -290,6 +299,7 @@ mod tests {
             "explain",
             "explain --to team@local.test",
             "explain --to team@local.test --to nobody-here@local.test --json",
+            "explain --to team@local.test --to alice@local.test --no-aliases",
             "explain --client 192.0.2.7 --from spammer@a.test --to alice@local.test",
             "explain --client 192.0.2.7 --to bob@local.test --to x@far.test",
             "explain --client 192.0.2.7 --to bob@local.test --to x@far.test --json",

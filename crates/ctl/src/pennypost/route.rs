@@ -10,7 +10,7 @@ use tables::Step;
 
 use crate::credentials::Keyring;
 use crate::listing::json_line;
-use crate::routes::{Routes, Way};
+use crate::routes::{Routes, Way, aliasing};
 use crate::site::Site;
 use crate::{Exit, Failure};
 
@@ -33,6 +33,9 @@ pub(super) struct RouteArgs {
     /// The reverse-path of the mail [default: none, as in a bounce]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Address>,
+    /// As sendmail -n sends: no aliases
+    #[arg(long)]
+    no_aliases: bool,
     /// One JSON object for each address on the way
     #[arg(long)]
     json: bool,
@@ -40,7 +43,7 @@ pub(super) struct RouteArgs {
 
 impl RouteArgs {
     pub(super) fn run(self, site: &Site) -> Result<Exit, Failure> {
-        let routes = Routes::read(site)?;
+        let routes = Routes::read_with(site, aliasing(self.no_aliases))?;
         let mut out = io::stdout().lock();
         let ways = self.ways(&routes)?;
         let keyring = Keyring::read(&routes.config);

@@ -79,7 +79,8 @@ fn commands(mail: &Mail<'_>) -> Vec<u8> {
     session.receive(b"220 drop\r\n");
     let _ = session.outgoing();
     session.receive(
-        b"250-drop\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n",
+        b"250-drop\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n\
+          250 XSUBMIT\r\n",
     );
     session.begin(mail);
     session.outgoing()
@@ -87,7 +88,7 @@ fn commands(mail: &Mail<'_>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use envelope::{Body, Notify, Recipient, Return, ReversePath};
+    use envelope::{Aliasing, Body, Label, Notify, Recipient, Return, ReversePath, Submission};
 
     use super::*;
 
@@ -96,6 +97,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut recipient = Recipient::plain("bob@x.test".parse().unwrap());
         recipient.notify = Notify { success: true, failure: true, delay: false, stated: true };
+        let tag = Label::read("cron", Label::WORD);
+        let said = Submission { aliasing: Aliasing::Skipped, tag, ..Submission::default() };
         let mail = Mail {
             reverse_path: &ReversePath(Some("alice@here.test".parse().unwrap())),
             recipients: &[recipient, Recipient::plain("carol@x.test".parse().unwrap())],
@@ -104,6 +107,7 @@ mod tests {
             ret: Some(Return::Headers),
             envid: Some("a b"),
             size: 14,
+            submission: Some(&said),
         };
         leave(directory.path(), &mail, "A: ä\r\n\r\n.\r\n".as_bytes()).unwrap();
         let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|f| f.unwrap()).collect();
@@ -114,7 +118,8 @@ mod tests {
         assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(
             fs::read_to_string(files[0].path()).unwrap(),
-            "MAIL FROM:<alice@here.test> SIZE=14 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b\r\n\
+            "MAIL FROM:<alice@here.test> SIZE=14 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b \
+             XNOALIASES XTAG=cron\r\n\
              RCPT TO:<bob@x.test> NOTIFY=SUCCESS,FAILURE\r\nRCPT TO:<carol@x.test>\r\nDATA\r\n\
              A: ä\r\n\r\n.\r\n"
         );
@@ -130,6 +135,7 @@ mod tests {
             ret: None,
             envid: None,
             size: 0,
+            submission: None,
         };
         assert!(leave(Path::new("/nonexistent"), &mail, b"").is_err());
     }

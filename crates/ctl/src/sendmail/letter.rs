@@ -1,10 +1,10 @@
 //! The message as it is submitted: envelope and completed content.
 
-use envelope::{Address, Body, Recipient, Return, ReversePath, printable};
+use envelope::{Address, Body, HeaderCare, Recipient, Return, ReversePath, Submission, printable};
 use message::{Completion, Date, UNSENT_FIELDS, addresses, completion, without_fields};
 use smtp::client::Mail;
 
-use super::options::{HeaderCare, NoRecipient, Options, usage};
+use super::options::{NoRecipient, Options, usage};
 use crate::caller::Caller;
 use crate::{Exit, Failure};
 
@@ -18,6 +18,7 @@ pub(super) struct Letter {
     pub(super) utf8_headers: bool,
     pub(super) ret: Option<Return>,
     pub(super) envid: Option<String>,
+    pub(super) submission: Submission,
     /// What was meant as a recipient and is no address, with the reason.
     pub(super) misspelt: Vec<String>,
 }
@@ -36,7 +37,7 @@ impl Letter {
     ) -> Result<Self, Failure> {
         let reverse_path = reverse_path(options, caller, hostname)?;
         let (recipients, misspelt) = recipients(options, hostname, &content)?;
-        let content = match options.header {
+        let content = match options.submission.header {
             HeaderCare::Leave => content,
             HeaderCare::Complete => {
                 let own = own_address(caller, hostname);
@@ -66,6 +67,7 @@ impl Letter {
             utf8_headers: has_utf8_header(&content),
             ret: options.ret,
             envid: options.envid.clone(),
+            submission: options.submission.clone(),
             misspelt,
             content,
         })
@@ -81,6 +83,7 @@ impl Letter {
             ret: self.ret,
             envid: self.envid.as_deref(),
             size: u64::try_from(self.content.len()).unwrap_or(u64::MAX),
+            submission: Some(&self.submission),
         }
     }
 }

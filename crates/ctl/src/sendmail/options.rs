@@ -9,10 +9,9 @@ mod queue;
 
 use std::path::PathBuf;
 
-use envelope::{Body, Notify, Return};
+use envelope::{Body, Notify, Return, Submission};
 
 use super::start::Ground;
-use crate::routes::Aliases;
 use crate::{Exit, Failure};
 
 pub(super) use letters::lookups_wanted;
@@ -41,7 +40,8 @@ pub(super) struct Options {
     pub(super) ret: Option<Return>,
     /// `-V`, decoded from xtext.
     pub(super) envid: Option<String>,
-    pub(super) header: HeaderCare,
+    /// `-G -L -n -oM -p`
+    pub(super) submission: Submission,
     /// `-O NoRecipientAction`
     pub(super) no_recipient: NoRecipient,
     /// `-h`: hops so far.
@@ -53,11 +53,9 @@ pub(super) struct Options {
     /// `-d0`: says first who we are.
     pub(super) identity: bool,
     /// `-d21`, `-d27`, `-d60`: the lines of the tables that apply.
-    rules_shown: bool,
+    pub(super) rules_shown: bool,
     /// `-d8`: what is asked of the DNS.
     pub(super) lookups: bool,
-    /// `-n`
-    pub(super) aliases: Aliases,
     /// `-D`: where `-d` writes.
     pub(super) debug_file: Option<PathBuf>,
     /// `-C`: another configuration.
@@ -134,14 +132,6 @@ pub(super) enum OnError {
     Quiet,
 }
 
-/// What is done to the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeaderCare {
-    Complete,
-    /// `-G`: another system's message is passed on as it is.
-    Leave,
-}
-
 /// What a header gets that names no recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoRecipient {
@@ -196,8 +186,8 @@ impl Options {
             let text = format!("Can not use -Q with \"{word}\": a reason stands right behind it");
             return Err(usage(text));
         }
-        if options.aliases == Aliases::Left && options.mode != Mode::Verify {
-            options.warn("-n goes with -bv: mail that is delivered follows aliases");
+        if options.mode == Mode::Smtp && options.submission != Submission::default() {
+            options.warn("-G, -L, -n, -oM and -p go with a message on stdin, not with -bs");
         }
         let waits = options.mode == Mode::Deliver && options.patience == Patience::FirstAttempt;
         let looks = matches!(options.mode, Mode::Verify | Mode::Test | Mode::Retry) || waits;
@@ -231,7 +221,7 @@ impl Options {
             notify: Notify::DEFAULT,
             ret: None,
             envid: None,
-            header: HeaderCare::Complete,
+            submission: Submission::default(),
             no_recipient: NoRecipient::Leave,
             hops: 0,
             selection: Selection::default(),
@@ -239,7 +229,6 @@ impl Options {
             identity: false,
             rules_shown: false,
             lookups: false,
-            aliases: Aliases::Followed,
             debug_file: None,
             config: None,
             traffic: None,
@@ -276,6 +265,9 @@ impl Options {
                     continue;
                 }
                 Some(letters::Takes::Glued) => glued.to_owned(),
+                Some(letters::Takes::Word) if letters::is_exims(letter, glued) => {
+                    letters::joined(glued, &words.next().unwrap_or_default())
+                }
                 Some(letters::Takes::Word) if !glued.is_empty() => glued.to_owned(),
                 Some(letters::Takes::Word) => words
                     .next()

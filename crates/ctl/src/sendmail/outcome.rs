@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use envelope::{Address, Detail, QueueId, Recipient, ReversePath, Status, printable};
+use envelope::{Address, Detail, QueueId, Recipient, ReversePath, Status, Submission, printable};
 use message::{Action, Date, Kind, Original, RecipientReport, Report};
 
 use super::drop;
@@ -208,6 +208,7 @@ fn notification(
         utf8_headers: built.smtputf8,
         ret: None,
         envid: None,
+        submission: Submission { tag: letter.submission.tag.clone(), ..Submission::default() },
         misspelt: Vec::new(),
     }
 }

@@ -161,6 +161,7 @@ mod tests {
             ret: None,
             envid: None,
             size: 4,
+            submission: None,
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     if options.words.is_empty() {
         return Err(usage("Recipient names must be specified".to_owned()));
     }
-    let routes = Routes::read_with(site, options.aliases)?;
+    let routes = Routes::read_with(site, options.submission.aliasing)?;
     let mut out = io::stdout().lock();
     match options.debug_file.as_deref().filter(|_| options.lookups) {
         Some(path) => {
@@ -182,7 +182,8 @@ mod tests {
         let files = [("aliases", ALIASES), ("mailertable", MAILERTABLE)];
         let words = line.split(' ').map(str::to_owned);
         let options = Options::parse("sendmail", words).unwrap();
-        let routes = Routes::read_with(&site(root.path(), &files), options.aliases).unwrap();
+        let routes =
+            Routes::read_with(&site(root.path(), &files), options.submission.aliasing).unwrap();
         let mut out = Vec::new();
         let exit = verify(&options, &routes, &mut out, None).unwrap();
         (exit, String::from_utf8(out).unwrap())

@@ -134,13 +134,8 @@ impl Case {
         let path = if unqualified { format!("{from}@mx.example.org") } else { from.to_owned() };
         let reverse_path = ReversePath((from != "<>").then(|| path.parse().unwrap()));
         let policy = self.policy();
-        let asked = Sending {
-            client,
-            helo: &self.helo,
-            reverse_path: &reverse_path,
-            unqualified,
-            domain: SenderDomain::NotAsked,
-        };
+        let asked =
+            Sending { helo: &self.helo, unqualified, ..Sending::plain(client, &reverse_path) };
         // The DNS is asked only about what matters.
         let domain = policy.asks_for_domain(&asked).map_or(SenderDomain::NotAsked, |_| domain);
         let (verdict, trace) = decide(&policy, &Sending { domain, ..asked }, to);

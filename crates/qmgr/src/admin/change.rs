@@ -160,7 +160,7 @@ pub(super) async fn change(
 
 #[cfg(test)]
 mod tests {
-    use envelope::{Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+    use envelope::{Aliasing, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
 
     use super::*;
     use crate::record::MessageRecord;
@@ -177,6 +177,7 @@ mod tests {
             smtputf8: false,
             ret: None,
             envid: None,
+            aliasing: Aliasing::Followed,
         };
         let fresh = |to| RecipientRecord::fresh(to, reverse_path.clone());
         Queued {

@@ -64,7 +64,7 @@ fn contains(text: &str, part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use envelope::{Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+    use envelope::{Aliasing, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
     use ipc::admin::{Exception, Filter};
 
     use super::{MAX_WORD, MAX_WORDS, fits, is_short};
@@ -81,6 +81,7 @@ mod tests {
             ret: None,
             envid: None,
             origin: Origin::Ourselves,
+            aliasing: Aliasing::Followed,
         };
         Queued {
             id: QueueId::new(1).unwrap(),

@@ -6,7 +6,7 @@ use ipc::admin::{Message, Recipient, State};
 use super::listing::Listing;
 use crate::clock::Timepiece;
 use crate::priority;
-use crate::record::{Queued, RecipientRecord};
+use crate::record::{MessageRecord, Queued, RecipientRecord};
 use crate::rules::Rules;
 use crate::shared::{Course, Shared};
 
@@ -40,7 +40,7 @@ pub(super) fn message(listing: &Listing<'_>, queued: &Queued) -> Message {
         priority: priority::number(queued),
         quarantine: record.quarantine.clone(),
         origin: cut(origin(&record.origin), MAX_ORIGIN),
-        recipients: shown.map(|(_, it)| recipient(clock, rules, it, text)).collect(),
+        recipients: shown.map(|(_, it)| recipient(clock, rules, (record, it), text)).collect(),
     }
 }
 
@@ -80,7 +80,12 @@ fn origin(origin: &Origin) -> String {
     }
 }
 
-fn recipient(clock: &Timepiece, rules: &Rules, record: &RecipientRecord, text: usize) -> Recipient {
+fn recipient(
+    clock: &Timepiece,
+    rules: &Rules,
+    (message, record): (&MessageRecord, &RecipientRecord),
+    text: usize,
+) -> Recipient {
     let last = record.last.as_ref();
     Recipient {
         address: record.address.clone(),
@@ -88,7 +93,7 @@ fn recipient(clock: &Timepiece, rules: &Rules, record: &RecipientRecord, text: u
         last: last.map(|last| shortened(&last.status, text)),
         last_time: last.map(|last| clock.wall_seconds(last.at)),
         // A program's arguments may be long.
-        route: cut(rules.way_of(record).route.to_string(), text),
+        route: cut(rules.way_of(message, record).route.to_string(), text),
     }
 }
 

@@ -34,7 +34,7 @@ impl Round {
         let Self { shared, message, .. } = self;
         let now = shared.clock.now();
         let back = message.recipients.iter().map(|(number, recipient)| {
-            let routed = self.rules.way_of(recipient);
+            let routed = self.rules.way_of(&message.record, recipient);
             let Route::Remote(next_hop) = routed.route else { return None };
             let alone = shared.hops.alone(&Destination::Remote(next_hop), now)?;
             let ending = Ending::Alone(alone);

@@ -56,7 +56,8 @@ impl Round {
         let Some(recipient) = self.recipient(number) else {
             return;
         };
-        let user = match (&recipient.goal, self.rules.way_of(recipient).route) {
+        let user = match (&recipient.goal, self.rules.way_of(&self.message.record, recipient).route)
+        {
             // A user who is unknown by now may have been known when somebody wrote `\user`, or when
             // `local.catch_all` named a host.
             (
@@ -103,8 +104,8 @@ impl Round {
 
     /// Whose mailbox the tables lead to, and by which address in the end.
     fn user_of(&self, list: &RecipientRecord, address: &Address) -> Option<(String, Address)> {
-        let Routed { route, address, .. } =
-            self.rules.router.route(address, &list.reverse_path, &[]);
+        let (path, aliasing) = (&list.reverse_path, self.message.record.aliasing);
+        let Routed { route, address, .. } = self.rules.router.route(address, path, &[], aliasing);
         match route {
             Route::Local { user, verbatim: false, .. } => Some((user, address)),
             Route::Local { .. }

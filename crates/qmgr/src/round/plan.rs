@@ -98,7 +98,7 @@ impl Round {
             let Some(recipient) = self.recipient(number) else {
                 continue;
             };
-            let Routed { route, address, .. } = self.rules.way_of(recipient);
+            let Routed { route, address, .. } = self.rules.way_of(&self.message.record, recipient);
             let destination = match route {
                 Route::Remote(next_hop) => Destination::Remote(next_hop),
                 Route::Local { user, detail, verbatim } => {

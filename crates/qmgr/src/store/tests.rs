@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use envelope::{Address, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+use envelope::{Address, Aliasing, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 
 use super::{
@@ -44,6 +44,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         ret: None,
         envid: Some("envid".to_owned()),
         origin: Origin::Ourselves,
+        aliasing: Aliasing::Followed,
     }
 }
 

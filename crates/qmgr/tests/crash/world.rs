@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use bytes::Bytes;
-use envelope::{Address, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
+use envelope::{Address, Aliasing, Body, Envelope, Origin, QueueId, Recipient, ReversePath};
 use qmgr::record::{MessageRecord, Queued, RecipientRecord};
 use qmgr::store::{Content, Due, NewMessage, Store};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -69,6 +69,7 @@ impl Message {
             ret: None,
             envid: None,
             origin: Origin::Ourselves,
+            aliasing: Aliasing::Followed,
         };
         let record = MessageRecord::arrived(&envelope, self.due);
         MessageRecord { held: self.held, ..record }

@@ -16,8 +16,8 @@ use config::{
     Relay, Remote, Resolver,
 };
 use envelope::{
-    Body, Detail, Dialogue, Enhanced, Envelope, Member, Origin, QueueId, Recipient, ReversePath,
-    Status,
+    Aliasing, Body, Detail, Dialogue, Enhanced, Envelope, Member, Origin, QueueId, Recipient,
+    ReversePath, Status,
 };
 use ipc::admin::{Action, Filter, Message, QueueReply, QueueRequest, Visitor, Welcome};
 use ipc::control::{End, Push, Report};
@@ -351,6 +351,7 @@ pub(crate) fn envelope(from: &str, to: &[&str]) -> Envelope {
         ret: None,
         envid: None,
         origin: Origin::Client { address: [192, 0, 2, 1].into(), helo: "client.test".into() },
+        aliasing: Aliasing::Followed,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names of this host: aliases, lists and their owners.
 
-use envelope::{Address, Member};
+use envelope::{Address, Aliasing, Member};
 use tables::{Alias, Place, Step, Target, split_detail};
 
 use super::Route;
@@ -25,10 +25,17 @@ impl Way<'_> {
 
     /// The alias of the whole local part, or of the user without the detail.
     fn alias(&self, local: &str) -> Option<(String, Alias)> {
-        let router = self.router;
-        let (user, _) = split_detail(local, &router.detail);
-        let whole = router.aliases.get(local).map(|alias| (local.to_owned(), alias));
-        whole.or_else(|| router.aliases.get(&user).map(|alias| (user, alias)))
+        let (user, _) = split_detail(local, &self.router.detail);
+        let whole = self.entry(local).map(|alias| (local.to_owned(), alias));
+        whole.or_else(|| self.entry(&user).map(|alias| (user, alias)))
+    }
+
+    /// What the table has of this name, if this message is to know of it.
+    fn entry(&self, name: &str) -> Option<Alias> {
+        match self.aliasing {
+            Aliasing::Followed => self.router.aliases.get(name),
+            Aliasing::Skipped => None,
+        }
     }
 
     /// `None`: it is so without a line.
@@ -70,7 +77,7 @@ impl Way<'_> {
         let name = name.to_lowercase();
         let name = if name.starts_with("owner-") { "owner" } else { &name };
         let owner = format!("owner-{name}");
-        let Alias { targets, place } = self.router.aliases.get(&owner)?;
+        let Alias { targets, place } = self.entry(&owner)?;
         let hostname = &self.router.local.hostname;
         let single = match targets.as_slice() {
             [single] => single.member(hostname).ok(),

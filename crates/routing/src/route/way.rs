@@ -1,6 +1,6 @@
 //! One address on its way, step by step.
 
-use envelope::{Address, Detail, Enhanced, ReversePath, Status};
+use envelope::{Address, Aliasing, Detail, Enhanced, ReversePath, Status};
 use tables::{Because, Place, Step, split_detail};
 
 use super::Route;
@@ -17,6 +17,7 @@ pub(crate) struct Way<'a> {
     pub(super) bare: bool,
     /// Where it was before.
     seen: Vec<Address>,
+    pub(super) aliasing: Aliasing,
     /// An alias led here.
     pub(crate) is_alias: bool,
     pub(crate) trace: Vec<Step>,
@@ -28,12 +29,14 @@ impl<'a> Way<'a> {
         address: &Address,
         reverse_path: &'a ReversePath,
         expanded_from: &[Address],
+        aliasing: Aliasing,
     ) -> Self {
         // Members of lists that are names alone have got this domain.
         let bare = !expanded_from.is_empty() && address.domain_key() == router.local.hostname;
         let (address, seen) = (address.clone(), expanded_from.to_vec());
         let trace = Vec::new();
-        let mut way = Self { router, reverse_path, address, bare, seen, is_alias: false, trace };
+        let is_alias = false;
+        let mut way = Self { router, reverse_path, address, bare, seen, aliasing, is_alias, trace };
         way.rename();
         way
     }

@@ -1,9 +1,9 @@
 //! MAIL and RCPT as we send them.
 
-use envelope::{Body, OriginalRecipient, Recipient, Return, ReversePath};
+use envelope::{Body, OriginalRecipient, Recipient, Return, ReversePath, Submission};
 
 use super::Offers;
-use crate::xtext;
+use crate::{submission, xtext};
 
 /// What one transaction is about; the content comes apart from it.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub struct Mail<'a> {
     pub envid: Option<&'a str>,
     /// Bytes of content, before dots are doubled.
     pub size: u64,
+    /// What is said only to a daemon of this machine.
+    pub submission: Option<&'a Submission>,
 }
 
 impl Mail<'_> {
@@ -51,6 +53,9 @@ impl Mail<'_> {
             if let Some(envid) = self.envid {
                 command.push_str(&format!(" ENVID={}", xtext::encode(envid)));
             }
+        }
+        if let Some(said) = self.submission.filter(|_| offers.submission) {
+            submission::write(said, &mut command);
         }
         command.push_str("\r\n");
         command

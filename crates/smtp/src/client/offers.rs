@@ -1,5 +1,7 @@
 //! What a host offers in its reply to EHLO (RFC 5321 §4.1.1.1).
 
+use crate::submission;
+
 /// The extensions that we use. None after HELO.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Offers {
@@ -13,6 +15,8 @@ pub(super) struct Offers {
     pub(super) smtputf8: bool,
     /// RFC 3461
     pub(super) dsn: bool,
+    /// [`crate::submission`]
+    pub(super) submission: bool,
 }
 
 impl Offers {
@@ -35,6 +39,8 @@ impl Offers {
                 offers.smtputf8 = true;
             } else if keyword.eq_ignore_ascii_case("DSN") {
                 offers.dsn = true;
+            } else if keyword.eq_ignore_ascii_case(submission::KEYWORD) {
+                offers.submission = true;
             }
         }
         offers

@@ -39,6 +39,7 @@ impl Probe {
             ret: None,
             envid: None,
             size: 0,
+            submission: None,
         };
         // Without SIZE: there is no message.
         let without_size = Offers { size: None, ..offers.clone() };

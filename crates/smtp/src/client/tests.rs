@@ -1,6 +1,6 @@
 //! What dialogue files cannot show: replies out of turn, and what is kept of them.
 
-use envelope::{Body, OriginalRecipient, Recipient, ReversePath, Status};
+use envelope::{Aliasing, Body, OriginalRecipient, Recipient, ReversePath, Status, Submission};
 
 use proptest::prelude::*;
 
@@ -19,6 +19,7 @@ fn mail(recipients: &[Recipient]) -> Mail<'_> {
         ret: None,
         envid: None,
         size: 0,
+        submission: None,
     }
 }
 
@@ -139,5 +140,23 @@ proptest! {
         prop_assert_eq!(answers.len(), 2);
         let delivered = answers.iter().any(|a| matches!(a.status, Status::Delivered(_)));
         prop_assert!(!delivered || confirmed, "{lines:?}: {answers:?}");
+    }
+}
+
+/// Only a daemon of this machine offers to hear it.
+#[test]
+fn more_of_a_submission_is_said_only_where_it_is_offered() {
+    let said = Submission { aliasing: Aliasing::Skipped, ..Submission::default() };
+    let recipients = [recipient()];
+    let mail = Mail { submission: Some(&said), ..mail(&recipients) };
+    for (offer, expected) in
+        [("250 XSUBMIT", "MAIL FROM:<> XNOALIASES\r\n"), ("250 HELP", "MAIL FROM:<>\r\n")]
+    {
+        let mut session = Session::new("here.test", "there.test");
+        session.receive(b"220 there.test\r\n");
+        let _ = session.outgoing();
+        session.receive(format!("250-there.test\r\n{offer}\r\n").as_bytes());
+        session.begin(&mail);
+        assert_eq!(String::from_utf8(session.outgoing()).unwrap(), expected);
     }
 }

@@ -1,10 +1,10 @@
 //! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and RET,
 //! ENVID, NOTIFY and ORCPT (RFC 3461).
 
-use envelope::{Body, Extension, Extensions, Notify, OriginalRecipient, Return};
+use envelope::{Body, Extension, Extensions, Notify, OriginalRecipient, Return, Submission};
 
 use super::{CommandError, Mail, Path, Rcpt};
-use crate::xtext;
+use crate::{submission, xtext};
 
 /// RFC 3461 §4.4, decoded.
 const MAX_ENVID: usize = 100;
@@ -14,7 +14,9 @@ const MAX_ORCPT: usize = 500;
 const MAX_DIGITS: usize = 20;
 
 pub(super) fn mail(path: Path, text: &str, withheld: Extensions) -> Result<Mail, CommandError> {
-    let mut mail = Mail { path, size: None, body: None, smtputf8: false, ret: None, envid: None };
+    let submission = Submission::default();
+    let mut mail =
+        Mail { path, size: None, body: None, smtputf8: false, ret: None, envid: None, submission };
     for (name, value) in each(text)? {
         match known(name, withheld)?.as_str() {
             "SIZE" => once(&mut mail.size, "SIZE", digits(value))?,
@@ -23,7 +25,7 @@ pub(super) fn mail(path: Path, text: &str, withheld: Extensions) -> Result<Mail,
             "ENVID" => once(&mut mail.envid, "ENVID", envid(value))?,
             "SMTPUTF8" if value.is_empty() && !mail.smtputf8 => mail.smtputf8 = true,
             "SMTPUTF8" => return Err(CommandError::BadParameter("SMTPUTF8")),
-            _ => return Err(CommandError::UnknownParameter(name.to_owned())),
+            _ => submission::read(&mut mail.submission, name, value)?,
         }
     }
     Ok(mail)
@@ -68,7 +70,11 @@ fn each(text: &str) -> Result<impl Iterator<Item = (&str, &str)>, CommandError> 
     Ok(text.split_ascii_whitespace().map(|word| word.split_once('=').unwrap_or((word, ""))))
 }
 
-fn once<T>(slot: &mut Option<T>, name: &'static str, value: Option<T>) -> Result<(), CommandError> {
+pub(crate) fn once<T>(
+    slot: &mut Option<T>,
+    name: &'static str,
+    value: Option<T>,
+) -> Result<(), CommandError> {
     let bad = CommandError::BadParameter(name);
     match (value, &slot) {
         (Some(value), None) => {

@@ -1,4 +1,6 @@
-use envelope::{AddressError, Body, Extension, Extensions, Notify, OriginalRecipient, Return};
+use envelope::{
+    AddressError, Body, Extension, Extensions, Notify, OriginalRecipient, Return, Submission,
+};
 use proptest::prelude::*;
 
 use super::{Command, CommandError, Mail, Path, Rcpt};
@@ -107,6 +109,7 @@ fn parameters_of_every_extension() {
         smtputf8: true,
         ret: Some(Return::Headers),
         envid: Some("QQ+1".to_owned()),
+        submission: Submission::default(),
     };
     assert_eq!(mail(line), expected);
     assert_eq!(mail("MAIL FROM:<a@b> SIZE=99999999999999999999").size, Some(u64::MAX));

@@ -1,6 +1,8 @@
 //! Commands and their replies (RFC 5321 §4.1, §4.3).
 
-use envelope::{Address, AddressError, Disposition, Enhanced, Extension, Recipient, ReversePath};
+use envelope::{
+    Address, AddressError, Disposition, Enhanced, Extension, Recipient, ReversePath, Submission,
+};
 
 use super::intake::too_large;
 use super::transaction::Transaction;
@@ -8,9 +10,9 @@ use super::{
     Ending, Fate, Hello, Peer, Question, Refusal, Session, Settings, Stage, State, Step,
     Unqualified, Verdict,
 };
-use crate::Reply;
 use crate::command::{Command, CommandError, Mail, Path, Rcpt};
 use crate::line::{self, Line, Skip};
+use crate::{Reply, submission};
 
 /// Commands since the last message that led to none; a client that only looks around has to go.
 const IDLE_COMMANDS: usize = 200;
@@ -217,6 +219,10 @@ impl Session {
                 | Extension::Dsn => {}
             }
         }
+        if matches!(self.peer, Peer::User { .. }) {
+            text.push('\n');
+            text.push_str(submission::KEYWORD);
+        }
         text + "\nHELP"
     }
 
@@ -241,6 +247,10 @@ impl Session {
         if self.transaction.is_some() {
             return order("MAIL was given");
         }
+        if matches!(self.peer, Peer::Network(_)) && mail.submission != Submission::default() {
+            let unknown = CommandError::UnknownParameter(submission::KEYWORD.to_owned());
+            return Err((None, unknown.reply()));
+        }
         let unqualified = matches!(mail.path, Path::Unqualified(_))
             && self.settings.unqualified == Unqualified::Refused;
         let bad = |error| (None, CommandError::ReversePath(error).reply());
@@ -260,6 +270,7 @@ impl Session {
             smtputf8: mail.smtputf8,
             ret: mail.ret,
             envid: mail.envid,
+            submission: mail.submission,
             recipients: Vec::new(),
             omitted: Vec::new(),
             fate: Fate::Deliver,

@@ -110,8 +110,10 @@ impl Session {
     }
 
     pub(super) fn refusal(&self, stage: Stage, reply: Reply) -> Refusal {
-        let from = self.transaction.as_ref().map(|open| open.reverse_path.clone());
-        Refusal { stage, from, to: None, reply }
+        let open = self.transaction.as_ref();
+        let from = open.map(|open| open.reverse_path.clone());
+        let tag = open.and_then(|open| open.submission.tag.clone());
+        Refusal { stage, from, to: None, reply, tag }
     }
 
     pub(super) fn ok(&mut self, code: u16, text: &'static str) {

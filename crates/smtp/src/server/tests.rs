@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::{Body, Disposition, Enhanced, Extension, Extensions, Origin};
+use envelope::{
+    Aliasing, Body, Disposition, Enhanced, Extension, Extensions, HeaderCare, Label, Origin,
+    Submission,
+};
 use proptest::prelude::*;
 
 use super::intake::PIECE;
@@ -390,6 +393,35 @@ proptest! {
         prop_assert_eq!(whole.messages, cut.messages);
         prop_assert_eq!(whole.ending, cut.ending);
     }
+}
+
+/// Parameters by which nobody beyond this machine says anything.
+#[test]
+fn more_of_a_submission_says_only_who_is_on_this_machine() {
+    let mail = b"EHLO x\r\nMAIL FROM:<a@b.test> XNOALIASES XASIS XTAG=cron XADDR=192.0.2.7\r\n";
+    let rest = b"RCPT TO:<c@d.test>\r\nDATA\r\nx\r\n.\r\n";
+    let mut stranger = Dialogue::network();
+    let (hello, mail_command) = mail.split_at(8);
+    assert_eq!(stranger.say(hello), [250]);
+    assert_eq!(stranger.say(mail_command), [555]);
+    assert!(stranger.session.refusals().iter().all(|refusal| refusal.tag.is_none()));
+
+    let mut user = Dialogue::new(Peer::User { uid: 1000, name: "alice".to_owned() });
+    assert_eq!(user.say(mail), [250, 250]);
+    assert_eq!(user.say(b"FOO\r\n"), [500]);
+    let tag = Label::read("cron", Label::WORD);
+    assert_eq!(user.session.refusals()[0].tag, tag);
+    assert_eq!(user.say(rest), [250, 354, 250]);
+    let Message { opening, .. } = &user.messages[0];
+    let Submission { aliasing, header, tag: heard, client } = &opening.submission;
+    assert_eq!((*aliasing, *header), (Aliasing::Skipped, HeaderCare::Leave));
+    assert_eq!((heard, client.address), (&tag, "192.0.2.7".parse().ok()));
+    assert_eq!(opening.envelope.aliasing, Aliasing::Skipped);
+    // Who it is stays what the kernel says, and it is of this message alone.
+    assert_eq!(opening.envelope.origin, Origin::User { uid: 1000, name: "alice".to_owned() });
+    user.say(b"MAIL FROM:<a@b.test>\r\n");
+    user.say(rest);
+    assert_eq!(user.messages[1].opening.submission, Submission::default());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One mail transaction (RFC 5321 §3.3).
 
-use envelope::{Address, Body, Disposition, Envelope, Origin, Recipient, Return, ReversePath};
+use envelope::{
+    Address, Body, Disposition, Envelope, Origin, Recipient, Return, ReversePath, Submission,
+};
 
 use super::intake::Intake;
 use super::{Fate, Peer, Question};
@@ -16,6 +18,7 @@ pub(super) struct Transaction {
     pub(super) smtputf8: bool,
     pub(super) ret: Option<Return>,
     pub(super) envid: Option<String>,
+    pub(super) submission: Submission,
     pub(super) recipients: Vec<Recipient>,
     /// Accepted, and to get nothing.
     pub(super) omitted: Vec<Address>,
@@ -63,7 +66,8 @@ impl Transaction {
     pub(super) fn question(&self) -> Question {
         let recipients = self.asked.iter().map(|recipient| recipient.address.clone()).collect();
         let (reverse_path, unqualified) = (self.reverse_path.clone(), self.unqualified);
-        Question { reverse_path, unqualified, recipients }
+        let aliasing = self.submission.aliasing;
+        Question { reverse_path, unqualified, aliasing, recipients }
     }
 
     pub(super) fn envelope(&self, peer: &Peer, helo: &str) -> Envelope {
@@ -75,6 +79,7 @@ impl Transaction {
             ret: self.ret,
             envid: self.envid.clone(),
             origin: origin(peer, helo),
+            aliasing: self.submission.aliasing,
         }
     }
 

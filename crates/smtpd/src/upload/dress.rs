@@ -1,6 +1,7 @@
 //! What we put in front of the content of a message.
 
 use config::Role;
+use envelope::HeaderCare;
 use message::{Completion, Received, end_of_header, qualify_header, whole_fields};
 use smtp::server::{Opening, Protocol};
 
@@ -34,6 +35,7 @@ pub(super) fn dressed(
             Protocol::Esmtp => message::Protocol::Esmtp,
             Protocol::Utf8Smtp => message::Protocol::Utf8Smtp,
         },
+        client: room.claims.original_client(opening),
         recipient: match envelope.recipients.as_slice() {
             [recipient] => Some(&recipient.address),
             _ => None,
@@ -56,6 +58,10 @@ fn submission(body: &mut Vec<u8>, room: &Room, opening: &Opening, content: &[u8]
     let (envelope, hostname) = (&opening.envelope, &room.config.hostname);
     if let Some(warning) = room.claims.warning(&envelope.origin, &envelope.reverse_path) {
         body.extend_from_slice(warning.as_bytes());
+    }
+    if opening.submission.header == HeaderCare::Leave {
+        body.extend_from_slice(message::separator(content));
+        return body.extend_from_slice(content);
     }
     body.extend(message::completion(
         content,

@@ -73,6 +73,7 @@ impl<'a> Desk<'a> {
             reverse_path: &question.reverse_path,
             unqualified: question.unqualified,
             domain: SenderDomain::NotAsked,
+            aliasing: question.aliasing,
         };
         let domain = match self.policy.asks_for_domain(&asked) {
             Some(from) => wait(domain(self.config, &from.domain_key()))?,

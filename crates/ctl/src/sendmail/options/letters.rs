@@ -1,10 +1,11 @@
 //! What each letter means: the union of the options of sendmail 8.18, Postfix, Exim and OpenSMTPD.
 
-use envelope::{Body, Notify, Return};
+use std::net::IpAddr;
 
-use super::{HeaderCare, InputEnd, Mode, NoRecipient, OnError, Options, Patience, usage};
+use envelope::{Aliasing, Body, HeaderCare, Label, Notify, Return};
+
+use super::{InputEnd, Mode, NoRecipient, OnError, Options, Patience, usage};
 use crate::Failure;
-use crate::routes::Aliases;
 use crate::sendmail::start::Ground;
 
 /// Whether a letter has an argument.
@@ -34,6 +35,21 @@ pub(super) const fn takes(letter: char) -> Option<Takes> {
 /// Exim's operations on the queue, which would be mistaken for a macro and a recipient.
 const EXIM_OPERATIONS: [&str; 15] =
     ["", "c", "f", "g", "ar", "es", "md", "mad", "eb", "rm", "t", "vb", "vc", "vh", "vl"];
+
+/// What Exim is told of a message by `-oMx`, with the next word.
+const EXIM_ORIGIN: [&str; 4] = ["Ma", "Mr", "Ms", "Mt"];
+/// The same of what has no meaning here: who was authenticated, as whom, where, and by which message.
+const EXIM_ALONE: [&str; 5] = ["Maa", "Mai", "Mas", "Mi", "Mm"];
+
+/// Does the value of this option follow as the next word, although something is glued to the letter?
+pub(super) fn is_exims(letter: char, glued: &str) -> bool {
+    letter == 'o' && EXIM_ORIGIN.iter().chain(&EXIM_ALONE).any(|&it| it == glued)
+}
+
+/// Such an option with its value, as sendmail would have it.
+pub(super) fn joined(glued: &str, value: &str) -> String {
+    if EXIM_ALONE.contains(&glued) { glued.to_owned() } else { format!("{glued}{value}") }
+}
 
 /// The mode of `-b`.
 ///
@@ -69,10 +85,10 @@ pub(in crate::sendmail) fn lookups_wanted(text: &str) -> Option<bool> {
 impl Options {
     pub(super) fn flag(&mut self, letter: char) {
         match letter {
-            'G' => self.header = HeaderCare::Leave,
+            'G' => self.submission.header = HeaderCare::Leave,
             'I' => self.mode = Mode::Aliases,
             'i' => self.input_end = InputEnd::File,
-            'n' => self.aliases = Aliases::Left,
+            'n' => self.submission.aliasing = Aliasing::Skipped,
             't' => self.from_header = true,
             'v' => self.verbose = true,
             // -c -m -s -S -U -x: what they ask for is always so, or never was of use.
@@ -96,6 +112,8 @@ impl Options {
                 let text = format!("-M{argument} is Exim's: see \"pennypost queue --help\"");
                 self.mode = Mode::NotYet(text);
             }
+            'L' => self.submission.tag = Label::made_of(argument, Label::WORD),
+            'M' => self.original_client(argument),
             'N' => self.notify = notify(argument)?,
             'O' => self.long_setting(argument)?,
             'o' => self.setting(argument)?,
@@ -106,9 +124,9 @@ impl Options {
             'p' if matches!(argument, "d" | "s" | "d0" | "s0") => {
                 return Err(usage(format!("-p{argument} is Exim's")));
             }
+            'p' => self.protocol(argument),
             'X' if argument.starts_with('V') => self.warn("-XV (VERP) is not supported"),
             'X' => self.traffic = Some(argument.into()),
-            // -L -M -p: see docs/sendmail-differences.md.
             _ => {}
         }
         Ok(())
@@ -129,6 +147,7 @@ impl Options {
         match rest.next() {
             Some('e') => self.on_error = on_error(rest.as_str()),
             Some('i') => self.input_end = InputEnd::File,
+            Some('M') => self.original_client(rest.as_str()),
             Some('Q') => return Err(usage("the queue directory cannot be changed".to_owned())),
             Some('v') => self.verbose = true,
             Some('d') => self.delivery_mode(rest.as_str()),
@@ -158,6 +177,34 @@ impl Options {
             _ => {}
         }
         Ok(())
+    }
+
+    /// `-p PROTOCOL:HOST`; a part that is empty says nothing.
+    fn protocol(&mut self, text: &str) {
+        let (protocol, host) = text.split_once(':').unwrap_or((text, ""));
+        let client = &mut self.submission.client;
+        client.protocol = Label::made_of(protocol, Label::WORD).or(client.protocol.take());
+        client.name = Label::made_of(host, Label::NAME).or(client.name.take());
+    }
+
+    /// `-oMaADDRESS -oMrPROTOCOL -oMsHOST -oMtUSER`, as Exim has them; in sendmail, where a letter names a
+    /// macro, the middle two mean the same.
+    fn original_client(&mut self, text: &str) {
+        let client = &mut self.submission.client;
+        if let Some(value) = text.strip_prefix('r') {
+            client.protocol = Label::made_of(value, Label::WORD);
+        } else if let Some(value) = text.strip_prefix('s') {
+            client.name = Label::made_of(value, Label::NAME);
+        } else if let Some(value) = text.strip_prefix('t') {
+            client.user = Label::made_of(value, Label::WORD);
+        } else if let Some(value) =
+            text.strip_prefix('a').filter(|value| !matches!(*value, "a" | "i" | "s"))
+        {
+            client.address = address(value);
+            if client.address.is_none() {
+                self.warn(&format!("-oMa{value}: not an IP address"));
+            }
+        }
     }
 
     /// `i` waits; all others end when the message is durable.
@@ -215,6 +262,13 @@ impl Options {
     pub(super) fn warn(&mut self, text: &str) {
         self.warnings.push(text.to_owned());
     }
+}
+
+/// `192.0.2.1`, `[192.0.2.1]`, `[IPv6:2001:db8::1]`, and `[192.0.2.1]:25`, of which the port does not count.
+fn address(text: &str) -> Option<IpAddr> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let inner = inner.map_or(text, |(inner, _)| inner);
+    inner.strip_prefix("IPv6:").unwrap_or(inner).parse().ok()
 }
 
 fn body(text: &str) -> Result<Body, Failure> {

@@ -1,3 +1,4 @@
+use envelope::{Aliasing, HeaderCare, Label, OriginalClient};
 use ipc::admin::{Exception, Filter};
 
 use super::*;
@@ -97,7 +98,7 @@ fn letters_of_four_decades() {
     let base = Options { words: words(&["user"]), ..sendmail("") };
     let notify = Notify { success: true, failure: false, delay: true, stated: true };
     check([
-        ("-L tag -p smtp:host -Mmvalue -x -E -T3d -c -s -U -S -m user", base.clone()),
+        ("-Mmvalue -oMfvalue -oMi 1abc -oMai bob -x -E -T3d -c -s -U -S -m user", base.clone()),
         ("-odi -odb user", base.clone()),
         ("-O DeliveryMode=i user", Options { patience: Patience::FirstAttempt, ..base.clone() }),
         (
@@ -122,12 +123,57 @@ fn letters_of_four_decades() {
         ("-tfroot user", Options { from_header: true, reverse_path: some("root"), ..base.clone() }),
         (
             "-ee -h 3 -G user",
-            Options { on_error: OnError::Mail, hops: 3, header: HeaderCare::Leave, ..base },
+            Options {
+                on_error: OnError::Mail,
+                hops: 3,
+                submission: Submission { header: HeaderCare::Leave, ..Submission::default() },
+                ..base
+            },
         ),
     ]);
     let empty = Options::parse("sendmail", ["-f", "", "user"].map(str::to_owned)).unwrap();
     assert_eq!((empty.reverse_path.as_deref(), empty.words.len()), (Some(""), 1));
     assert_eq!(parse("sendmail", "-f").unwrap_err().exit, Exit::Usage);
+}
+
+/// As sendmail and Exim write it; what could bend a line of the log or the header goes (cleanstrcpy() in
+/// sendmail's util.c).
+#[test]
+fn what_is_said_of_a_submission() {
+    let label = |text: &str| Label::read(text, Label::NAME);
+    let none = OriginalClient::default();
+    let (uucp, host) = (label("UUCP"), label("uunet.test"));
+    let both = OriginalClient { protocol: uucp.clone(), name: host.clone(), ..none.clone() };
+    let address = |text: &str| OriginalClient { address: text.parse().ok(), ..none.clone() };
+    for (line, client) in [
+        ("-pUUCP:uunet.test user", both.clone()),
+        ("-p UUCP:uunet.test user", both.clone()),
+        ("-oMrUUCP -oMsuunet.test user", both.clone()),
+        ("-MrUUCP -Msuunet.test user", both.clone()),
+        ("-oMr UUCP -oMs uunet.test user", both.clone()),
+        ("-pUUCP:x -p:uunet.test user", both),
+        ("-pUUCP user", OriginalClient { protocol: uucp, ..none.clone() }),
+        ("-p: user", none.clone()),
+        ("-oMa192.0.2.1 user", address("192.0.2.1")),
+        ("-oMa [192.0.2.1]:25 user", address("192.0.2.1")),
+        ("-oMa [IPv6:2001:db8::1] user", address("2001:db8::1")),
+        ("-oMaa::1 user", address("a::1")),
+        ("-oMt bob(x)\r\nX: user", OriginalClient { user: label("bobxX:"), ..none.clone() }),
+        (
+            "-pa;b:c\u{e4}(d user",
+            OriginalClient { protocol: label("ab"), name: label("cd"), ..none },
+        ),
+    ] {
+        let parsed = sendmail(line);
+        let words = words(&["user"]);
+        assert_eq!((&parsed.submission.client, parsed.words), (&client, words), "{line:?}");
+        assert!(parsed.warnings.is_empty(), "{line:?}");
+    }
+    let long = "x".repeat(300);
+    let parsed = sendmail(&format!("-L{long} -oMs{long} -n user")).submission;
+    assert_eq!(parsed.tag, label(&long[..Label::WORD]));
+    assert_eq!(parsed.client.name, label(&long[..Label::NAME]));
+    assert_eq!(parsed.aliasing, Aliasing::Skipped);
 }
 
 #[test]
@@ -242,12 +288,24 @@ fn wrong_use_is_64() {
 
 #[test]
 fn what_is_not_done_is_said() {
-    for line in ["-XV", "-n", "-C/etc/x.cf", "-C", "-d", "-d8.11", "-d8 x", "-O requiretls"] {
+    for line in [
+        "-XV",
+        "-bs -n",
+        "-bs -pSMTP:x",
+        "-oMamonday",
+        "-C/etc/x.cf",
+        "-C",
+        "-d",
+        "-d8.11",
+        "-d8 x",
+        "-O requiretls",
+    ] {
         assert_eq!(sendmail(&format!("{line} user")).warnings.len(), 1, "{line}");
     }
     assert!(sendmail("-bv -d21.12,27.1 user").verbose);
     assert!(!sendmail("-d21.12 user").verbose);
     assert!(sendmail("-d0.1,60.5 -bv user").identity);
+    assert!(sendmail("-n -Lx -pSMTP:x user").warnings.is_empty());
     assert!(sendmail("-oi -odi -oem -t").warnings.is_empty());
     for line in ["-d8.11 -bv user", "-d0.1,8 -bt", "-v -q -d8.11", "-odi -d8.11 user"] {
         let options = sendmail(line);

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use envelope::Address;
+use envelope::{Address, Aliasing};
 use routing::{Part, Routed, Router, Taker};
 use tables::{Domaintable, Mailertable};
 
@@ -202,6 +202,6 @@ impl Bench<'_> {
 
     /// As mail from `$f` goes.
     pub(super) fn routed(&self, router: &Router, address: &Address) -> Routed {
-        router.route(address, &self.reverse_path(), &[])
+        router.route(address, &self.reverse_path(), &[], Aliasing::Followed)
     }
 }
