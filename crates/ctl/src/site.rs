@@ -19,8 +19,10 @@ pub(crate) struct Site {
 const ROOT: &str = "PENNYPOST_ROOT";
 
 impl Site {
-    pub(crate) const fn new(root: Option<PathBuf>) -> Self {
-        Self { root, config: None }
+    /// A relative path is the caller's: processes that are started for him run elsewhere.
+    pub(crate) fn new(root: Option<PathBuf>) -> Self {
+        let absolute = |root: PathBuf| std::path::absolute(&root).unwrap_or(root);
+        Self { root: root.map(absolute), config: None }
     }
 
     /// With this configuration.

@@ -77,7 +77,10 @@ fn account(site: &Site) -> Result<Option<(u32, u32)>, String> {
         Err(Errno::ENOENT) => {
             return Err(format!("nothing was ever queued here: there is no {shown}"));
         }
-        Err(Errno::EACCES) => return Err("until then only root can list what is queued".to_owned()),
+        Err(Errno::EACCES) => {
+            let who = if site.root().is_some() { "the owner of this root" } else { "root" };
+            return Err(format!("until then only {who} can list what is queued"));
+        }
         Err(error) => return Err(format!("{shown}: {error}")),
     }
     let owner = fs::metadata(&queue).map_err(|error| format!("{}: {error}", queue.display()))?;
