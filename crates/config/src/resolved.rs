@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use envelope::NextHop;
+use envelope::{NextHop, Ourselves};
 use ipnet::IpNet;
 use policy::Rule;
 use routing::{Masquerade, Relays, Settings};
@@ -63,6 +63,19 @@ impl Config {
         let store = self.local.mailbox.store().and_then(NextHop::socket).cloned();
         let paths = store.into_iter().chain(mailertable.sockets());
         paths.map(|path| self.paths.root.join(path.trim_start_matches('/'))).collect()
+    }
+
+    /// Who we are to one who is not to come back to listeners of these roles.
+    #[must_use]
+    pub fn ourselves(&self, roles: &[Role]) -> Ourselves {
+        let listeners = self.listeners.iter().filter(|listener| roles.contains(&listener.role));
+        Ourselves {
+            hostname: self.hostname.clone(),
+            addresses: self.addresses.clone(),
+            listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
+            root: self.paths.root.clone(),
+            try_null_mx: self.remote.try_null_mx,
+        }
     }
 
     /// What it says about who may send what to whom.

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use config::{Config, OnDisk};
-use envelope::{Host, NextHop, Protocol, Server};
-use net::{Families, Ourselves, Place, Resolver, Route, Servers};
+use envelope::{Host, NextHop, Ourselves, Protocol, Server};
+use net::{Families, Place, Resolver, Route, Servers};
 use tables::{Authinfo, Finding, SECRET, Source, Step};
 
 use crate::control::wait;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use config::{Config, Resolver as Configured, Role};
 use envelope::{Dialogue, NextHop, Status, printable};
-use net::{Families, Lookups, Ourselves, Resolver, Route, Servers};
+use net::{Families, Lookups, Resolver, Route, Servers};
 
 use crate::control::wait;
 use crate::{Exit, Failure};
@@ -19,18 +19,6 @@ pub(crate) fn resolver(config: &Config, families: Families) -> Result<Resolver, 
     Resolver::new(&servers, families).map_err(|error| Failure::new(Exit::Config, error))
 }
 
-/// Who we are to a process that is not to come back to listeners of these roles.
-pub(crate) fn ourselves(config: &Config, roles: &[Role]) -> Ourselves {
-    let listeners = config.listeners.iter().filter(|listener| roles.contains(&listener.role));
-    Ourselves {
-        hostname: config.hostname.clone(),
-        addresses: config.addresses.clone(),
-        listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
-        root: config.paths.root.clone(),
-        try_null_mx: config.remote.try_null_mx,
-    }
-}
-
 /// `-d8`: what the DNS says on the way to a next hop, each answer as it comes, and the places that
 /// `remote` would try.
 pub(crate) fn follow(config: &Config, hop: &NextHop, out: &mut dyn Write) -> Result<(), Failure> {
@@ -39,7 +27,7 @@ pub(crate) fn follow(config: &Config, hop: &NextHop, out: &mut dyn Write) -> Res
         config::Families::Ipv6 => Families::Ipv6,
         config::Families::Auto => Families::Both,
     };
-    let ourselves = ourselves(config, &[Role::Mx]);
+    let ourselves = config.ourselves(&[Role::Mx]);
     let lookups = Lookups::default();
     wait(async {
         let resolver = resolver(config, families)?.noting(&lookups);

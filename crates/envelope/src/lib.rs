@@ -10,6 +10,7 @@ mod extension;
 mod hop;
 mod member;
 mod message;
+mod ourselves;
 mod printable;
 mod queue_id;
 mod status;
@@ -23,6 +24,7 @@ pub use member::{Member, Special};
 pub use message::{
     Body, Disposition, Envelope, Notify, Origin, OriginalRecipient, Recipient, Return,
 };
+pub use ourselves::Ourselves;
 pub use printable::{Printable, is_hidden, printable};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{Detail, Enhanced, Heard, Status};

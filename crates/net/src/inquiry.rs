@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use envelope::{Address, Detail, Enhanced, Heard, NextHop};
+use envelope::{Address, Detail, Enhanced, Heard, NextHop, Ourselves};
 use smtp::client::{Ended, Session, Step};
 
-use crate::{Ourselves, Resolver, Route, Stream, Target, dial, exchange};
+use crate::{Resolver, Route, Stream, Target, dial, exchange};
 
 /// How long an address has to answer. Somebody waits for us, so that it is less than for a message.
 const CONNECT_TIME: Duration = Duration::from_secs(4);

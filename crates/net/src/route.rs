@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use envelope::{Detail, Enhanced, Host, NextHop, Server, Status};
+use envelope::{Detail, Enhanced, Host, NextHop, Ourselves, Server, Status};
 
-use crate::{Exchange, Failure, Ourselves, Place, Resolver};
+use crate::{Exchange, Failure, Place, Resolver};
 
 /// Hosts of one domain that are looked at; RFC 5321 §5.1 asks for two at least.
 pub const MAX_HOSTS: usize = 10;

@@ -6,8 +6,8 @@
 mod dns;
 
 use dns::Dns;
-use envelope::NextHop;
-use net::{Families, Lookups, Ourselves, Resolver, Route, Servers};
+use envelope::{NextHop, Ourselves};
+use net::{Families, Lookups, Resolver, Route, Servers};
 
 const ZONE: &str = "
     two.test        MX 20 b.two.test

@@ -7,9 +7,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use config::{Config, Families};
-use envelope::{Address, Detail, Enhanced, Heard, NextHop};
-use net::{Inquiry, Ourselves, Resolver};
+use config::{Config, Families, Role};
+use envelope::{Address, Detail, Enhanced, Heard, NextHop, Ourselves};
+use net::{Inquiry, Resolver};
 use policy::{Asked, InDoubt};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -107,18 +107,11 @@ impl Inquiries {
             Families::Ipv6 => net::Families::Ipv6,
             Families::Auto => net::Families::Both,
         };
-        let listeners = config.listeners.iter();
         Self {
             memory: Arc::clone(memory),
             resolver: resolver.reaching(families),
             // Whoever asked himself would ask for ever.
-            ourselves: Ourselves {
-                hostname: config.hostname.clone(),
-                addresses: config.addresses.clone(),
-                listeners: listeners.flat_map(|it| it.addresses.iter().copied()).collect(),
-                root: config.paths.root.clone(),
-                try_null_mx: config.remote.try_null_mx,
-            },
+            ourselves: config.ourselves(&[Role::Mx, Role::Submission]),
         }
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use config::{Config, Families, Resolver as Servers, Role};
-use envelope::{Detail, Dialogue, Enhanced, Host, NextHop, Protocol, Recipient, Status};
+use envelope::{Detail, Dialogue, Enhanced, Host, NextHop, Ourselves, Protocol, Recipient, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes};
-use net::{Lookups, Ourselves, Resolver, Route, Target};
+use net::{Lookups, Resolver, Route, Target};
 use smtp::client::{Answer, Ended, Mail};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -49,16 +49,8 @@ impl Agent {
             Families::Ipv6 => net::Families::Ipv6,
             Families::Auto => net::Families::Both,
         };
-        let mx = config.listeners.iter().filter(|listener| listener.role == Role::Mx);
-        let listeners = mx.flat_map(|listener| listener.addresses.iter().copied()).collect();
         Ok(Self {
-            ourselves: Ourselves {
-                hostname: config.hostname.clone(),
-                addresses: config.addresses.clone(),
-                listeners,
-                try_null_mx: config.remote.try_null_mx,
-                root: config.paths.root.clone(),
-            },
+            ourselves: config.ourselves(&[Role::Mx]),
             resolver: Resolver::new(&servers, families)?,
             border,
             kept: Kept::new(config.remote.idle, config.remote.connections),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::policy;
 use crate::Failure;
 use crate::control::wait;
-use crate::dns::{ourselves, resolver};
+use crate::dns::resolver;
 use crate::routes::users;
 
 /// How long another host may take to say whether it knows a recipient.
@@ -129,7 +129,7 @@ fn each_once(steps: Vec<Step>) -> Vec<Step> {
 /// As `policyd` asks, without its memory.
 async fn heard(config: &Config, asked: &Asked) -> Result<Heard, Failure> {
     let resolver = resolver(config, Families::Both)?;
-    let ourselves = ourselves(config, &[Role::Mx, Role::Submission]);
+    let ourselves = config.ourselves(&[Role::Mx, Role::Submission]);
     let mut inquiry = Inquiry::new(&resolver, &ourselves);
     let heard = timeout(PATIENCE, inquiry.ask(&asked.hop, &asked.address)).await;
     let silence = || Detail::ours(Enhanced::NO_ANSWER, "no answer in time");

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use envelope::NextHop;
+use crate::NextHop;
 
 /// This mail system as others see it.
 #[derive(Debug, Clone, Default)]
@@ -23,19 +23,22 @@ pub struct Ourselves {
 
 impl Ourselves {
     /// Where the Unix socket of a next hop is.
-    pub(crate) fn socket(&self, path: &str) -> PathBuf {
+    #[must_use]
+    pub fn socket(&self, path: &str) -> PathBuf {
         Path::new("/").join(&self.root).join(path.strip_prefix('/').unwrap_or(path))
     }
 
     /// Is a host of this name, asked at this port, this system? Port 25 counts always: a router
     /// in front of us may lead it to another one.
-    pub(crate) fn are_called(&self, host: &str, port: u16) -> bool {
+    #[must_use]
+    pub fn are_called(&self, host: &str, port: u16) -> bool {
         let ours = port == NextHop::SMTP || self.listeners.iter().any(|at| at.port() == port);
         ours && host.eq_ignore_ascii_case(&self.hostname)
     }
 
     /// Would a connection to this address reach one of our listeners?
-    pub(crate) fn listen_at(&self, address: SocketAddr) -> bool {
+    #[must_use]
+    pub fn listen_at(&self, address: SocketAddr) -> bool {
         // Connecting to the unspecified address leads to this machine.
         let ip = match address.ip().to_canonical() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
