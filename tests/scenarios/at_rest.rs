@@ -6,13 +6,13 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use support::{PATIENCE, System, SystemBuilder};
+use support::{PATIENCE, System, SystemBuilder, children};
 
 /// Every way to list, and what is the same of it whether the mail system runs or not.
 const LISTINGS: &[(&str, &[&str])] = &[
@@ -89,6 +89,11 @@ fn the_listings_are_those_of_the_running_system() {
         let note = format!("{}: warning: the mail system is not running; this is what", listing.0);
         assert!(said.starts_with(&note) && said.lines().count() == 1, "{said}");
     }
+    let root = system.path("");
+    let (above, name) = (root.parent().unwrap(), root.file_name().unwrap());
+    let mut relative = system.command("mailq");
+    let relative = relative.current_dir(above).env("PENNYPOST_ROOT", name).output().unwrap();
+    assert_eq!(text(&relative.stdout), listed);
     for words in [&["queue", "retry", "--all"][..], &["queue", "delete", "--all"], &["host"]] {
         let refused = ours(&system, "pennypost", words);
         assert_eq!(refused.status.code(), Some(69), "{refused:?}");
@@ -113,11 +118,23 @@ fn the_system_starts_while_its_queue_is_listed() {
     let mut stdout = listing.stdout.take().unwrap();
     let mut listed = vec![0];
     stdout.read_exact(&mut listed).unwrap();
+    is_confined(&listing);
     system.start();
     assert!(listing.try_wait().unwrap().is_none(), "it is not read, and yet at its end");
     stdout.read_to_end(&mut listed).unwrap();
     assert!(listing.wait().unwrap().success());
     assert_eq!(text(&listed).lines().count(), 3);
+}
+
+/// The process that a command has started to look is as confined as any daemon.
+fn is_confined(command: &Child) {
+    let [onlooker] = children(command.id()).try_into().unwrap();
+    let words = fs::read_to_string(format!("/proc/{onlooker}/cmdline")).unwrap();
+    assert!(words.ends_with("/qmgr\0--read-only\0"), "{words}");
+    let status = fs::read_to_string(format!("/proc/{onlooker}/status")).unwrap();
+    for wanted in ["NoNewPrivs:\t1", "CapPrm:\t0000000000000000", "Seccomp:\t2"] {
+        assert!(status.lines().any(|line| line == wanted), "{wanted} is not in {status}");
+    }
 }
 
 /// The supervisor is gone from one moment to the next, and its daemons end by themselves.
