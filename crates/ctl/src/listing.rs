@@ -3,6 +3,7 @@
 mod hosts;
 mod json;
 mod postfix;
+mod reader;
 mod sendmail;
 mod table;
 
@@ -10,6 +11,7 @@ pub(crate) use hosts::{host_json, host_table, hoststat};
 pub(crate) use json::postqueue;
 pub(crate) use json::{line as json_line, shown as json_message};
 pub(crate) use postfix::Postfix;
+pub(crate) use reader::Reader;
 pub(crate) use sendmail::{Detailed, Sendmail};
 pub(crate) use table::{Table, age, due, show};
 

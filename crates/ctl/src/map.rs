@@ -1,7 +1,8 @@
 //! `makemap` and `editmap`: the tables of sendmail that have a key and a value on each line.
 //!
-//! Pennypost reads the text, so the text is the truth: `editmap` changes it, and the database that
-//! `makemap` writes is there for Makefiles and scripts that look for it, and for `makemap -u`.
+//! Pennypost reads the text, so the text is the truth, and `editmap` changes it. The database that
+//! `makemap` writes is there for Makefiles and scripts that look for it, for `makemap -u`, and for
+//! tables that have a `cdb:` source.
 
 mod edit;
 mod line;

@@ -9,7 +9,7 @@ use serde_json::json;
 use tables::{Aliases, Read};
 
 use crate::getopt::{self, Word};
-use crate::listing::json_line;
+use crate::listing::{Reader, json_line};
 use crate::routes::unreadable;
 use crate::site::Site;
 use crate::{Exit, Failure, complain, finish};
@@ -34,7 +34,7 @@ The environment variable PENNYPOST_ROOT says where a system started with --root 
 /// How an alias looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    Colon,
+    Colon(Reader),
     Json,
 }
 
@@ -42,12 +42,14 @@ enum Layout {
 #[must_use]
 pub fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    finish("praliases", run(words, &Site::from_environment(), &mut io::stdout().lock()))
+    let (site, reader) = (Site::from_environment(), Reader::of_stdout());
+    finish("praliases", run(words, &site, reader, &mut io::stdout().lock()))
 }
 
 fn run(
     words: impl Iterator<Item = String>,
     site: &Site,
+    reader: Reader,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (mut file, mut keys) = (None, Vec::new());
@@ -57,7 +59,7 @@ fn run(
         return Ok(Exit::Ok);
     }
     let (json, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--json");
-    let layout = if json.is_empty() { Layout::Colon } else { Layout::Json };
+    let layout = if json.is_empty() { Layout::Colon(reader) } else { Layout::Json };
     let usage = |_| Failure::new(Exit::Usage, USAGE);
     for word in getopt::read("C:f:", words).map_err(usage)? {
         match word {
@@ -77,7 +79,7 @@ fn run(
         match table.entries().find(|(name, ..)| *name == key) {
             Some((name, value, _)) => layout.write(name, value, out)?,
             None if layout == Layout::Json => complain("praliases", format!("{key}: No such key")),
-            None => writeln!(out, "{key}: No such key")?,
+            None => writeln!(out, "{}: No such key", reader.show(&key))?,
         }
     }
     Ok(Exit::Ok)
@@ -86,7 +88,7 @@ fn run(
 impl Layout {
     fn write(self, name: &str, value: &str, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Colon => writeln!(out, "{name}:{value}"),
+            Self::Colon(reader) => writeln!(out, "{name}:{}", reader.show(value)),
             Self::Json => json_line(&json!({ "name": name, "value": value }), out),
         }
     }
@@ -124,7 +126,7 @@ mod tests {
             .map(|word| word.replace("ROOT", &root.path().display().to_string()))
             .collect();
         let mut out = Vec::new();
-        run(words.into_iter(), &site, &mut out).map_err(|failure| failure.exit)?;
+        run(words.into_iter(), &site, Reader::Program, &mut out).map_err(|failure| failure.exit)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

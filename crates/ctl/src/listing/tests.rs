@@ -75,7 +75,8 @@ pub(crate) fn messages() -> Vec<Message> {
         quarantine: Some(format!("suspicious \u{1b}[31m {}", "text ".repeat(20).trim_end())),
         ..held.clone()
     };
-    let overload = Message { id: id(4), state: State::Overload, next_attempt: None, ..base.clone() };
+    let overload =
+        Message { id: id(4), state: State::Overload, next_attempt: None, ..base.clone() };
     vec![base, active, held, quarantined, overload]
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::line::{Grammar, Line};
 use super::{check_type, write};
 use crate::getopt::{self, Word};
+use crate::listing::Reader;
 use crate::{Exit, Failure};
 
 const USAGE: &str =
@@ -37,7 +38,7 @@ const OTHERS: [&str; 2] = ["aliases", "pennypost.toml"];
 /// The whole command.
 #[must_use]
 pub fn main() -> ExitCode {
-    super::finish("editmap", run(super::words(), &mut io::stdout().lock()))
+    super::finish("editmap", run(super::words(), Reader::of_stdout(), &mut io::stdout().lock()))
 }
 
 /// What to do with the key.
@@ -48,7 +49,11 @@ enum Action {
     Delete,
 }
 
-fn run(words: impl Iterator<Item = String>, out: &mut impl Write) -> Result<Exit, Failure> {
+fn run(
+    words: impl Iterator<Item = String>,
+    reader: Reader,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
     let usage = || Failure::new(Exit::Usage, USAGE);
     let (mut letter, mut keep_case, mut plain) = (None, false, Vec::new());
     let words: Vec<_> = words.collect();
@@ -77,7 +82,7 @@ fn run(words: impl Iterator<Item = String>, out: &mut impl Write) -> Result<Exit
         _ => return Err(usage()),
     };
     check_type(&kind, &map)?;
-    edit(&map, &key, &action, Grammar { keep_case, ..Grammar::default() }, out)
+    edit(&map, &key, &action, Grammar { keep_case, ..Grammar::default() }, (reader, out))
 }
 
 fn edit(
@@ -85,7 +90,7 @@ fn edit(
     key: &str,
     action: &Action,
     grammar: Grammar,
-    out: &mut impl Write,
+    (reader, out): (Reader, &mut impl Write),
 ) -> Result<Exit, Failure> {
     let path = map.strip_suffix(".db").unwrap_or(map);
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -100,7 +105,8 @@ fn edit(
         Action::Query => {
             let missing = format!("couldn't find key {key} in map {map}");
             let value = find(&text, &key, grammar);
-            writeln!(out, "{}", value.ok_or(Failure::new(Exit::Unavailable, missing))?)?;
+            let value = value.ok_or(Failure::new(Exit::Unavailable, missing))?;
+            writeln!(out, "{}", reader.show(value))?;
             return Ok(Exit::Ok);
         }
         Action::Update(value) if !fits(&key, value) => {
@@ -173,7 +179,7 @@ mod tests {
 
     fn editmap(words: &[&str]) -> Result<Exit, Exit> {
         let words = words.iter().map(|word| (*word).to_owned());
-        run(words, &mut Vec::new()).map_err(|failure| failure.exit)
+        run(words, Reader::Program, &mut Vec::new()).map_err(|failure| failure.exit)
     }
 
     /// `-q` in a file with one entry, two, and one in UTF-8.
@@ -186,7 +192,7 @@ mod tests {
         let mut out = Vec::new();
         for key in ["foo.COM", "bar", "b\u{fc}ro"] {
             let words = ["-q", "hash", map, key].map(str::to_owned);
-            assert_eq!(run(words.into_iter(), &mut out), Ok(Exit::Ok));
+            assert_eq!(run(words.into_iter(), Reader::Program, &mut out), Ok(Exit::Ok));
         }
         insta::assert_snapshot!("editmap_q", String::from_utf8(out).unwrap());
     }

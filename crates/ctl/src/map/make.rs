@@ -7,13 +7,14 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use config::check_tables;
+use config::{Config, check_tables};
 use envelope::printable;
-use tables::{MAX_FILE, cdb};
+use tables::{Kind, MAX_FILE, cdb};
 
 use super::line::{Grammar, Line};
 use super::{TYPES, check_type, write};
 use crate::getopt::{self, Word};
+use crate::listing::Reader;
 use crate::site::Site;
 use crate::{Exit, Failure, complain};
 
@@ -27,8 +28,8 @@ makemap: check the text of a table, and write it as TABLE.db
 
 Usage: makemap [OPTION]... TYPE MAP < TEXT
 
-The mail system reads the text; the .db is for scripts that look for it, and for -u. TYPE is one of
-sendmail's, and all write the same. Bad lines are shown, and exit code 65 says that there are some.
+The mail system reads the text; the .db is for scripts that look for it, for -u, and for tables that
+pennypost.toml has as cdb:. TYPE is one of sendmail's, and all write the same. Bad lines are shown, and exit code 65 says that there are some.
 
   -e      a key may have no value
   -f      keys keep their case
@@ -51,7 +52,8 @@ pub fn main() -> ExitCode {
     let ended = if words.iter().any(|word| word == "--help") {
         io::stdout().write_all(HELP.as_bytes()).map(|()| Exit::Ok).map_err(Failure::from)
     } else {
-        Job::parse(words.into_iter()).and_then(|job| job.run(&mut io::stdout().lock()))
+        Job::parse(words.into_iter())
+            .and_then(|job| job.run(Reader::of_stdout(), &mut io::stdout().lock()))
     };
     super::finish("makemap", ended)
 }
@@ -104,14 +106,14 @@ impl Job {
         Ok(Self { kind, map, ..job })
     }
 
-    fn run(&self, out: &mut impl Write) -> Result<Exit, Failure> {
+    fn run(&self, reader: Reader, out: &mut impl Write) -> Result<Exit, Failure> {
         if self.list_types {
             writeln!(out, "{}", TYPES.join("\n"))?;
             return Ok(Exit::Ok);
         }
         if self.dump {
             let entries = self.existing()?;
-            return Ok(dump(&entries, out)?);
+            return Ok(dump(&entries, reader, out)?);
         }
         let mut text = Vec::new();
         let read = io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut text);
@@ -124,15 +126,16 @@ impl Job {
         let mut made = Made { job: self, entries: before, places: HashMap::new(), wrong: 0, out };
         made.read(&text);
         self.write(&made.entries)?;
-        let wrong = made.wrong + self.bad_lines_of_the_table();
-        complain("makemap", self.explanation());
+        let config = config::load(Site::from_environment().root(), None).ok();
+        let bad = config.as_ref().map_or(0, |config| self.bad_lines_of_the_table(config));
+        let wrong = made.wrong + bad;
+        complain("makemap", self.explanation(config.as_ref()));
         Ok(if wrong == 0 { Exit::Ok } else { Exit::DataErr })
     }
 
     /// `access` is in `access.db`, and so is `access.db`.
     fn file(&self) -> PathBuf {
-        let name = self.map.strip_suffix(".db").unwrap_or(&self.map);
-        format!("{name}.db").into()
+        format!("{}.db", self.text()).into()
     }
 
     fn existing(&self) -> Result<Vec<(String, String)>, Failure> {
@@ -153,24 +156,38 @@ impl Job {
             .map_err(|error| Failure::new(Exit::CantCreat, format!("{}: {error}", file.display())))
     }
 
-    /// If the map is a table of ours, its text is what counts: says what is wrong with that.
-    fn bad_lines_of_the_table(&self) -> usize {
-        let Ok(config) = config::load(Site::from_environment().root(), None) else { return 0 };
-        let table = Path::new(self.map.strip_suffix(".db").unwrap_or(&self.map));
-        let Ok(table) = fs::canonicalize(table) else { return 0 };
-        let findings = check_tables(&config);
-        let of_it = |file: &str| fs::canonicalize(file).is_ok_and(|file| file == table);
+    /// If the map is a table of ours, says what is wrong with what is read of it.
+    fn bad_lines_of_the_table(&self, config: &Config) -> usize {
+        let read = if self.is_read(config) { self.file() } else { self.text().into() };
+        let Ok(read) = fs::canonicalize(read) else { return 0 };
+        let findings = check_tables(config);
+        let of_it = |file: &str| fs::canonicalize(file).is_ok_and(|file| file == read);
         let findings = findings.iter().filter(|finding| of_it(&finding.file));
         findings.inspect(|finding| complain("makemap", finding)).count()
     }
 
-    fn explanation(&self) -> String {
-        let file = self.file();
-        let text = self.map.strip_suffix(".db").unwrap_or(&self.map);
+    fn text(&self) -> &str {
+        self.map.strip_suffix(".db").unwrap_or(&self.map)
+    }
+
+    /// Does a table have the database as a source?
+    fn is_read(&self, config: &Config) -> bool {
+        let Ok(file) = fs::canonicalize(self.file()) else { return false };
+        let mut sources = config.paths.sources.values().flatten();
+        sources.any(|it| {
+            it.kind == Kind::Cdb && fs::canonicalize(&it.path).is_ok_and(|path| path == file)
+        })
+    }
+
+    fn explanation(&self, config: Option<&Config>) -> String {
+        let (file, text) = (self.file(), self.text());
+        let file = file.display();
+        if config.is_some_and(|config| self.is_read(config)) {
+            return format!("Pennypost reads {file}, within a second of a change");
+        }
         format!(
-            "{} is for tools that look for it; Pennypost reads the text {text}, within a second of a \
-             change",
-            file.display()
+            "{file} is for tools that look for it; Pennypost reads the text {text}, within a second \
+             of a change"
         )
     }
 }
@@ -227,9 +244,9 @@ impl Made<'_> {
     }
 }
 
-fn dump(entries: &[(String, String)], out: &mut impl Write) -> io::Result<Exit> {
+fn dump(entries: &[(String, String)], reader: Reader, out: &mut impl Write) -> io::Result<Exit> {
     for (key, value) in entries {
-        writeln!(out, "{key}\t{value}")?;
+        writeln!(out, "{}\t{}", reader.show(key), reader.show(value))?;
     }
     Ok(Exit::Ok)
 }
@@ -250,7 +267,7 @@ mod tests {
         (made.entries, made.wrong)
     }
 
-    /// `-v`, and then `-u`, of no entry, one, and more; what is dumped can be read again.
+    /// `-v`, and then `-u` into a pipe and on a terminal, of no entry, one, and more.
     #[test]
     fn listings() {
         let texts = ["", "Foo.com\tREJECT\n", "bar  550 \u{1b}[31m b\u{f6}se \nb\u{fc}ro OK\n"];
@@ -261,13 +278,14 @@ mod tests {
             let mut made = Made { job: &job, entries, places, wrong: 0, out: &mut out };
             made.read(content.as_bytes());
             let entries = made.entries;
-            dump(&entries, &mut out).unwrap();
+            dump(&entries, Reader::Program, &mut out).unwrap();
+            dump(&entries, Reader::Terminal, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         });
         insta::assert_snapshot!("makemap_v_u", shown.join("--\n").replace('\u{1b}', "<ESC>"));
         let mut types = Vec::new();
         let job = Job { list_types: true, ..Job::default() };
-        assert_eq!(job.run(&mut types), Ok(Exit::Ok));
+        assert_eq!(job.run(Reader::Program, &mut types), Ok(Exit::Ok));
         insta::assert_snapshot!("makemap_l", String::from_utf8(types).unwrap());
     }
 
@@ -285,6 +303,26 @@ mod tests {
         assert_eq!(made("-e", &[]), (with_empty, 2));
         let kept = made("-o", &[("foo.com", "OK")]);
         assert_eq!(kept, (entries(&[("foo.com", "OK"), bar]), 4));
+    }
+
+    #[test]
+    fn it_is_said_what_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let tables = root.path().join("etc/mail");
+        fs::create_dir_all(&tables).unwrap();
+        let file = tables.join("pennypost.toml");
+        fs::write(&file, "hostname = \"x.test\"\n[tables]\naccess = [\"cdb:access.db\"]\n")
+            .unwrap();
+        let config = config::load(Some(root.path()), Some(&file)).unwrap();
+        for (name, read) in [("access", "reads "), ("mailertable", "reads the text ")] {
+            let map = tables.join(name).display().to_string();
+            let job = Job::parse(["hash".to_owned(), map.clone()].into_iter()).unwrap();
+            job.write(&entries(&[("a.test", "sideways")])).unwrap();
+            let said = job.explanation(Some(&config));
+            assert!(said.contains(&format!("Pennypost {read}{map}")), "{said}");
+            let bad = usize::from(name == "access");
+            assert_eq!(job.bad_lines_of_the_table(&config), bad, "{name}");
+        }
     }
 
     #[test]
