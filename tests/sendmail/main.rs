@@ -1,10 +1,12 @@
 //! The cases of the tables, asked of Sendmail 8.17.1 too, as Debian packages it.
 //!
-//! Each case of `crates/routing/tests/cases` and `crates/policy/tests/cases` is one question to two
-//! programs with the same tables on disk: `-bv` (who gets it), `-bt` with `3,0` (the triple), `-bs`
-//! (the reply to RCPT), for names `/try`, and for the policy `-bt` with `check_rcpt`. Where the answers differ,
-//! `differences.txt` has both of them and the reason, and `docs/sendmail-differences.md` has the
-//! reason; every other difference fails.
+//! Each case of `crates/routing/tests`, `crates/policy/tests/cases` and `crates/tables/tests/cases/members.txt` is one
+//! question to two programs with the same tables on disk: `-bv` (who gets it, also by a list or a
+//! `.forward`), `-bt` with `3,0` (the triple), `-bs` (the reply to RCPT), for names `/try`, and for the policy
+//! `-bt` with `check_rcpt` and what belongs to it. Where our commands do not know what a case says (a DNS, HELO, an owner
+//! of a list), our answer is that of the case, which the test of its crate keeps true. Where the answers
+//! differ, `differences.txt` has both of them and the reason, and `docs/sendmail-differences.md` has
+//! the reason; every other difference fails.
 //!
 //! `tests/sendmail/fetch` gets the real one; without it, or where this user may not make namespaces,
 //! the test is skipped with a line that says so.
@@ -12,6 +14,7 @@
 mod answers;
 mod cases;
 mod differences;
+mod members;
 mod names;
 mod ours;
 mod policy;
@@ -28,6 +31,7 @@ fn answers_are_those_of_sendmail() {
     answers.extend(routes::ask(&real));
     answers.extend(names::ask(&real));
     answers.extend(policy::ask(&real));
+    answers.extend(members::ask(&real));
     let shown: Vec<_> = answers.iter().map(Answer::to_string).collect();
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("sendmail-answers.txt");
     std::fs::write(&path, shown.join("\n")).unwrap();

@@ -20,9 +20,13 @@ pub(crate) struct Setting {
     pub(crate) null_client: Option<String>,
     /// More lines of `sendmail.mc`.
     pub(crate) features: String,
-    /// Names and texts of tables.
+    /// Names and texts of tables, in which `@FOLDER@` is the folder of all that it reads.
     pub(crate) tables: Vec<(String, String)>,
     pub(crate) users: Vec<String>,
+    /// The domains that a sender can have: all of them, if it is not said.
+    pub(crate) domains: Option<Vec<String>>,
+    /// Paths below that folder, where each user's home is `home/USER`, and texts.
+    pub(crate) files: Vec<(String, String)>,
 }
 
 /// How it is called, and what it reads.
@@ -88,7 +92,13 @@ impl Sendmail {
             fs::write(folder.join(format!("{number}.in")), &call.input).unwrap();
             let arguments: Vec<_> = call.arguments.iter().map(|word| quoted(word)).collect();
             let arguments = arguments.join(" ");
-            let kind = if call.arguments == ["-bs"] { "session" } else { "call" };
+            let kind = if call.arguments == ["-bs"] {
+                "session"
+            } else if setting.files.is_empty() {
+                "call"
+            } else {
+                "reader"
+            };
             script += &format!("{kind} {number} {arguments}\n");
         }
         let output =
@@ -104,6 +114,7 @@ impl Sendmail {
     }
 
     fn write(&self, folder: &Path, setting: &Setting) {
+        let place = folder.display().to_string();
         fs::create_dir_all(folder.join("mail")).unwrap();
         fs::create_dir_all(folder.join("queue")).unwrap();
         for name in TABLES {
@@ -111,24 +122,31 @@ impl Sendmail {
         }
         for (name, text) in &setting.tables {
             assert!(TABLES.contains(&name.as_str()), "{name}");
-            fs::write(folder.join("mail").join(name), text).unwrap();
+            fs::write(folder.join("mail").join(name), text.replace("@FOLDER@", &place)).unwrap();
         }
-        let place = folder.display().to_string();
+        for (path, text) in &setting.files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         let template = match &setting.null_client {
             Some(hub) => include_str!("null-client.mc").replace("@HUB@", hub),
             None => include_str!("sendmail.mc").to_owned(),
         };
         let config = template.replace("@FOLDER@", &place);
         let config = config.replace("@HOSTNAME@", setting.hostname());
-        let config = config.replace("@FEATURES@\n", &setting.features);
+        let config = config.replace("@FEATURES@\n", &setting.features());
         fs::write(folder.join("sendmail.mc"), config).unwrap();
         let mut users = "root:x:0:0::/root:/bin/sh\n".to_owned();
-        for (user, uid) in setting.users.iter().zip(3000..) {
-            users += &format!("{user}:x:{uid}:{uid}::{place}/home:/bin/sh\n");
+        for user in &setting.users {
+            users += &format!("{user}:x:3000:3000::{place}/home/{user}:/bin/sh\n");
         }
         fs::write(folder.join("passwd"), users).unwrap();
-        fs::write(folder.join("hosts"), format!("127.0.0.1 {} localhost\n", setting.hostname()))
-            .unwrap();
+        let mut hosts = format!("127.0.0.1 {} localhost\n", setting.hostname());
+        for domain in setting.domains.iter().flatten() {
+            hosts += &format!("198.51.100.254 {domain}\n");
+        }
+        fs::write(folder.join("hosts"), hosts).unwrap();
         // Other modules know users of their own.
         let modules = "passwd: files\nhosts: files\n";
         fs::write(folder.join("nsswitch.conf"), modules).unwrap();
@@ -145,7 +163,7 @@ impl Sendmail {
             })
             .collect();
         format!(
-            "{FUNCTIONS}tree={tree}\nprograms=$tree/usr/libexec/sendmail\n\
+            "{FUNCTIONS}chmod -R go-w .\ntree={tree}\nprograms=$tree/usr/libexec/sendmail\n\
              hostname {hostname} || echo {hostname} >/proc/sys/kernel/hostname\n\
              mount --bind hosts /etc/hosts\nmount --bind passwd /etc/passwd\n[ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf\n\
              export LD_LIBRARY_PATH=$tree/usr/lib/$(uname -m)-linux-gnu:$tree/lib/$(uname -m)-linux-gnu\n\
@@ -161,6 +179,11 @@ impl Setting {
     pub(crate) fn hostname(&self) -> &str {
         if self.hostname.is_empty() { "here.test" } else { &self.hostname }
     }
+
+    fn features(&self) -> String {
+        let all = "FEATURE(`accept_unresolvable_domains')\n";
+        format!("{}{}", if self.domains.is_none() { all } else { "" }, self.features)
+    }
 }
 
 impl Call {
@@ -174,13 +197,18 @@ impl Call {
     }
 }
 
-/// A session says EHLO first and waits for the answer: Debian's Sendmail ends one that does not.
+/// A session says EHLO first and waits for the answer: Debian's Sendmail ends one that does not. Before a list or a
+/// `.forward` is read the rights of its owner are taken, which only root can: a reader is nobody but the owner of all.
 const FUNCTIONS: &str = r#"
 call() {
     number=$1
     shift
-    timeout 30 "$programs/sendmail" -C$PWD/sendmail.cf "$@" <$number.in >$number.out 2>$number.err
+    $as timeout 30 "$programs/sendmail" -C$PWD/sendmail.cf "$@" <$number.in >$number.out 2>$number.err
     echo $? >$number.exit
+}
+reader() {
+    as="unshare --user --map-user=3000 --map-group=3000"
+    call "$@"
 }
 session() {
     coproc timeout 30 "$programs/sendmail" -C$PWD/sendmail.cf -bs

@@ -1,0 +1,50 @@
+//! What a client hears, by what rulesets return.
+
+use crate::real::Output;
+use crate::routes::triples;
+
+/// What the rulesets say, and whether the recipient is known: the first output is that of `-bt`, each other one that of
+/// `-bv` for a question.
+pub(super) fn replies(outputs: &[Output], asks_for_pairs: bool) -> Vec<String> {
+    let (rulings, known) = outputs.split_first().unwrap();
+    let rulings = triples(rulings);
+    let each = if asks_for_pairs { 2 } else { 1 };
+    assert_eq!(rulings.len(), each * known.len(), "{rulings:?}");
+    let rulings = rulings.chunks(each).zip(known);
+    rulings.map(|(rulings, (known, _))| reply(rulings, known)).collect()
+}
+
+/// The error of the first ruleset, else whether the recipient is known; a message that is accepted may be for nobody.
+fn reply(rulings: &[String], known: &str) -> String {
+    let (ruling, pair) = rulings.split_first().unwrap();
+    let pair = pair.first().map_or("", String::as_str);
+    match (ruling.strip_prefix("$# error "), pair.strip_prefix("$# error ")) {
+        (Some(error), _) if !error.starts_with("$@ quarantine ") => refusal(error),
+        (None, _) if ruling.starts_with("$# discard ") => "250 discard".to_owned(),
+        (_, Some(error)) => refusal(error),
+        _ if known.contains("User unknown") => "550 5.1.1".to_owned(),
+        (Some(held), _) => {
+            let reason = held.split_once("$: ").unwrap().1.replace('"', "");
+            format!("250 hold:{}", reason.trim())
+        }
+        (None, None) if pair.starts_with("$# discard ") => "250 omit".to_owned(),
+        (None, None) => "250".to_owned(),
+    }
+}
+
+/// `$@ 5 . 7 . 1 $: "550 Access denied"` as buildaddr and usrerrenh make a reply of it.
+fn refusal(error: &str) -> String {
+    let (host, text) = error.split_once("$: ").unwrap();
+    // A word is for exit codes alone.
+    let enhanced = host.trim_start_matches("$@").replace(' ', "");
+    let enhanced = if enhanced.contains('.') { enhanced.as_str() } else { "" };
+    let text = text.replace('"', "");
+    let words: Vec<_> = text.split_whitespace().collect();
+    let stated = words.first().filter(|word| word.len() == 3 && word.parse::<u16>().is_ok());
+    let Some(code) = stated else { return "553 5.3.0".to_owned() };
+    let inner = words.get(1).filter(|word| word.split('.').count() == 3).copied();
+    match inner.unwrap_or(enhanced) {
+        "" => format!("{code} {}.0.0", &code[..1]),
+        enhanced => format!("{code} {enhanced}"),
+    }
+}
