@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::{self, Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use config::{Config, check_tables};
@@ -253,6 +253,8 @@ fn dump(entries: &[(String, String)], reader: Reader, out: &mut impl Write) -> i
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const TEXT: &str = "# c\nFoo.com\tREJECT\n\nbar   OK  ok \nnorhs\nfoo.com\tRELAY\n  lead x\n";
