@@ -165,8 +165,8 @@ fn refusal(list: &RecipientRecord, members: &[Member], known: usize) -> Option<S
         return failed(Enhanced::LOOP, "lists in lists go too deep");
     }
     if known + members.len() > MAX_EXPANDED {
-        // RFC 3463 §3.6: X.5.3, too many recipients.
-        return failed(Enhanced(5, 3), "the list is too long");
+        // As one that cannot be read: RFC 3463 §3.3: X.2.4, mailing list expansion problem.
+        return Some(Status::Deferred(Detail::ours(Enhanced(2, 4), "the list is too long")));
     }
     None
 }

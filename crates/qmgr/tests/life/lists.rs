@@ -1,7 +1,8 @@
 //! Recipients of whom `local` says who takes their place.
 
 use config::CatchAll;
-use envelope::{Member, NextHop, Special};
+use envelope::{Member, NextHop, Special, Status};
+use ipc::admin::Message;
 use ipc::delivery::Destination;
 
 use crate::CONTENT;
@@ -171,6 +172,31 @@ fn lists_in_lists_have_an_end() {
         bounce.delivered();
         house.until_empty().await;
         assert!(house.local.is_idle());
+    });
+}
+
+#[test]
+fn a_list_that_is_too_long_waits_until_it_is_shorter() {
+    run(async {
+        let mut house = Ground::new().build().await;
+        let to_both = envelope("x@from.test", &["ann@here.test", "bob@here.test"]);
+        house.submit(to_both, CONTENT).await;
+        let mut both = asked(&mut house, 2).await.into_iter().map(|(_, asked)| asked);
+        let (ann, bob) = (both.next().unwrap(), both.next().unwrap());
+        let members: Vec<_> = (0..10_000).map(|number| to(&format!("u{number}@to.test"))).collect();
+        ann.named(&members);
+        bob.deferred();
+        let waits = |message: &Message| {
+            let mut recipients = message.recipients.iter();
+            recipients.all(|it| matches!(it.last, Some(Status::Deferred(_))))
+        };
+        house.until(|messages| messages.iter().all(waits)).await;
+        let messages = house.list().await;
+        let statuses = messages[0].recipients.iter().map(|it| it.last.clone().unwrap());
+        let told: Vec<_> = statuses.map(|it| it.detail().text.clone()).collect();
+        assert_eq!(told.len(), 2, "nobody was added: {told:?}");
+        assert!(told.contains(&"the list is too long".to_owned()), "{told:?}");
+        assert!(house.remote.is_idle());
     });
 }
 
