@@ -109,6 +109,9 @@ fn tables_change_by_themselves_and_sessions_go_on() {
     client.transaction("c@example.org", &["team@local.test"], TEXT);
     system.wait_mail("bob", 1);
     assert!(reload(&system).contains("aliases:2: "), "a bad line is skipped, and told");
+    let log = system.log();
+    let logged = log.iter().filter(|line| line.contains("aliases:2: "));
+    assert_eq!(logged.count(), 1, "{log:#?}");
     fs::remove_file(system.path("etc/mail/aliases")).unwrap();
     system.wait_log(|line| line.contains("configuration 5 is in force: aliases changed"));
     assert!(rcpt(&mut client, "team@local.test").starts_with("550 5.1.1"));

@@ -32,18 +32,14 @@ pub struct Generations {
     pub(crate) answers: mpsc::Sender<Report>,
 }
 
-/// Bad lines are logged.
+/// The supervisor has told of bad lines.
 impl Source for Generation {
     type Error = Error;
 
     fn table<T: Default>(&self, name: &str, read: Reader<T>) -> Result<T, Error> {
         let Some(table) = self.tables.get(name) else { return Ok(T::default()) };
         let read = read(name, &mut table.reader());
-        let read = read.map_err(|error| format!("{name}: {error}"))?;
-        for finding in read.findings {
-            tracing::warn!("{finding}");
-        }
-        Ok(read.table)
+        Ok(read.map_err(|error| format!("{name}: {error}"))?.table)
     }
 }
 
