@@ -22,7 +22,8 @@ const IDS: usize = 10_000;
 
 /// List, show and change queued messages
 ///
-/// Administrators (control.admins in pennypost.toml) see all mail, others their own.
+/// Administrators (control.admins in pennypost.toml) see all mail, others their own. While the mail system
+/// does not run, root can list, show and count what lies on the disk.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -69,6 +69,7 @@ Usage: mailq [OPTION]...
                 -q!I -q!R -q!S -q!Q: all but these
 
 Administrators see all mail, others their own. '*' marks a message that is being delivered.
+While the mail system does not run, root sees what lies on the disk, and others get exit code 69.
 
 Examples:
   mailq

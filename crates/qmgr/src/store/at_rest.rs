@@ -67,12 +67,14 @@ impl Onlooker {
             std::thread::sleep(REST);
             self.since = Instant::now();
         }
-        let database = match self.open() {
+        let opened = self.open().map_err(|error| {
+            let is_in_use = matches!(error, OpenError::InUse(_));
+            let why = is_in_use.then(|| "the mail system runs again; ask it".to_owned());
+            StoreError::Unavailable(why.unwrap_or_else(|| error.to_string()))
+        });
+        let database = match opened {
             Ok(database) => database,
-            Err(error) => {
-                let error = StoreError::Unavailable(error.to_string());
-                return read.refuse(&error, &mut self.post);
-            }
+            Err(error) => return read.refuse(&error, &mut self.post),
         };
         let seen = unpanicked(&self.file.path(), || {
             // What cannot be read is left for the queue manager to set aside.
