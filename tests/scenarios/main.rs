@@ -19,6 +19,7 @@ mod relay;
 mod reload;
 mod routes;
 mod sendmail_mc;
+mod session;
 mod submission;
 mod supervisor;
 mod systemd;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub(crate) use self::explain::policy;
+pub(crate) use self::explain::{converse, policy};
 use crate::site::Site;
 use crate::{Exit, Failure, finish};
 

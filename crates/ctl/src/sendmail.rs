@@ -34,6 +34,7 @@ use crate::caller::Caller;
 use crate::routes::table;
 use crate::site::{Rules, Site};
 use crate::{Exit, Failure, complain, finish, pennypost};
+pub(crate) use bridge::{Lines, Verdict};
 use letter::Letter;
 use options::{Mode, OnError, Options, Patience};
 use outcome::{Door, Outcome};
@@ -83,6 +84,7 @@ fn run(program: &str, options: &Options) -> Result<Exit, Failure> {
         Mode::Test => test_mode::run(options, &site),
         Mode::Hosts => hosts::show(options, &site),
         Mode::PurgeHosts => hosts::purge(&site),
+        Mode::Session(client) => pennypost::converse(&site, *client),
         Mode::Start(ground) => start::run(*ground, options.config.as_deref(), &site),
         Mode::Check => pennypost::check(&site, options.config.clone()),
         Mode::Help => {

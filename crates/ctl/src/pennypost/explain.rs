@@ -5,6 +5,7 @@
 
 mod desk;
 mod rehearsal;
+mod session;
 mod story;
 
 use std::fs;
@@ -22,6 +23,7 @@ use smtp::server::Fate;
 
 use self::desk::Desk;
 use self::rehearsal::{Content, Heard, Rehearsal};
+pub(crate) use self::session::converse;
 use self::story::{InForce, Opening, Recipient, renamed, write_content};
 use crate::control::{Control, wait};
 use crate::credentials::Keyring;
@@ -82,8 +84,8 @@ impl Explain {
     fn tell(&self, site: &Site, out: &mut dyn Write) -> Result<Exit, Failure> {
         let routes = Routes::read_with(site, aliasing(self.no_aliases))?;
         let config = &routes.config;
-        let desk = Desk::open(config, self.client, &self.helo)?;
-        let mut session = Rehearsal::begin(config, self.client, &desk);
+        let desk = Desk::open(config, self.client)?;
+        let mut session = Rehearsal::begin(config, self.client, &self.helo, &desk);
         let content = self.message.as_deref().map(read).transpose()?;
         let from = self.from.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
         let from = from.unwrap_or(&self.from);
@@ -95,8 +97,7 @@ impl Explain {
         worst.note(&mail.reply);
         let reply = if hello.reply.starts_with('2') { mail.reply } else { hello.reply };
         self.open(site, &desk, (from, reply), out)?;
-        let told =
-            Told { routes: &routes, keyring: Keyring::read(config), border: border(config)? };
+        let told = Told::new(&routes)?;
         for to in &self.to {
             let heard = session.say(&format!("RCPT TO:<{to}>"))?;
             worst.note(&heard.reply);
@@ -192,7 +193,12 @@ struct Told<'a> {
     border: Border,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn new(routes: &'a Routes) -> Result<Self, Failure> {
+        let config = &routes.config;
+        Ok(Self { routes, keyring: Keyring::read(config), border: border(config)? })
+    }
+
     fn recipient<'t>(&self, to: &'t str, heard: Heard) -> Recipient<'t> {
         let Heard { reply, decision } = heard;
         let Some((question, decision)) = decision else {
@@ -233,9 +239,16 @@ fn leaves(hop: &NextHop) -> bool {
 fn result(content: Content) -> String {
     match content {
         Content::Refused(reply) => reply,
-        Content::Taken(Fate::Deliver) => "250 2.0.0 it would be queued".to_owned(),
-        Content::Taken(Fate::Hold(why)) => format!("250 2.0.0 it would be queued, and held: {why}"),
-        Content::Taken(Fate::Discard) => "250 2.0.0 it would be discarded".to_owned(),
+        Content::Taken(taken) => format!("250 2.0.0 {}", fate(&taken)),
+    }
+}
+
+/// What would become of a message.
+fn fate(fate: &Fate) -> String {
+    match fate {
+        Fate::Deliver => "it would be queued".to_owned(),
+        Fate::Hold(why) => format!("it would be queued, and held: {why}"),
+        Fate::Discard => "it would be discarded".to_owned(),
     }
 }
 

@@ -19,7 +19,8 @@ use super::submission;
 use super::traffic::{Side, Traffic};
 use crate::{Exit, Failure};
 use heard::Heard;
-use lines::Lines;
+pub(crate) use heard::Verdict;
+pub(crate) use lines::Lines;
 
 /// Bytes copied at a time.
 const PIECE: usize = 16 * 1024;

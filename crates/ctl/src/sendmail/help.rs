@@ -40,11 +40,13 @@ directory if the mail system does not run just now.
   -bd -bD       start the mail system; in the foreground
   -bC           check the configuration: 0 or 78
   -bh -bH       what is known of next hops; forget what is old
+  -bh ADDRESS   a session on stdin as if from this IP address, with reasons; nothing is stored or sent
   -q            try everything in the queue now; -qIID -qRRCPT -qSSENDER: only what fits, -q!R... : all else
   -bi           check the aliases and bring them into force; see newaliases --help
   -bv ADDRESS   where mail to it goes, without sending any; -v: and by which lines of the tables
   -bt           test addresses on stdin: 3,0 ADDRESS, /parse ADDRESS, /mx HOST, $=w; ? shows all
   -d0.1         first the version and the names of this host
+  -d8.11        with -bv, -bt, -q, -odi: what is asked of the DNS, and what it says
 
 All other options of sendmail, Postfix and Exim are known; one that is not done says so.
 

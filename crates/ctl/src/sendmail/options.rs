@@ -7,9 +7,10 @@
 mod letters;
 mod queue;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use envelope::{Body, Notify, Return, Submission};
+use envelope::{Body, Notify, Return, Submission, printable};
 
 use super::start::Ground;
 use crate::{Exit, Failure};
@@ -102,6 +103,8 @@ pub(super) enum Mode {
     Hosts,
     /// `-bH`
     PurgeHosts,
+    /// `-bh ADDRESS`: a session as if from there, of which nothing comes.
+    Session(IpAddr),
     /// `-bd`, `-bD`
     Start(Ground),
     /// `-bC`
@@ -188,6 +191,9 @@ impl Options {
         }
         if options.mode == Mode::Smtp && options.submission != Submission::default() {
             options.warn("-G, -L, -n, -oM and -p go with a message on stdin, not with -bs");
+        }
+        if options.mode == Mode::Hosts && program != "hoststat" && !options.words.is_empty() {
+            options.mode = Mode::Session(client(&options.words)?);
         }
         let waits = options.mode == Mode::Deliver && options.patience == Patience::FirstAttempt;
         let looks = matches!(options.mode, Mode::Verify | Mode::Test | Mode::Retry) || waits;
@@ -277,6 +283,25 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// `-bh ADDRESS`, perhaps as SMTP writes it: `[IPv6:2001:db8::7]`.
+fn client(words: &[String]) -> Result<IpAddr, Failure> {
+    let bare = |word: &str| {
+        let inner = word.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(word);
+        inner.strip_prefix("IPv6:").unwrap_or(inner).parse::<IpAddr>().ok()
+    };
+    let address = match words {
+        [word] => bare(word),
+        _ => None,
+    };
+    address.map(|address| address.to_canonical()).ok_or_else(|| {
+        usage(format!(
+            "-bh: {} is no IP address: give one, 192.0.2.7 or 2001:db8::7, for a session as if from \
+             there, or none for the list of hosts",
+            printable(&words.join(" "))
+        ))
+    })
 }
 
 /// Wrong use of the command: exit code 64.

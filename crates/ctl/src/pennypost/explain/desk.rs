@@ -30,8 +30,6 @@ pub(super) struct Desk<'a> {
     policy: Policy,
     users: Users,
     client: Option<IpAddr>,
-    /// Empty: not known.
-    helo: String,
     pub(super) name: ClientName,
 }
 
@@ -42,11 +40,7 @@ pub(super) struct Decision {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn open(
-        config: &'a Config,
-        client: Option<IpAddr>,
-        helo: &str,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(config: &'a Config, client: Option<IpAddr>) -> Result<Self, Failure> {
         let (policy, users) = (policy(config)?, users(config)?);
         let name = match client {
             Some(address) if policy.asks_for_names() || policy.greets_by_name() => {
@@ -54,7 +48,7 @@ impl<'a> Desk<'a> {
             }
             Some(_) | None => ClientName::NotAsked,
         };
-        Ok(Self { config, policy, users, client, helo: helo.to_owned(), name })
+        Ok(Self { config, policy, users, client, name })
     }
 
     /// On what terms the client is served, and by which lines.
@@ -62,14 +56,14 @@ impl<'a> Desk<'a> {
         self.client.map(|address| self.policy.terms(address, &self.name, steps))
     }
 
-    /// One decision for each recipient.
-    pub(super) fn decide(&self, question: &Question) -> Result<Vec<Decision>, Failure> {
+    /// One decision for each recipient. `helo`: what the client called itself; empty: not known.
+    pub(super) fn decide(&self, helo: &str, question: &Question) -> Result<Vec<Decision>, Failure> {
         let asked = Sending {
             client: match self.client {
                 Some(address) => Client::Network { address, name: &self.name },
                 None => Client::User,
             },
-            helo: &self.helo,
+            helo,
             reverse_path: &question.reverse_path,
             unqualified: question.unqualified,
             domain: SenderDomain::NotAsked,

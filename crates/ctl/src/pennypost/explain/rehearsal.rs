@@ -18,6 +18,8 @@ use crate::{Exit, Failure};
 pub(super) struct Rehearsal<'a> {
     session: Session,
     desk: &'a Desk<'a>,
+    /// What the client is said to call itself; empty: not known.
+    helo: &'a str,
     now: Instant,
 }
 
@@ -37,7 +39,19 @@ pub(super) enum Content {
 }
 
 impl<'a> Rehearsal<'a> {
-    pub(super) fn begin(config: &Config, client: Option<IpAddr>, desk: &'a Desk<'a>) -> Self {
+    pub(super) fn begin(
+        config: &Config,
+        client: Option<IpAddr>,
+        helo: &'a str,
+        desk: &'a Desk<'a>,
+    ) -> Self {
+        let mut session = Self::session(config, client, desk);
+        session.output().clear();
+        Self { session, desk, helo, now: Instant::now() }
+    }
+
+    /// The session as `smtpd` would begin it, after its greeting.
+    pub(super) fn session(config: &Config, client: Option<IpAddr>, desk: &Desk<'_>) -> Session {
         let user = || Peer::User { uid: Uid::current().as_raw(), name: String::new() };
         let settings = Settings {
             hostname: config.hostname.clone(),
@@ -54,8 +68,7 @@ impl<'a> Rehearsal<'a> {
         let withheld = desk.terms(&mut Vec::new()).map_or(Extensions::NONE, |it| it.withheld);
         let mut session = Session::new(Arc::new(settings), peer, now).without(withheld);
         session.greet(false);
-        session.output().clear();
-        Self { session, desk, now }
+        session
     }
 
     /// Says a command.
@@ -68,7 +81,7 @@ impl<'a> Rehearsal<'a> {
         let mut input = line.as_bytes();
         let mut decision = None;
         while let Step::Check(question) = self.session.step(&mut input, self.now) {
-            let decisions = self.desk.decide(&question)?;
+            let decisions = self.desk.decide(self.helo, &question)?;
             self.session.verdicts(decisions.iter().map(|it| answer(&it.verdict)));
             decision = decisions.into_iter().next().map(|it| (question, it));
         }
@@ -102,7 +115,7 @@ impl<'a> Rehearsal<'a> {
 }
 
 /// As `smtpd` says it.
-fn answer(verdict: &Verdict) -> smtp::server::Verdict {
+pub(super) fn answer(verdict: &Verdict) -> smtp::server::Verdict {
     match verdict {
         Verdict::Accept(disposition) => Ok(disposition.clone()),
         Verdict::Refuse { code, text } => Err(Reply::from_text((*code).clamp(400, 599), text)),

@@ -74,6 +74,13 @@ impl InForce {
 
 impl Opening<'_> {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_client(out)?;
+        writeln!(out, "from {}", printable(&format!("<{}>", self.from)))?;
+        writeln!(out, "  = {}", printable(&self.reply))
+    }
+
+    /// What there is to say before MAIL.
+    pub(super) fn write_client(&self, out: &mut dyn Write) -> io::Result<()> {
         let told = self.in_force.told();
         told.iter().try_for_each(|text| writeln!(out, "{}", printable(text)))?;
         self.notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
@@ -85,8 +92,7 @@ impl Opening<'_> {
         if let Some(terms) = self.terms.as_ref().filter(|_| !self.steps.is_empty()) {
             writeln!(out, "  = {terms}")?;
         }
-        writeln!(out, "from {}", printable(&format!("<{}>", self.from)))?;
-        writeln!(out, "  = {}", printable(&self.reply))
+        Ok(())
     }
 
     pub(super) fn write_json(&self, mut out: &mut dyn Write) -> io::Result<()> {

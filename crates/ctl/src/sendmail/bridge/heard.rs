@@ -20,7 +20,7 @@ struct Replies {
 
 /// What a reply allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// 354: content may come.
     GoAhead,
     Other,

@@ -4,7 +4,7 @@ use super::heard::Verdict;
 
 /// What has gone by, and what that makes of the next line.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// The beginning of the current line.
     line: Vec<u8>,
     after_cr: bool,
@@ -29,7 +29,7 @@ impl Lines {
     const KEPT: usize = 64;
 
     /// Passes input on to `out`, with clean line ends, and returns what has to wait for a reply.
-    pub(super) fn push<'a>(&mut self, mut input: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    pub(crate) fn push<'a>(&mut self, mut input: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         while !input.is_empty() && !self.awaits_reply() {
             input = if self.chunk > 0 { self.chunk(input, out) } else { self.line(input, out) };
         }
@@ -37,17 +37,17 @@ impl Lines {
     }
 
     /// What follows depends on the reply to DATA.
-    pub(super) fn awaits_reply(&self) -> bool {
+    pub(crate) fn awaits_reply(&self) -> bool {
         self.phase == Phase::AfterData
     }
 
     /// The number of replies when everything said so far is answered, the greeting included.
-    pub(super) const fn expected(&self) -> u64 {
+    pub(crate) const fn expected(&self) -> u64 {
         self.answered + 1
     }
 
     /// DATA is answered.
-    pub(super) const fn go_on(&mut self, verdict: Verdict) {
+    pub(crate) const fn go_on(&mut self, verdict: Verdict) {
         self.phase = match verdict {
             Verdict::GoAhead => Phase::Content,
             Verdict::Other => Phase::Commands,
