@@ -92,20 +92,18 @@ impl Sendmail {
             fs::write(folder.join(format!("{number}.in")), &call.input).unwrap();
             let arguments: Vec<_> = call.arguments.iter().map(|word| quoted(word)).collect();
             let arguments = arguments.join(" ");
-            let kind = if call.arguments == ["-bs"] {
-                "session"
-            } else if setting.files.is_empty() {
-                "call"
-            } else {
-                "reader"
-            };
+            let kind = if call.arguments == ["-bs"] { "session" } else { "call" };
             script += &format!("{kind} {number} {arguments}\n");
         }
         let output =
             namespace().args(["bash", "-ec", &script]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let read = |name: String| {
-            String::from_utf8_lossy(&fs::read(folder.join(name)).unwrap()).into_owned()
+            let text = fs::read(folder.join(name)).unwrap();
+            // To who is not root it says at the head of `-bv` that he may not see everything.
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            let lines = lines.filter(|line| !line.starts_with(b"Notice: -bv "));
+            String::from_utf8_lossy(&lines.collect::<Vec<_>>().concat()).into_owned()
         };
         let answer = |number| {
             (read(format!("{number}.out")), read(format!("{number}.exit")).trim().to_owned())
@@ -137,7 +135,7 @@ impl Sendmail {
         let config = config.replace("@HOSTNAME@", setting.hostname());
         let config = config.replace("@FEATURES@\n", &setting.features());
         fs::write(folder.join("sendmail.mc"), config).unwrap();
-        let mut users = "root:x:0:0::/root:/bin/sh\n".to_owned();
+        let mut users = "root:x:0:0::/root:/bin/sh\nrunner:x:3000:3000::/:/bin/sh\n".to_owned();
         for user in &setting.users {
             users += &format!("{user}:x:3000:3000::{place}/home/{user}:/bin/sh\n");
         }
@@ -159,7 +157,9 @@ impl Sendmail {
         let maps: Vec<_> = MAPS
             .iter()
             .map(|map| {
-                format!("\"$programs/makemap\" -C$PWD/sendmail.cf hash mail/{map} <mail/{map}\n")
+                format!(
+                    "$user \"$programs/makemap\" -C$PWD/sendmail.cf hash mail/{map} <mail/{map}\n"
+                )
             })
             .collect();
         format!(
@@ -169,7 +169,7 @@ impl Sendmail {
              export LD_LIBRARY_PATH=$tree/usr/lib/$(uname -m)-linux-gnu:$tree/lib/$(uname -m)-linux-gnu\n\
              PATH=$tree/usr/bin:$PATH\n\
              m4 -D_CF_DIR_=$tree/usr/share/sendmail/cf/ $tree/usr/share/sendmail/cf/m4/cf.m4 sendmail.mc >sendmail.cf\n\
-             {}\"$programs/newaliases\" -C$PWD/sendmail.cf >/dev/null || :\nset +e\n",
+             {}$user \"$programs/newaliases\" -C$PWD/sendmail.cf >/dev/null || :\nset +e\n",
             maps.concat(),
         )
     }
@@ -197,21 +197,19 @@ impl Call {
     }
 }
 
-/// A session says EHLO first and waits for the answer: Debian's Sendmail ends one that does not. Before a list or a
-/// `.forward` is read the rights of its owner are taken, which only root can: a reader is nobody but the owner of all.
+/// All programs are run by the owner of all files, and no other user is there: as root Sendmail would take the rights
+/// of others before it reads a list or a `.forward`, which it can only if root runs the test. A session says EHLO first
+/// and waits for the answer: Debian's Sendmail ends one that does not.
 const FUNCTIONS: &str = r#"
+user="unshare --user --map-user=3000 --map-group=3000"
 call() {
     number=$1
     shift
-    $as timeout 30 "$programs/sendmail" -C$PWD/sendmail.cf "$@" <$number.in >$number.out 2>$number.err
+    timeout 30 $user "$programs/sendmail" -C$PWD/sendmail.cf "$@" <$number.in >$number.out 2>$number.err
     echo $? >$number.exit
 }
-reader() {
-    as="unshare --user --map-user=3000 --map-group=3000"
-    call "$@"
-}
 session() {
-    coproc timeout 30 "$programs/sendmail" -C$PWD/sendmail.cf -bs
+    coproc timeout 30 $user "$programs/sendmail" -C$PWD/sendmail.cf -bs
     exec 3<&${COPROC[0]} 4>&${COPROC[1]}
     eval "exec ${COPROC[1]}>&-"
     head -1 $1.in >&4
