@@ -18,4 +18,4 @@ mod submission;
 pub mod xtext;
 
 pub use command::Command;
-pub use reply::Reply;
+pub use reply::{Charset, Reply};

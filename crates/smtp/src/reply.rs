@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use envelope::Enhanced;
+use envelope::{Enhanced, is_hidden};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,23 @@ pub struct Reply {
     pub enhanced: Option<Enhanced>,
     /// The text without codes; several lines are separated by `\n`.
     pub text: Cow<'static, str>,
+}
+
+/// The characters that a client understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    Ascii,
+    /// In a transaction that began with SMTPUTF8 (RFC 6531 §3.7.4.2).
+    Utf8,
+}
+
+impl Charset {
+    fn has(self, c: char) -> bool {
+        match self {
+            Self::Ascii => matches!(c, ' '..='~'),
+            Self::Utf8 => !is_hidden(c),
+        }
+    }
 }
 
 impl Reply {
@@ -50,9 +67,9 @@ impl Reply {
         self.code / 100
     }
 
-    /// Appends the reply as it goes over the wire. What is not printable ASCII becomes `?`: a
+    /// Appends the reply as it goes over the wire. What is not printable there becomes `?`: a
     /// reply may carry words from outside, and must stay one reply.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, charset: Charset, out: &mut Vec<u8>) {
         let mut lines = self.text.split('\n').peekable();
         while let Some(line) = lines.next() {
             out.extend_from_slice(self.code.to_string().as_bytes());
@@ -61,8 +78,14 @@ impl Reply {
                 let codes = format!("{}.{subject}.{detail} ", self.class());
                 out.extend_from_slice(codes.as_bytes());
             }
-            let shown = line.chars().take(Self::MAX_TEXT);
-            out.extend(shown.map(|c| if matches!(c, ' '..='~') { c as u8 } else { b'?' }));
+            let end = out.len() + Self::MAX_TEXT;
+            let shown = line.chars().map(|c| if charset.has(c) { c } else { '?' });
+            for c in shown {
+                if out.len() + c.len_utf8() > end {
+                    break;
+                }
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -99,11 +122,15 @@ fn number(text: &str) -> Option<u16> {
 mod tests {
     use envelope::Enhanced;
 
-    use super::Reply;
+    use super::{Charset, Reply};
 
     fn written(reply: &Reply) -> String {
+        written_in(Charset::Ascii, reply)
+    }
+
+    fn written_in(charset: Charset, reply: &Reply) -> String {
         let mut out = Vec::new();
-        reply.write(&mut out);
+        reply.write(charset, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -119,6 +146,15 @@ mod tests {
         let reply = Reply::bare(550, "no \r250 ok \u{1b}[m \u{e4}\0");
         assert_eq!(written(&reply), "550 no ?250 ok ?[m ??\r\n");
         assert!(written(&Reply::bare(550, "x".repeat(5000))).len() <= 512);
+    }
+
+    /// RFC 5321 §4.5.3.1.5 counts octets.
+    #[test]
+    fn who_understands_utf8_is_shown_it() {
+        let reply = Reply::bare(550, "no \r250 d\u{f6}rte \u{1b}\u{202e}\u{85}\0");
+        assert_eq!(written_in(Charset::Utf8, &reply), "550 no ?250 d\u{f6}rte ????\r\n");
+        let long = written_in(Charset::Utf8, &Reply::bare(550, "\u{1f4ee}".repeat(5000)));
+        assert_eq!(long.len(), "550 \r\n".len() + Reply::MAX_TEXT);
     }
 
     #[test]

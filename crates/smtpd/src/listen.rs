@@ -8,8 +8,8 @@ use daemon::Drain;
 use envelope::Enhanced;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::TcpNoDelay};
-use smtp::Reply;
 use smtp::server::{Peer, Stage};
+use smtp::{Charset, Reply};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::guests::{Guests, Rejection, Seat};
@@ -138,7 +138,7 @@ async fn named(peer: Peer, room: &Room) -> Peer {
 /// client that speaks first reads it only if its words are heard (RFC 1122 §4.2.2.13).
 fn send_away(mut stream: Stream, reply: &Reply, guests: &Guests) {
     let mut text = Vec::new();
-    reply.write(&mut text);
+    reply.write(Charset::Ascii, &mut text);
     stream.write_now(&text);
     if let Some(place) = guests.door() {
         tokio::spawn(async move {

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use envelope::Enhanced;
 
+use super::transaction::Transaction;
 use super::{Ending, Refusal, Session, Stage, State, Step};
-use crate::Reply;
 use crate::line::Line;
+use crate::{Charset, Reply};
 
 /// 4xx replies since the last message after which the session ends. A client may hand over a whole
 /// list at once and be told of most recipients that they are too many (RFC 5321 §4.5.3.1.10).
@@ -121,6 +122,10 @@ impl Session {
     }
 
     pub(super) fn say(&mut self, reply: &Reply) {
-        reply.write(&mut self.output);
+        let charset = match self.transaction.as_deref() {
+            Some(Transaction { smtputf8: true, .. }) => Charset::Utf8,
+            Some(_) | None => Charset::Ascii,
+        };
+        reply.write(charset, &mut self.output);
     }
 }

@@ -457,3 +457,19 @@ fn a_chunk_that_is_not_offered_is_no_command_either() {
     dialogue.begin();
     assert_eq!(dialogue.say(b"x\r\n.\r\n"), [250]);
 }
+
+/// RFC 6531 §3.7.4.2: whoever has asked for SMTPUTF8 understands it, in this transaction.
+#[test]
+fn addresses_are_shown_to_whom_they_are_written_by() {
+    for (parameter, shown) in
+        [(" SMTPUTF8", "550 5.1.1 d\u{f6}rte?\r\n"), ("", "550 5.1.1 d?rte?\r\n")]
+    {
+        let mut dialogue = Dialogue::network();
+        dialogue.say(b"EHLO client.test\r\n");
+        dialogue.say(format!("MAIL FROM:<a@b>{parameter}\r\n").as_bytes());
+        let step = dialogue.session.step(&mut b"RCPT TO:<c@d>\r\n".as_slice(), dialogue.now);
+        assert!(matches!(step, Step::Check(_)), "{step:?}");
+        dialogue.session.verdicts([Err(Reply::from_text(550, "5.1.1 d\u{f6}rte\u{1b}"))]);
+        assert_eq!(String::from_utf8_lossy(dialogue.session.output()), shown);
+    }
+}
