@@ -78,14 +78,10 @@ impl Reply {
                 let codes = format!("{}.{subject}.{detail} ", self.class());
                 out.extend_from_slice(codes.as_bytes());
             }
-            let end = out.len() + Self::MAX_TEXT;
-            let shown = line.chars().map(|c| if charset.has(c) { c } else { '?' });
-            for c in shown {
-                if out.len() + c.len_utf8() > end {
-                    break;
-                }
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
+            let shown: String =
+                line.chars().map(|c| if charset.has(c) { c } else { '?' }).collect();
+            let end = shown.floor_char_boundary(Self::MAX_TEXT);
+            out.extend_from_slice(shown.as_bytes().split_at(end).0);
             out.extend_from_slice(b"\r\n");
         }
     }
