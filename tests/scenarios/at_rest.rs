@@ -195,6 +195,18 @@ fn what_cannot_be_shown_is_said() {
     refused("pennypost.toml:1");
     fs::write(&toml, configuration).unwrap();
     let whole = fs::read(&queue).unwrap();
+    // The address says that it is longer than its record.
+    let mut spoilt = whole.clone();
+    let at: Vec<_> =
+        (0..spoilt.len()).filter(|at| spoilt[*at..].starts_with(b"\x04dave")).collect();
+    at.into_iter().for_each(|at| spoilt[at] = 0x7f);
+    fs::write(&queue, spoilt).unwrap();
+    let listed = ours(&system, "mailq", &[]);
+    let said = text(&listed.stderr);
+    assert!(said.contains("to be set aside: the record is damaged"), "{listed:?}");
+    assert!(said.lines().all(|line| line.starts_with("mailq: ")), "{said}");
+    let shown = text(&listed.stdout);
+    assert!(shown.contains("<eve@far.test>") && !shown.contains("dave"), "{shown}");
     fs::write(&queue, "no queue").unwrap();
     refused("nothing was changed. Restore it from a backup");
     fs::remove_file(&queue).unwrap();

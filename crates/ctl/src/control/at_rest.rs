@@ -7,13 +7,16 @@
 //! owner of the queue.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use config::{LogFormat, LogTarget, Snapshot, needs};
+use envelope::printable;
 use ipc::admin::Visitor;
 use ipc::control::{End, Push};
 use ipc::{Arrow, Client, Connection, Error, MAX_BODY};
@@ -23,18 +26,23 @@ use tokio::time::timeout;
 
 use crate::pennypost::find;
 use crate::site::Site;
+use crate::{called, complain};
 
 /// How long it may take until the process answers: it reads tables, and waits until a queue manager that
 /// is just ending has gone.
 const BEGIN: Duration = Duration::from_secs(30);
 /// It gets one.
 const GENERATION: u64 = 1;
+/// Bytes of its log that are shown.
+const MAX_LOG: u64 = 64 * 1024;
 
 /// A process that looks at the queue. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Onlooker {
     process: Child,
     control: Connection,
+    /// Shows what it logs.
+    log: Option<JoinHandle<()>>,
 }
 
 impl Drop for Onlooker {
@@ -43,6 +51,7 @@ impl Drop for Onlooker {
         // find it there.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = self.log.take().map(JoinHandle::join);
     }
 }
 
@@ -59,8 +68,9 @@ impl Onlooker {
         snapshot.config.log.format = LogFormat::Text;
         let failed = |error: &dyn std::fmt::Display| format!("qmgr --read-only: {error}");
         let (control, theirs) = Connection::pair().map_err(|error| failed(&error))?;
-        let process = spawn(account, theirs)?;
-        let mut onlooker = Self { process, control };
+        let mut process = spawn(account, theirs)?;
+        let log = process.stderr.take().map(|log| thread::spawn(|| relay(log)));
+        let mut onlooker = Self { process, control, log };
         let met = timeout(BEGIN, meet(&mut onlooker.control, &snapshot)).await;
         let met = met.unwrap_or(Err(Error::TimedOut));
         Ok((met.map_err(|error| failed(&error))?, onlooker))
@@ -99,13 +109,21 @@ fn spawn(account: Option<(u32, u32)>, control: OwnedFd) -> Result<Child, String>
     let program = find("qmgr").map_err(|failure| failure.to_string())?;
     let mut command = Command::new(&program);
     command.arg("--read-only").stdin(Stdio::from(control)).stdout(Stdio::null());
-    command.env_clear().current_dir("/");
+    command.stderr(Stdio::piped()).env_clear().current_dir("/");
     if let Some((uid, gid)) = account {
         command.uid(uid).gid(gid);
     }
     // What our caller left open is not for another user.
     close_fds::set_fds_cloexec(3, &[]);
     command.spawn().map_err(|error| format!("cannot run {}: {error}", program.display()))
+}
+
+/// Shows its log. It is another user's process, which gets no way to our terminal but this.
+fn relay(log: ChildStderr) {
+    let lines = BufReader::new(log.take(MAX_LOG)).split(b'\n').map_while(Result::ok);
+    for line in lines {
+        complain(&called(), printable(&String::from_utf8_lossy(&line)));
+    }
 }
 
 /// Gives it all that it gets, and has it take us as its visitor.
