@@ -61,8 +61,9 @@ fn ask_both(sendmail: &Sendmail, case: &Case) -> Vec<Answer> {
     let setting = setting(case);
     let questions: Vec<_> = case.questions.iter().collect();
     let calls = calls(&questions, false);
-    let theirs = replies(&sendmail.run(&setting, &calls), false);
-    let ours = replies(&ours::run_all(&setting, "", &calls), false);
+    let outputs = [sendmail.run(&setting, &calls), ours::run_all(&setting, "", &calls)];
+    let [theirs, ours] = outputs
+        .map(|outputs| replies(&outputs, false).into_iter().map(|reply| reply.codes).collect());
     answers(case, &questions, theirs, ours)
 }
 
@@ -82,7 +83,13 @@ fn ask_theirs(sendmail: &Sendmail, case: &Case) -> Vec<Answer> {
         setting.domains = case.asks_for_domains().then_some(domains);
         let theirs = sendmail.run(&setting, &calls(&questions, asks_for_pairs));
         let theirs = replies(&theirs, asks_for_pairs);
-        let ours = questions.iter().map(|question| question.reply()).collect();
+        let ours: Vec<_> = questions.iter().map(|question| question.reply()).collect();
+        // The text, where it matters to the case.
+        let theirs = theirs
+            .into_iter()
+            .zip(&ours)
+            .map(|(reply, ours)| if ours.contains('(') { reply.to_string() } else { reply.codes });
+        let theirs = theirs.collect();
         found.extend(answers(case, &questions, theirs, ours));
     }
     found

@@ -67,9 +67,9 @@ impl Sendmail {
             skipped(remedy);
             return None;
         }
-        let allowed = namespace().arg("true").output();
+        let allowed = namespace().args(USER.split(' ')).arg("true").output();
         if !allowed.is_ok_and(|output| output.status.success()) {
-            skipped("this user may not make namespaces (unshare -m -u -n)");
+            skipped("this user may not make namespaces (unshare -m -u -n -U)");
             return None;
         }
         let sendmail = Self { tree };
@@ -163,7 +163,7 @@ impl Sendmail {
             })
             .collect();
         format!(
-            "{FUNCTIONS}chmod -R go-w .\ntree={tree}\nprograms=$tree/usr/libexec/sendmail\n\
+            "user='{USER}'\n{FUNCTIONS}chmod -R go-w .\ntree={tree}\nprograms=$tree/usr/libexec/sendmail\n\
              hostname {hostname} || echo {hostname} >/proc/sys/kernel/hostname\n\
              mount --bind hosts /etc/hosts\nmount --bind passwd /etc/passwd\n[ ! -e /etc/nsswitch.conf ] || mount --bind nsswitch.conf /etc/nsswitch.conf\n\
              export LD_LIBRARY_PATH=$tree/usr/lib/$(uname -m)-linux-gnu:$tree/lib/$(uname -m)-linux-gnu\n\
@@ -198,10 +198,11 @@ impl Call {
 }
 
 /// All programs are run by the owner of all files, and no other user is there: as root Sendmail would take the rights
-/// of others before it reads a list or a `.forward`, which it can only if root runs the test. A session says EHLO first
-/// and waits for the answer: Debian's Sendmail ends one that does not.
+/// of others before it reads a list or a `.forward`, which it can only if root runs the test.
+const USER: &str = "unshare --user --map-user=3000 --map-group=3000";
+
+/// A session says EHLO first and waits for the answer: Debian's Sendmail ends one that does not.
 const FUNCTIONS: &str = r#"
-user="unshare --user --map-user=3000 --map-group=3000"
 call() {
     number=$1
     shift

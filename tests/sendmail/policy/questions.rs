@@ -134,10 +134,9 @@ impl Question {
         input
     }
 
-    /// Our answer, without the texts and the lines of tables.
+    /// Our answer, without the lines of tables.
     pub(super) fn reply(&self) -> String {
-        let end =
-            [" (", " access:", " domaintable:"].into_iter().filter_map(|it| self.answer.find(it));
+        let end = [" access:", " domaintable:"].into_iter().filter_map(|it| self.answer.find(it));
         let end = end.min().unwrap_or(self.answer.len());
         self.answer[..end].to_owned()
     }
