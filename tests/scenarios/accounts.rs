@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
 
 use support::machine::{
-    ALICE, BOB, CAROL, DAEMONS, MAIL, Machine, NOBODY, Process, as_user, program, set, until, write,
+    ALICE, BOB, CAROL, DAEMONS, LOG, MAIL, Machine, NOBODY, Process, as_user, program, set, until,
+    write,
 };
 use support::{is_alive, skipped};
 
@@ -21,6 +22,7 @@ fn every_process_is_somebody_else_and_only_the_supervisor_is_root() {
     mail_is_the_users_own(&machine);
     users_write_and_see_their_own(&machine);
     who_sends_as_another_is_named();
+    who_is_trusted_says_where_mail_came_from();
     nobody_reads_what_is_not_his();
     a_kill_of_the_supervisor_leaves_nothing_behind(&mut machine);
     what_is_dropped_is_taken_up(&mut machine);
@@ -103,6 +105,42 @@ fn who_sends_as_another_is_named() {
     assert!(output.status.success(), "{output:?}");
     let mail = send(CAROL, "list-owner@far.test", "trusted");
     assert!(!mail.contains("X-Authentication-Warning"), "{mail}");
+}
+
+/// A content filter that passes mail on. Whatever it says, it is the user whom the kernel names: a client
+/// that the access table refuses is refused nowhere but where it connects.
+fn who_is_trusted_says_where_mail_came_from() {
+    write("/etc/mail/access", "Connect:192.0.2.7\tREJECT\n");
+    let output = as_user(0, Command::new(program("pennypost")).arg("reload"), "");
+    assert!(output.status.success(), "{output:?}");
+    let send = |uid: u32, tag: &str| {
+        let mut sendmail = Command::new(program("sendmail"));
+        sendmail.args(["-v", "-i", "-L", tag, "-pESMTPS:mx.far.test", "-oMa", "192.0.2.7"]);
+        sendmail.args(["-oMt", "ann)\r\nX-Forged: yes", "bob@local.test"]);
+        let output = as_user(uid, &mut sendmail, &format!("Subject: from {tag}\n\nx\n"));
+        assert!(output.status.success(), "{output:?}");
+        let mail = fs::read_to_string(the_mail_of("bob", &format!("Subject: from {tag}\n")));
+        let logged = until("a line of the log", || {
+            let log = fs::read_to_string(LOG).unwrap();
+            log.lines().find(|line| line.contains(&format!(", tag={tag}"))).map(str::to_owned)
+        });
+        (mail.unwrap(), logged, String::from_utf8(output.stderr).unwrap())
+    };
+    let (mail, logged, said) = send(CAROL, "filter");
+    let told = "\nReceived: from mx.far.test (annX-Forged:yes@[192.0.2.7])\n\t(from carol, uid 2003)\n\
+                \tby mta.test (Pennypost) with ESMTPS\n\tid ";
+    assert!(mail.contains(told) && !mail.contains("\nX-Forged"), "{mail}");
+    let told = ", proto=ESMTP, relay=carol@localhost, orig_client=mx.far.test [192.0.2.7], \
+                orig_proto=ESMTPS, tag=filter";
+    assert!(logged.ends_with(told), "{logged}");
+    assert_eq!(said, "");
+
+    let (mail, logged, said) = send(ALICE, "alices");
+    let told = "\nReceived: (from alice, uid 2001)\n\tby mta.test (Pennypost) with ESMTP\n\tid ";
+    assert!(mail.contains(told) && !mail.contains("far.test"), "{mail}");
+    assert!(logged.ends_with(", proto=ESMTP, relay=alice@localhost, tag=alices"), "{logged}");
+    let told = "sendmail: warning: alice is not in trusted-users: -oM and -p are ignored\n";
+    assert_eq!(said, told);
 }
 
 fn users_write_and_see_their_own(machine: &Machine) {

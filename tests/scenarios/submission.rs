@@ -76,6 +76,47 @@ fn what_was_never_queued_is_mailed_back_without_an_id() {
     assert!(!notification.contains("Our id") && !notification.contains("Queue-Id"));
 }
 
+/// alias() in sendmail's alias.c asks for NoAlias, and nothing else does: not virtual users, and not
+/// `.forward`. The message knows it, wherever it waits.
+#[test]
+fn without_aliases_a_message_finds_users_alone() {
+    let aliases = "alice: bob\nteam: alice, bob\n";
+    let virtuals = "info@local.test\talice\n";
+    let builder = SystemBuilder::new().table("aliases", aliases).table("virtusertable", virtuals);
+    let mut system = builder.table("users", "alice:\nbob:\ncarol:\n").start();
+    let subject = |text: &str| format!("Subject: {text}\n\nx\n");
+    let send = |arguments: &[&str], text: &str| system.sendmail(arguments, &subject(text));
+    assert!(send(&["alice@local.test"], "followed").status.success());
+    assert!(system.wait_mail("bob", 1)[0].contains("Subject: followed"));
+    assert!(send(&["-n", "alice@local.test", "info@local.test"], "skipped").status.success());
+    assert!(system.wait_mail("alice", 1)[0].contains("Subject: skipped"));
+    let output = send(&["-n", "team@local.test"], "nobody");
+    assert_eq!(output.status.code(), Some(67), "{output:?}");
+    let bob = system.path("home/bob");
+    std::fs::write(bob.join(".forward"), "carol\n").unwrap();
+    assert!(send(&["-n", "bob@local.test"], "forwarded").status.success());
+    assert!(system.wait_mail("carol", 1)[0].contains("Subject: forwarded"));
+
+    system.stop();
+    let output = system.sendmail(&["-n", "alice@local.test"], &subject("dropped"));
+    assert!(output.status.success(), "{output:?}");
+    system.start();
+    let mail = system.wait_mail("alice", 2);
+    assert!(mail.iter().any(|mail| mail.contains("Subject: dropped")), "{mail:?}");
+    assert_eq!((system.mail("alice").len(), system.mail("bob").len()), (2, 1));
+}
+
+/// `-G`: another system's message is passed on as it is, by the daemon, too.
+#[test]
+fn the_header_of_another_systems_message_stays() {
+    let system = SystemBuilder::new().start();
+    let message = "Subject: passed on\nTo: bob\nBcc: carol\n\nx\n";
+    assert!(system.sendmail(&["-G", "-i", "alice@local.test"], message).status.success());
+    let mail = system.wait_mail("alice", 1).remove(0);
+    assert!(mail.ends_with(message), "{mail}");
+    assert!(!mail.contains("\nDate:") && !mail.contains("\nMessage-ID:"), "{mail}");
+}
+
 #[test]
 fn without_a_daemon_the_message_waits_in_the_drop_directory() {
     let mut system = SystemBuilder::new().start();

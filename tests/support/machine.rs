@@ -37,7 +37,7 @@ const INSIDE: &str = "PENNYPOST_MACHINE";
 const PROGRAMS: &str = "/srv";
 /// The real `/etc`; another empty directory.
 const ETC: &str = "/mnt";
-const LOG: &str = "/run/pennypost.log";
+pub const LOG: &str = "/run/pennypost.log";
 
 /// The machine; what runs on it is killed when it is dropped.
 #[derive(Debug)]
