@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use smtp::Command;
 use smtp::command::Path;
+use smtp::{Charset, Command};
 
 fuzz_target!(|line: &[u8]| {
     match Command::parse(line) {
@@ -13,7 +13,7 @@ fuzz_target!(|line: &[u8]| {
         Ok(_) => {}
         Err(error) => {
             let mut reply = Vec::new();
-            error.reply().write(&mut reply);
+            error.reply().write(Charset::Utf8, &mut reply);
             let text = reply.strip_suffix(b"\r\n").expect("a reply is a line");
             assert!(matches!(text.first(), Some(b'4' | b'5')));
             let said = text.split(|&byte| byte == b'\n').all(|line| {
