@@ -150,6 +150,30 @@ fn the_terms_of_a_client_take_effect_as_soon_as_they_are_written() {
     }
 }
 
+/// op.me, "srv_features": one client is offered less, and cannot use it either.
+#[test]
+fn a_client_is_not_offered_what_its_line_takes_away() {
+    let lines = "Srv_Features:127.0.0.1 P D\nSrv_Features: chunking\n";
+    let system = SystemBuilder::new().table("access", lines).start();
+    let offered = |client: &mut Client| client.command("EHLO client.test", "250");
+    let mut client = Client::connect(system.smtp());
+    let offers = offered(&mut client);
+    for (keyword, expected) in
+        [("PIPELINING", false), ("DSN", false), ("CHUNKING", true), ("SMTPUTF8", true)]
+    {
+        assert_eq!(offers.contains(keyword), expected, "{offers}");
+    }
+    client.command("MAIL FROM:<a@far.test> RET=HDRS", "555 5.5.4 ");
+    client.command("MAIL FROM:<a@far.test>", "250");
+    client.command("RCPT TO:<alice@local.test> NOTIFY=NEVER", "555 5.5.4 ");
+    client.command("RCPT TO:<alice@local.test>", "250");
+    let mut other = Client::connect_from([127, 0, 0, 2].into(), system.smtp());
+    let offers = offered(&mut other);
+    assert!(offers.contains("PIPELINING") && !offers.contains("CHUNKING"), "{offers}");
+    other.command("BDAT 6 LAST\r\nRSET", "502 5.5.1 ");
+    other.command("NOOP", "250");
+}
+
 #[test]
 fn without_the_rule_the_table_relays_and_refuses_nobody() {
     let system = SystemBuilder::new()
