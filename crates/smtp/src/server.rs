@@ -129,7 +129,7 @@ pub struct Opening {
     pub protocol: Protocol,
     /// SIZE
     pub declared_size: Option<u64>,
-    pub submission: Submission,
+    pub submission: Box<Submission>,
 }
 
 /// What becomes of a message that is accepted.
@@ -331,7 +331,7 @@ impl Session {
             omitted: transaction.omitted.clone(),
             protocol: self.protocol(transaction),
             declared_size: transaction.declared_size,
-            submission: transaction.submission.clone(),
+            submission: Box::new(transaction.submission.clone()),
         })
     }
 

@@ -200,8 +200,6 @@ impl Options {
         if options.lookups && !looks {
             options.warn("-d8 goes with -bv, -bt, -q and -odi: nothing more is shown");
         }
-        // What applies is what -v shows of addresses.
-        options.verbose |= options.rules_shown && options.mode == Mode::Verify;
         Ok(options)
     }
 

@@ -20,7 +20,7 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     }
     let routes = Routes::read_with(site, options.submission.aliasing)?;
     let mut out = io::stdout().lock();
-    match options.debug_file.as_deref().filter(|_| options.lookups) {
+    match options.debug_file.as_deref().filter(|_| options.lookups || options.rules_shown) {
         Some(path) => {
             let mut debug = debug_file(path)?;
             verify(options, &routes, &mut out, Some(&mut debug))
@@ -29,8 +29,9 @@ pub(super) fn run(options: &Options, site: &Site) -> Result<Exit, Failure> {
     }
 }
 
-/// A line for each destination; the code is that of the first that is none. With `-d8` also what the
-/// DNS says on the way to each next hop, to `debug` if it is given.
+/// A line for each destination; the code is that of the first that is none. With `-v` or `-d21` also the
+/// lines of the tables, with `-d8` what the DNS says on the way to each next hop: what `-d` shows goes to
+/// `debug` if it is given.
 fn verify(
     options: &Options,
     routes: &Routes,
@@ -48,8 +49,11 @@ fn verify(
         for way in
             found.addresses.iter().flat_map(|address| routes.ways(address, &ReversePath(None)))
         {
-            let steps = way.routed.trace.iter().filter(|_| options.verbose);
-            steps.into_iter().try_for_each(|step| writeln!(out, "  {step}"))?;
+            if options.verbose || options.rules_shown {
+                let debug = debug.as_deref_mut().filter(|_| !options.verbose);
+                let told = debug.map_or(&mut *out, |debug| debug as &mut dyn Write);
+                way.routed.trace.iter().try_for_each(|step| writeln!(told, "  {step}"))?;
+            }
             exits.push(write(&way, word, routes, out)?);
             if options.lookups
                 && let Route::Remote(hop) = &way.routed.route
@@ -222,6 +226,27 @@ mod tests {
             assert_eq!(verified(&format!("-bv {line}")), (exit, expected.to_owned()), "{line}");
         }
         assert_eq!(verified("-n -bv Mixed").0, Exit::NoUser, "without aliases");
+    }
+
+    #[test]
+    fn the_lines_of_the_tables_go_where_d_writes() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("debug");
+        let site = site(root.path(), &[("aliases", ALIASES), ("mailertable", MAILERTABLE)]);
+        let verified = |line: &str| {
+            let options = Options::parse("sendmail", line.split(' ').map(str::to_owned)).unwrap();
+            let routes = Routes::read(&site).unwrap();
+            let mut debug = debug_file(&file).unwrap();
+            let mut out = Vec::new();
+            verify(&options, &routes, &mut out, Some(&mut debug)).unwrap();
+            (String::from_utf8(out).unwrap(), std::fs::read_to_string(&file).unwrap())
+        };
+        let plain = "x@gone.test... gone away\n";
+        let (out, debug) = verified("-d21.2 -bv x@gone.test");
+        assert_eq!(out, plain);
+        assert!(debug.starts_with("  mailertable:2: "), "{debug}");
+        let (out, again) = verified("-v -d21.2 -bv x@gone.test");
+        assert_eq!((out, again), (format!("{debug}{plain}"), debug));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 
-use envelope::{Notify, Origin, Return, Status};
+use envelope::{Aliasing, Notify, Origin, Return, Status};
 use house::{Ground, PATIENCE, envelope, run};
 use ipc::Connection;
 use ipc::admin::{Action, Filter, QueueReply, QueueRequest, State};
@@ -302,7 +302,9 @@ fn who_breaks_the_protocol_loses_only_the_connection() {
         let ourselves = envelope::Envelope { origin: Origin::Ourselves, ..good() };
         let user = Origin::User { uid: 1, name: "x".into() };
         let user = envelope::Envelope { origin: user, ..good() };
+        let client = envelope::Envelope { aliasing: Aliasing::Skipped, ..good() };
         let bad = [
+            Submit::Whole { envelope: client, quarantine: None, id_at: None },
             Submit::Whole { envelope: good(), quarantine: None, id_at: Some(u32::MAX) },
             Submit::Whole { envelope: nobody, quarantine: None, id_at: None },
             Submit::Whole { envelope: ourselves, quarantine: None, id_at: None },

@@ -413,7 +413,7 @@ fn more_of_a_submission_says_only_who_is_on_this_machine() {
     assert_eq!(user.session.refusals()[0].tag, tag);
     assert_eq!(user.say(rest), [250, 354, 250]);
     let Message { opening, .. } = &user.messages[0];
-    let Submission { aliasing, header, tag: heard, client } = &opening.submission;
+    let Submission { aliasing, header, tag: heard, client } = &*opening.submission;
     assert_eq!((*aliasing, *header), (Aliasing::Skipped, HeaderCare::Leave));
     assert_eq!((heard, client.address), (&tag, "192.0.2.7".parse().ok()));
     assert_eq!(opening.envelope.aliasing, Aliasing::Skipped);
@@ -421,7 +421,7 @@ fn more_of_a_submission_says_only_who_is_on_this_machine() {
     assert_eq!(opening.envelope.origin, Origin::User { uid: 1000, name: "alice".to_owned() });
     user.say(b"MAIL FROM:<a@b.test>\r\n");
     user.say(rest);
-    assert_eq!(user.messages[1].opening.submission, Submission::default());
+    assert_eq!(*user.messages[1].opening.submission, Submission::default());
 }
 
 #[test]

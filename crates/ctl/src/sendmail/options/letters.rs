@@ -249,9 +249,6 @@ impl Options {
     /// RFC 3461 §4.4: xtext, at most 100 characters.
     fn set_envid(&mut self, text: &str) -> Result<(), Failure> {
         const MAX: usize = 100;
-        if self.envid.is_some() {
-            return Err(usage("duplicate -V flag".to_owned()));
-        }
         let decoded = smtp::xtext::decode(text).filter(|_| (1..=MAX).contains(&text.len()));
         self.envid = Some(decoded.ok_or_else(|| {
             usage(format!("invalid -V value '{text}' (1 to {MAX} characters of xtext)"))

@@ -113,7 +113,7 @@ fn letters_of_four_decades() {
         ),
         ("-om -oo -os -oT3d -or1h -o7 -o8 -oA/etc/aliases -odf -odqs user", base.clone()),
         (
-            "-NSUCCESS,DELAY -RFULL -VQQ+2B1 user",
+            "-NSUCCESS,DELAY -RFULL -Vx -VQQ+2B1 user",
             Options { notify, ret: Some(Return::Full), envid: some("QQ+1"), ..base.clone() },
         ),
         (
@@ -169,10 +169,10 @@ fn what_is_said_of_a_submission() {
         assert_eq!((&parsed.submission.client, parsed.words), (&client, words), "{line:?}");
         assert!(parsed.warnings.is_empty(), "{line:?}");
     }
-    let long = "x".repeat(300);
+    let (long, cut) = ("x".repeat(300), |most| label(&"x".repeat(most)));
     let parsed = sendmail(&format!("-L{long} -oMs{long} -n user")).submission;
-    assert_eq!(parsed.tag, label(&long[..Label::WORD]));
-    assert_eq!(parsed.client.name, label(&long[..Label::NAME]));
+    assert_eq!(parsed.tag, cut(Label::WORD));
+    assert_eq!(parsed.client.name, cut(Label::NAME));
     assert_eq!(parsed.aliasing, Aliasing::Skipped);
 }
 
@@ -255,7 +255,6 @@ fn wrong_use_is_64() {
         "-R some",
         "-R full -R full",
         "-V a=b",
-        "-V a -V b",
         "-B9BIT",
         "-h x",
         "-Q.",
@@ -308,8 +307,8 @@ fn what_is_not_done_is_said() {
     ] {
         assert_eq!(sendmail(&format!("{line} user")).warnings.len(), 1, "{line}");
     }
-    assert!(sendmail("-bv -d21.12,27.1 user").verbose);
-    assert!(!sendmail("-d21.12 user").verbose);
+    assert!(sendmail("-bv -d21.12,27.1 user").rules_shown);
+    assert!(!sendmail("-bv -d21.12 user").verbose);
     assert!(sendmail("-d0.1,60.5 -bv user").identity);
     assert!(sendmail("-n -Lx -pSMTP:x user").warnings.is_empty());
     assert!(sendmail("-oi -odi -oem -t").warnings.is_empty());
