@@ -28,6 +28,10 @@ directory if the mail system does not run just now.
   -V ENVID      the envelope id that a bounce mentions
   -B 8BITMIME   the body has 8-bit characters (found out by itself)
   -G            the message of another system: its header stays as it is
+  -n            no aliases, at delivery, too
+  -L TAG        a tag in the log lines about this submission
+  -p PROTOCOL:HOST, -oMa ADDRESS, -oMr PROTOCOL, -oMs HOST, -oMt USER
+                where the message came from, of a caller in trusted-users: told, never a right
   -oep -oem -oeq  errors: say them (default), mail them back, only the exit code
   -v            say what becomes of each recipient
   -odi          wait for the first attempt, up to a minute, and tell by the exit code
