@@ -1,7 +1,8 @@
+use std::io;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tables::{Aliases, Domaintable, LocalDomains, Mailertable, Names, Virtusertable};
+use tables::{Domaintable, Reader, Source};
 
 use super::*;
 
@@ -12,29 +13,57 @@ const VIRTUAL: &str = "info@virt.test alice\nold@virt.test error:5.1.6:550 moved
                        far@virt.test x@far.test\nnever@far.test alice\n";
 const MAILERS: &str = "closed.test error:4.3.2:450 closed\n";
 
+/// Tables by their names.
+struct Tables<'a>(&'a [(&'a str, &'a str)]);
+
+impl Source for Tables<'_> {
+    type Error = io::Error;
+
+    fn table<T: Default>(&self, name: &str, read: Reader<T>) -> io::Result<T> {
+        let text = self.0.iter().find(|(table, _)| *table == name).map_or("", |(_, text)| *text);
+        let read = read(name, &mut text.as_bytes())?;
+        assert_eq!(read.findings, []);
+        Ok(read.table)
+    }
+}
+
 fn policy() -> Policy {
-    let names = Names::read("local-host-names", "# ours\nexample.org\n".as_bytes()).unwrap().table;
-    let own = vec!["192.0.2.1".parse().unwrap()];
-    let aliases = "root: alice\nstaff: alice, bob@far.test\nlist+dev: bob\n";
-    Policy {
-        router: Router {
-            local: LocalDomains {
-                hostname: "mx.example.org".into(),
-                names,
-                addresses: own,
-                virtual_names: Names::read("virtuser-domains", "virt.test\n".as_bytes())
-                    .unwrap()
-                    .table,
-            },
-            virtusertable: Virtusertable::read("virtusertable", VIRTUAL.as_bytes()).unwrap().table,
-            mailertable: Mailertable::read("mailertable", MAILERS.as_bytes()).unwrap().table,
-            aliases: Aliases::read("aliases", aliases.as_bytes()).unwrap().table,
-            detail: "+".into(),
-            ..Router::default()
-        },
+    let tables = [
+        ("local-host-names", "# ours\nexample.org\n"),
+        ("virtuser-domains", "virt.test\n"),
+        ("virtusertable", VIRTUAL),
+        ("mailertable", MAILERS),
+        ("aliases", "root: alice\nstaff: alice, bob@far.test\nlist+dev: bob\n"),
+    ];
+    read(&tables)
+}
+
+fn read(tables: &[(&str, &str)]) -> Policy {
+    let routing = routing::Settings {
+        hostname: "mx.example.org".into(),
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        detail: "+".into(),
+        ..routing::Settings::default()
+    };
+    let settings = Settings {
         networks: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
         rules: vec![Rule::Access],
-        ..Policy::default()
+        ..Settings::default()
+    };
+    Policy::read(routing, settings, &Tables(tables)).unwrap()
+}
+
+#[test]
+fn only_what_asks_for_names_has_them_looked_up() {
+    for (table, text, greets, asks) in [
+        ("access", "Connect:10.1 OK\nGreetPause:10.1 5\n", false, false),
+        ("access", "GreetPause:a.test 5\n", true, false),
+        ("access", "Connect:a.test OK\n", false, true),
+        ("relay-domains", "a.test\n", false, true),
+        ("relay-domains", "10.1\n", false, false),
+    ] {
+        let policy = read(&[(table, text)]);
+        assert_eq!((policy.greets_by_name(), policy.asks_for_names()), (greets, asks), "{text}");
     }
 }
 

@@ -34,20 +34,6 @@ fn only_who_is_unknown_is_caught() {
 }
 
 #[test]
-fn either_table_may_ask_for_the_names_of_clients() {
-    let access = |text: &str| Access::read("access", text.as_bytes()).unwrap().table;
-    let domains = |text: &str| RelayDomains::read("t", text.as_bytes()).unwrap().table;
-    for (access, relay_domains, asks) in [
-        (access("Connect:a.test OK\n"), domains(""), true),
-        (access(""), domains("a.test\n"), true),
-        (access("Connect:10.1 OK\n"), domains("10.1\n"), false),
-    ] {
-        let policy = Policy { access, relay_domains, ..policy() };
-        assert_eq!(policy.asks_for_names(), asks);
-    }
-}
-
-#[test]
 fn a_name_of_this_host_shows_its_alias_and_who_is_spared() {
     let text = "Spam:staff@\tFRIEND\n";
     let access = Access::read("access", text.as_bytes()).unwrap().table;
