@@ -67,6 +67,21 @@ fn only_what_asks_for_names_has_them_looked_up() {
     }
 }
 
+#[test]
+fn the_dns_is_asked_about_the_new_name_of_a_domain_where_no_line_has_it() {
+    let policy = Policy {
+        rules: vec![Rule::Access, Rule::UnresolvableSender],
+        ..read(&[("domaintable", "old.test new.test\n"), ("access", "From:joe@new.test OK\n")])
+    };
+    let asked = |from: &str| {
+        let reverse_path = ReversePath(Some(from.parse().unwrap()));
+        let asked = policy.asks_for_domain(&Sending::plain(stranger(), &reverse_path));
+        asked.map(|address| address.to_string())
+    };
+    assert_eq!(asked("ann@old.test").as_deref(), Some("ann@new.test"));
+    assert_eq!(asked("joe@old.test"), None);
+}
+
 fn stranger() -> Client<'static> {
     network("203.0.113.9")
 }
