@@ -45,7 +45,7 @@ pub struct OriginalClient {
     pub name: Option<Label>,
     /// In place of `with` in the `Received` field.
     pub protocol: Option<Label>,
-    /// Who the user was there (RFC 1413).
+    /// Who the user was there, as IDENT would say.
     pub user: Option<Label>,
 }
 
