@@ -37,9 +37,13 @@ fn mail_goes_to_dovecot_and_only_whom_it_knows_is_known() {
     }
     // As it was written: what follows the plus is for Dovecot's filters.
     let sent = |user: &str| {
-        let (address, stored) =
-            (format!("to=<{user}>, relay=mta.test ["), format!("stat=Sent (250 2.0.0 <{user}> "));
-        system.wait_log(|line| line.contains(&address) && line.contains(&stored));
+        let parts = [
+            &format!("to=<{user}>, delay=") as &str,
+            ", mailer=lmtp, ",
+            ", relay=mta.test [",
+            &format!("stat=Sent (250 2.0.0 <{user}> "),
+        ];
+        system.wait_log(|line| parts.iter().all(|part| line.contains(part)));
     };
     sent(alice);
     sent(bob);

@@ -3,6 +3,7 @@
 mod callers;
 mod dovecot;
 mod layout;
+mod logwatch;
 mod postfix;
 mod senders;
 mod unchanged;

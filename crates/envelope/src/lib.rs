@@ -5,6 +5,7 @@
 
 mod address;
 pub mod command;
+mod delivery_line;
 mod dialogue;
 mod extension;
 mod hop;
@@ -17,6 +18,7 @@ mod status;
 mod submission;
 
 pub use address::{Address, AddressError, ReversePath, domain_key};
+pub use delivery_line::DeliveryLine;
 pub use dialogue::Dialogue;
 pub use extension::{Extension, Extensions};
 pub use hop::{Host, NextHop, Protocol, Server};

@@ -138,7 +138,7 @@ impl Status {
         format!("{}.{subject}.{detail}", self.class())
     }
 
-    /// For a line of the log, as sendmail writes it: `dsn=4.4.1, stat=Deferred: 421 busy`.
+    /// For the field `stat` of the log, as sendmail writes it: `Deferred: 421 busy`.
     #[must_use]
     pub const fn logged(&self) -> Logged<'_> {
         Logged(self)
@@ -185,7 +185,6 @@ pub struct Logged<'a>(&'a Status);
 
 impl fmt::Display for Logged<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dsn={}, stat=", self.0.code())?;
         match self.0 {
             Status::Delivered(detail) => write!(f, "Sent ({detail})"),
             Status::Deferred(detail) => write!(f, "Deferred: {detail}"),
@@ -213,9 +212,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "dsn=2.4.1, stat=Sent (451 not now)",
-                "dsn=4.4.1, stat=Deferred: 451 not now",
-                "dsn=5.4.1, stat=451 not now",
+                "Sent (451 not now)",
+                "Deferred: 451 not now",
+                "451 not now",
             ]
         );
     }

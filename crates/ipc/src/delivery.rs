@@ -3,8 +3,13 @@
 //! **Invariant:** an answer says of each recipient delivered, deferred, failed or (`local` only)
 //! expanded; no answer means deferred.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use envelope::Recipient;
-use envelope::{Body, Dialogue, Member, NextHop, QueueId, Return, ReversePath, Special, Status};
+use envelope::{
+    Address, Body, DeliveryLine, Dialogue, Member, NextHop, QueueId, Return, ReversePath, Special,
+    Status,
+};
 use serde::{Deserialize, Serialize};
 
 /// One attempt: one message, one destination, at most [`MAX_RECIPIENTS`]. The content is the body
@@ -26,6 +31,47 @@ pub struct Attempt {
     pub arrival: i64,
     /// Somebody wants to see [`Outcomes::dialogue`].
     pub watched: bool,
+    /// What sendmail calls so, for the log.
+    pub priority: u64,
+    /// Of each recipient, in order, for the log.
+    pub histories: Vec<History>,
+}
+
+/// What is known of a recipient that only the log has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Who had the recipient get the message: the alias or the user whose list names it, or the user of
+    /// this machine who sent it.
+    pub controller: Option<Address>,
+    /// Attempts that have ended.
+    pub attempts: u32,
+}
+
+impl Attempt {
+    /// The line of the log on what came of a recipient, as far as it is known to whoever asks for the
+    /// attempt.
+    #[must_use]
+    pub fn line<'a>(&'a self, number: usize, status: &'a Status) -> Option<DeliveryLine<'a>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let to = &self.recipients.get(number)?.address;
+        let history = self.histories.get(number);
+        Some(DeliveryLine {
+            id: self.id,
+            to,
+            special: match &self.destination {
+                Destination::Special { what, .. } => Some(what),
+                Destination::Local { .. } | Destination::Remote(_) => None,
+            },
+            controller: history.and_then(|history| history.controller.as_ref()),
+            delay: now.saturating_sub(self.arrival.max(0).unsigned_abs()),
+            attempt: None,
+            mailer: None,
+            priority: self.priority,
+            relay: None,
+            tries: history.map_or(0, |history| history.attempts).saturating_add(1),
+            status,
+        })
+    }
 }
 
 /// RFC 5321 §4.5.3.1.8: every server takes 100.

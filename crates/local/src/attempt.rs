@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Mailbox};
-use envelope::{Detail, Dialogue, Enhanced, Member, Special, Status};
+use envelope::{DeliveryLine, Detail, Dialogue, Enhanced, Member, Special, Status};
 use ipc::delivery::{Attempt, Destination, Outcome, Outcomes, Recipient};
 use ipc::mailbox::{Said, Store};
 use ipc::run_as::Who;
@@ -66,10 +66,11 @@ impl Agent {
         };
         let deadline = Instant::now() + BEGIN_WITHIN;
         let mut outcomes = Vec::with_capacity(attempt.recipients.len());
-        for to in &attempt.recipients {
+        for (number, to) in attempt.recipients.iter().enumerate() {
             let errand = Errand { attempt: &attempt, to, content: &content, deadline };
+            let begun = Instant::now();
             let outcome = self.run(&errand).await;
-            log(&attempt, to, &outcome);
+            log(&attempt, number, begun.elapsed(), &outcome);
             outcomes.push(outcome);
         }
         Outcomes { recipients: outcomes, unreachable: false, dialogue: Dialogue::default() }
@@ -249,8 +250,8 @@ fn loggable(remarks: &[String]) -> impl Iterator<Item = envelope::Printable<'_>>
     bounded.take(MAX_REMARKS).map(envelope::printable)
 }
 
-fn log(attempt: &Attempt, recipient: &Recipient, outcome: &Outcome) {
-    let (id, address) = (attempt.id, &recipient.address);
+/// `took`: how long it took.
+fn log(attempt: &Attempt, number: usize, took: Duration, outcome: &Outcome) {
     let mailer = match &attempt.destination {
         Destination::Special { what: Special::Program(_), .. } => "prog",
         Destination::Special { what: Special::File(_), .. } => "*file*",
@@ -259,18 +260,23 @@ fn log(attempt: &Attempt, recipient: &Recipient, outcome: &Outcome) {
         | Destination::Local { .. }
         | Destination::Remote(_) => "local",
     };
-    let what = match &attempt.destination {
-        Destination::Special { what, .. } => format!(" ({what})"),
-        Destination::Local { .. } | Destination::Remote(_) => String::new(),
-    };
     match outcome {
         Outcome::Status(status) | Outcome::Relayed(status) => {
-            let status = status.logged();
-            tracing::info!("{id}: to=<{address}>{what}, mailer={mailer}, {status}");
+            if let Some(line) = attempt.line(number, status) {
+                let took = Some(took.as_secs());
+                let line = DeliveryLine { attempt: took, mailer: Some(mailer), ..line };
+                tracing::info!("{line}");
+            }
         }
         Outcome::Expanded(members) => {
-            let count = members.len();
-            tracing::info!("{id}: to=<{address}>{what}, mailer={mailer}, goes to {count} others");
+            let (id, count) = (attempt.id, members.len());
+            let address = attempt.recipients.get(number).map(|recipient| &recipient.address);
+            let to = address.map(ToString::to_string).unwrap_or_default();
+            let what = match &attempt.destination {
+                Destination::Special { what, .. } => format!(" ({what})"),
+                Destination::Local { .. } | Destination::Remote(_) => String::new(),
+            };
+            tracing::info!("{id}: to=<{to}>{what}, mailer={mailer}, goes to {count} others");
         }
     }
 }

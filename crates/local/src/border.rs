@@ -128,6 +128,8 @@ mod tests {
             size: size as u64,
             arrival: 0,
             watched: false,
+            priority: 30_000,
+            histories: Vec::new(),
         }
     }
 

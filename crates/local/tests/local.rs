@@ -121,6 +121,8 @@ fn attempt(user: &str, recipients: usize) -> Attempt {
         size: 0,
         arrival: 0,
         watched: false,
+        priority: 30_000,
+        histories: Vec::new(),
     }
 }
 

@@ -153,9 +153,9 @@ impl Active {
         let before = std::mem::replace(&mut self.bound, bound);
         match (before == Bound::NONE, bound == Bound::NONE) {
             (true, false) => tracing::warn!(
-                "Skipping queue run -- load average too high: {load:.2}, large mail waits, or all"
+                "Skipping queue run -- load average too high: {load:.2}; mail waits, large mail first"
             ),
-            (false, true) => tracing::info!("load average: {load:.2}, no mail waits for it now"),
+            (false, true) => tracing::info!("load average: {load:.2}; no mail waits for it any more"),
             (true, true) | (false, false) => {}
         }
         if bound == Bound::NONE && self.held_back.is_some() {

@@ -143,7 +143,8 @@ fn build(
 
 fn log_untold(id: QueueId, notices: &[Notice]) {
     for Notice { address, status, .. } in notices {
-        tracing::warn!("{id}: nobody to tell of to=<{address}>, {}", status.logged());
+        let (code, stat) = (status.code(), status.logged());
+        tracing::warn!("{id}: nobody to tell of to=<{address}>, dsn={code}, stat={stat}");
     }
 }
 

@@ -61,6 +61,7 @@ impl Agent {
     /// Tries to deliver to all recipients, and says what came of each.
     pub(crate) async fn attempt(&self, mut attempt: Attempt, content: Content) -> Outcomes {
         let _place = self.places.acquire().await;
+        let begun = Instant::now();
         let mut dialogue = attempt.watched.then(Dialogue::default);
         let done = match self.border.cross(&mut attempt, content) {
             Ok(content) => self.make(&attempt, &content, &mut dialogue).await,
@@ -68,7 +69,11 @@ impl Agent {
                 Done::all(attempt.recipients.len(), &Status::fault(format!("content: {error}")))
             }
         };
-        report::log(&attempt, &done.relay, &done.answers);
+        let mailer = match &attempt.destination {
+            Destination::Remote(hop) => Some(mailer(hop)),
+            Destination::Local { .. } | Destination::Special { .. } => None,
+        };
+        report::log(&attempt, begun.elapsed(), mailer, &done.relay, &done.answers);
         let outcome = |Answer { status, host_notifies }| match status {
             Status::Delivered(_) if host_notifies => Outcome::Relayed(status),
             // RFC 2033 §4.2: the store has it, and nobody behind it is relayed to.

@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use config::{LogFormat, Role};
 use envelope::{Body, Label, OriginalClient, QueueId, printable};
 use smtp::Reply;
 use smtp::server::{Fate, Message, Peer, Protocol, Refusal, Stage};
 
 use crate::rate::Rate;
 
-/// A message is accepted: it is in the queue, or goes nowhere.
+/// A message is accepted: it is in the queue, or goes nowhere. `message_id`: what its field says.
 pub(crate) fn accepted(
-    id: QueueId,
-    (peer, helo): (&Peer, &str),
+    (id, message_id): (QueueId, &str),
+    (role, peer, helo): (Role, &Peer, &str),
     message: &Message,
     original: Option<&OriginalClient>,
 ) {
@@ -33,8 +34,14 @@ pub(crate) fn accepted(
         Fate::Hold(reason) => format!(", quarantine={}", printable(reason)),
         Fate::Discard => ", discarded".to_owned(),
     };
+    let message_id = match message_id {
+        "" => String::new(),
+        stated => format!(", msgid={}", printable(stated)),
+    };
+    // Of the classes of `Precedence` there is one.
     tracing::info!(
-        "{id}: from=<{}>, size={size}, nrcpts={}{body}, proto={protocol}, relay={}{}{}{fate}",
+        "{id}: from=<{}>, size={size}, class=0, nrcpts={}{message_id}{body}, proto={protocol}, \
+         daemon={role}, relay={}{}{}{fate}",
         opening.envelope.reverse_path,
         opening.envelope.recipients.len(),
         Relay { peer, helo },
@@ -53,17 +60,23 @@ pub(crate) struct Quota {
     rate: Rate,
     until: Instant,
     untold: u64,
+    /// What reads sendmail's log knows the line of a refused recipient without the sender.
+    names_sender: bool,
 }
 
 impl Quota {
     /// For one session: far more than a client has that means well.
     pub(crate) fn of_a_session(now: Instant) -> Self {
-        Self { rate: Rate::new(200, Duration::from_secs(20)), until: now, untold: 0 }
+        Self::new(200, now, true)
     }
 
     /// For the whole process.
-    pub(crate) fn of_all(now: Instant) -> Self {
-        Self { rate: Rate::new(2000, Duration::from_secs(20)), until: now, untold: 0 }
+    pub(crate) fn of_all(now: Instant, format: LogFormat) -> Self {
+        Self::new(2000, now, format != LogFormat::Sendmail)
+    }
+
+    fn new(many: usize, now: Instant, names_sender: bool) -> Self {
+        Self { rate: Rate::new(many, Duration::from_secs(20)), until: now, untold: 0, names_sender }
     }
 
     /// Is one more to be logged? Then with the number of those that were not since the last.
@@ -111,8 +124,8 @@ pub(crate) fn rejection(all: &Mutex<Quota>, peer: &Peer, reply: &Reply, untold: 
 }
 
 fn write(all: &Mutex<Quota>, now: Instant, (peer, helo): (&Peer, &str), refusal: &Refusal) {
-    let untold = all.lock().unwrap_or_else(PoisonError::into_inner).take(now);
-    let Some(untold) = untold else { return };
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(untold) = all.take(now) else { return };
     if untold > 0 {
         tracing::info!("{untold} refusals were not logged, they came too fast");
     }
@@ -126,7 +139,7 @@ fn write(all: &Mutex<Quota>, now: Instant, (peer, helo): (&Peer, &str), refusal:
     tracing::info!(
         "ruleset={ruleset}{}{}, relay={}{}, reject={}",
         Shown(", arg1", refusal.to.as_ref()),
-        Shown(", from", refusal.from.as_ref()),
+        Shown(", from", refusal.from.as_ref().filter(|_| all.names_sender)),
         Relay { peer, helo },
         Tag(refusal.tag.as_ref()),
         refusal.reply

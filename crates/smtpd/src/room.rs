@@ -51,7 +51,7 @@ impl Room {
         qmgr: Client,
     ) -> Self {
         let settings = Arc::new(settings(role, &config));
-        let quota = Mutex::new(Quota::of_all(Instant::now()));
+        let quota = Mutex::new(Quota::of_all(Instant::now(), config.log.format));
         let (users, zone) = (Users::default(), TimeZone::system());
         let counters = Counters::default();
         Self { role, config, settings, policyd, qmgr, users, claims, quota, counters, zone }

@@ -19,12 +19,16 @@ use dress::{Extent, dressed};
 
 /// A client waits ten minutes for the reply to the end of data (RFC 5321 §4.5.3.2.6).
 const TIME: Duration = Duration::from_secs(300);
+/// Bytes of a Message-ID in the log.
+const MESSAGE_ID: usize = 200;
 
 /// Hands the messages of one session on.
 #[derive(Debug, Default)]
 pub(crate) struct Handover {
     /// Content that is on its way.
     upload: Option<Upload>,
+    /// Of what was handed on last, for the log.
+    message_id: String,
 }
 
 impl Handover {
@@ -35,7 +39,7 @@ impl Handover {
             None => match session.opening() {
                 // What is to be discarded goes nowhere.
                 None | Some(Opening { fate: Fate::Discard, .. }) => return,
-                Some(opening) => Upload::begin(room, opening, piece).await,
+                Some(opening) => Upload::begin(room, opening, piece, &mut self.message_id).await,
             },
         };
         match upload {
@@ -55,14 +59,16 @@ impl Handover {
             Some(upload) => upload.end(&message.content).await,
             None if message.opening.fate == Fate::Discard => {
                 room.counters.discarded();
+                self.message_id = message_id(&message.content);
                 Ok(name())
             }
-            None => whole(room, message).await,
+            None => whole(room, message, &mut self.message_id).await,
         };
         let reply = match &queued {
             Ok(id) => {
                 let original = room.claims.original_client(&message.opening);
-                log::accepted(*id, (session.peer(), session.client_name()), message, original);
+                let client = (room.role, session.peer(), session.client_name());
+                log::accepted((*id, &self.message_id), client, message, original);
                 Reply::new(250, Enhanced::UNDEFINED, format!("Queued as {id}"))
             }
             Err(reply) => reply.clone(),
@@ -88,9 +94,18 @@ fn name() -> QueueId {
     QueueId::next(QueueId::FIRST, micros)
 }
 
+/// What the field of this name says.
+fn message_id(content: &[u8]) -> String {
+    let field = message::first(content, "Message-ID");
+    let mut text = field.map(|field| field.text().into_owned()).unwrap_or_default();
+    text.truncate(text.floor_char_boundary(MESSAGE_ID));
+    text
+}
+
 /// Gives a message that came whole.
-async fn whole(room: &Room, message: &Message) -> Result<QueueId, Reply> {
+async fn whole(room: &Room, message: &Message, named: &mut String) -> Result<QueueId, Reply> {
     let (body, id_at) = dressed(room, &message.opening, &message.content, Extent::Whole);
+    *named = message_id(&body);
     let envelope = message.opening.envelope.clone();
     let quarantine = reason(&message.opening.fate);
     if body.len() > INLINE {
@@ -117,8 +132,14 @@ struct Upload {
 
 impl Upload {
     /// Begins with the first piece.
-    async fn begin(room: &Room, opening: Opening, piece: &[u8]) -> Result<Self, Reply> {
+    async fn begin(
+        room: &Room,
+        opening: Opening,
+        piece: &[u8],
+        named: &mut String,
+    ) -> Result<Self, Reply> {
         let (body, id_at) = dressed(room, &opening, piece, Extent::Beginning);
+        *named = message_id(&body);
         let quarantine = reason(&opening.fate);
         let Opening { envelope, declared_size, .. } = opening;
         let begin = Submit::Begin { envelope, quarantine, id_at, declared_size };

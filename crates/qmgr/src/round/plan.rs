@@ -9,6 +9,7 @@ use routing::{Route, Routed};
 use super::lists::List;
 use super::{Back, Round};
 use crate::outcome::Ending;
+use crate::priority;
 use crate::record::{Millis, RecipientRecord};
 use crate::schedule;
 use crate::store::StoreError;
@@ -125,7 +126,7 @@ impl Round {
 
     /// Routing decides by itself.
     fn over(&mut self, number: u32, address: Address, status: Status) {
-        tracing::info!("{}: to=<{address}>, {}", self.message.id, status.logged());
+        self.log_line(number, &address, &status, "");
         let ending = Ending::Answered(Outcome::Status(status));
         self.back.push(Back { number, address, ending });
     }
@@ -135,13 +136,18 @@ impl Round {
         let record = &self.message.record;
         let recipients = group.recipients.iter().filter_map(|OneCopy { address, serves }| {
             let (number, _) = serves.first()?;
-            let RecipientRecord { notify, orcpt, .. } = self.recipient(*number)?;
-            Some(Recipient { address: address.clone(), notify: *notify, orcpt: orcpt.clone() })
+            let recipient = self.recipient(*number)?;
+            let history = self.history(recipient, address);
+            let RecipientRecord { notify, orcpt, .. } = recipient;
+            let recipient =
+                Recipient { address: address.clone(), notify: *notify, orcpt: orcpt.clone() };
+            Some((recipient, history))
         });
+        let (recipients, histories) = recipients.unzip();
         Attempt {
             id: self.message.id,
             reverse_path: group.reverse_path.clone(),
-            recipients: recipients.collect(),
+            recipients,
             destination: group.destination.clone(),
             body: record.body,
             smtputf8: record.smtputf8,
@@ -150,6 +156,8 @@ impl Round {
             size: record.size,
             arrival: self.shared.clock.wall_seconds(record.arrival),
             watched: self.shared.reporter.is_watched(),
+            priority: priority::number(&self.message),
+            histories,
         }
     }
 }

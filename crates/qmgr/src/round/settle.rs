@@ -3,15 +3,17 @@
 
 use std::collections::HashSet;
 
-use envelope::{Address, Enhanced};
+use envelope::{Address, DeliveryLine, Enhanced, Origin, Status};
 use ipc::admin::News;
+use ipc::delivery::History;
 use message::Action;
 
 use super::lists::Spot;
 use super::{Back, Round};
 use crate::bounce::{self, About, Notice};
 use crate::outcome::{Circumstances, Ending, Fate};
-use crate::record::{LastAttempt, Millis, RecipientRecord};
+use crate::priority;
+use crate::record::{Goal, LastAttempt, Millis, RecipientRecord};
 use crate::shared::{Arrived, Course, Wake};
 use crate::statistics::Mailer;
 use crate::store::{self, Change, NewMessage, StoreError, Update};
@@ -112,7 +114,7 @@ impl Round {
             .then(|| Spot::of(&recipient.address, &recipient.goal));
             let ours = !matches!(ending, Ending::Answered(_));
             let fate = self.circumstances(recipient, now).fate(ending);
-            self.log(&address, &fate, ours);
+            self.log(number, &address, &fate, ours);
             self.tell(&address, &fate);
             let (status, action) = match fate {
                 Fate::Over { status, tell } => {
@@ -179,12 +181,47 @@ impl Round {
     }
 
     /// Agents log what they did; what was decided here is logged here, in the same form.
-    fn log(&self, address: &Address, fate: &Fate, ours: bool) {
+    fn log(&self, number: u32, address: &Address, fate: &Fate, ours: bool) {
         let (Fate::Over { status, .. } | Fate::Again { status, .. }) = fate;
         let too_old = status.detail().enhanced == Enhanced::EXPIRED;
         if ours || too_old {
             let why = if too_old { ", given up: too old" } else { "" };
-            tracing::info!("{}: to=<{address}>, {}{why}", self.message.id, status.logged());
+            self.log_line(number, address, status, why);
         }
+    }
+
+    /// A recipient's line when no agent has one. `why` is added to it.
+    pub(super) fn log_line(&self, number: u32, address: &Address, status: &Status, why: &str) {
+        let Some(recipient) = self.recipient(number) else { return };
+        let now = self.shared.clock.now();
+        let History { controller, attempts } = self.history(recipient, address);
+        let line = DeliveryLine {
+            id: self.message.id,
+            to: address,
+            special: match &recipient.goal {
+                Goal::Special { what, .. } => Some(what),
+                Goal::Mailbox | Goal::Tables => None,
+            },
+            controller: controller.as_ref(),
+            delay: now.saturating_sub(self.message.record.arrival) / 1000,
+            attempt: None,
+            mailer: None,
+            priority: priority::number(&self.message),
+            relay: None,
+            tries: attempts.saturating_add(1),
+            status,
+        };
+        tracing::info!("{line}{why}");
+    }
+
+    /// What the log tells of a recipient whose way leads to this address.
+    pub(super) fn history(&self, recipient: &RecipientRecord, address: &Address) -> History {
+        let alias = (recipient.address != *address).then_some(&recipient.address);
+        let named_by = alias.or(recipient.expanded_from.last()).cloned();
+        let author = || match &self.message.record.origin {
+            Origin::User { name, .. } => Address::new(name, &self.rules.config.hostname).ok(),
+            Origin::Client { .. } | Origin::Ourselves => None,
+        };
+        History { controller: named_by.or_else(author), attempts: recipient.attempts }
     }
 }

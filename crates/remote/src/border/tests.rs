@@ -45,6 +45,8 @@ fn attempt(size: usize) -> Attempt {
         size: size as u64,
         arrival: 0,
         watched: false,
+        priority: 30_000,
+        histories: Vec::new(),
     }
 }
 
