@@ -168,7 +168,7 @@ mod tests {
         let received = Received { origin, by, with, client, recipient, date };
         let mut out = b"X: y\r\n".to_vec();
         let id_at = received.write(&mut out);
-        assert_eq!(out.get(id_at..id_at + QueueId::WIDTH), Some(&b"00000000000"[..]));
+        assert_eq!(out.get(id_at..id_at + QueueId::WIDTH), Some(&b"0000000000000"[..]));
         (String::from_utf8(out).unwrap(), id_at)
     }
 
@@ -182,7 +182,7 @@ mod tests {
             text,
             "X: y\r\nReceived: from mx.test ([192.0.2.1])\r\n\
              \tby mail.example.org (Pennypost) with ESMTP\r\n\
-             \tid 00000000000\r\n\tfor <bob@example.org>;\r\n\
+             \tid 0000000000000\r\n\tfor <bob@example.org>;\r\n\
              \tSat, 21 Nov 2026 04:35:50 +0000\r\n"
         );
         assert_eq!(text.find("000000"), Some(id_at));

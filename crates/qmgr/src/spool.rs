@@ -43,6 +43,7 @@ impl Spool {
         let path = queue.join("content");
         let opened = open_directory(queue, &path);
         let directory = opened.map_err(|error| OpenError::io(&path, error))?;
+        rename_former(&path, &directory).map_err(|error| OpenError::io(&path, error))?;
         let min_free_space = Arc::clone(min_free_space);
         let (removals, to_remove) = sync_channel(TO_REMOVE);
         let place = path.clone();
@@ -118,6 +119,21 @@ impl Spool {
             work()
         }))
     }
+}
+
+/// Gives files the names that ids have now. Whatever is done of it when the machine goes down, the next
+/// start does the rest.
+fn rename_former(path: &Path, directory: &File) -> io::Result<()> {
+    let mut is_changed = false;
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<QueueId>().ok()) else { continue };
+        if name != *id.to_string() {
+            fs::rename(path.join(&name), path.join(id.to_string()))?;
+            is_changed = true;
+        }
+    }
+    if is_changed { directory.sync_all() } else { Ok(()) }
 }
 
 /// A file that is being written. Dropping it removes the file.
@@ -238,5 +254,30 @@ async fn finished<T>(work: JoinHandle<io::Result<T>>) -> Result<T, StoreError> {
     match work.await {
         Ok(done) => Ok(done?),
         Err(error) => Err(StoreError::Unavailable(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_with_former_names_are_found() {
+        let queue = tempfile::tempdir().unwrap();
+        let content = queue.path().join("content");
+        fs::create_dir(&content).unwrap();
+        fs::write(content.join("39JlPmwjZ4J"), "former").unwrap();
+        fs::write(content.join("4SRjwlH400001"), "new").unwrap();
+        fs::write(content.join("README"), "none of ours").unwrap();
+        let space = Arc::new(AtomicU64::new(0));
+        for _ in 0..2 {
+            let spool = Spool::open(queue.path(), &space).unwrap();
+            let mut ids: Vec<_> = spool.list().unwrap().collect();
+            ids.sort_unstable();
+            let read = |id: &QueueId| io::read_to_string(spool.read(*id).unwrap()).unwrap();
+            let texts: Vec<_> = ids.iter().map(read).collect();
+            assert_eq!(texts, ["former", "new"]);
+        }
+        assert!(content.join("README").exists());
     }
 }

@@ -94,12 +94,13 @@ fn name() -> QueueId {
     QueueId::next(QueueId::FIRST, micros)
 }
 
-/// What the field of this name says.
+/// What the field of this name says. One with white space is none, and would be other fields of the log.
 fn message_id(content: &[u8]) -> String {
     let field = message::first(content, "Message-ID");
-    let mut text = field.map(|field| field.text().into_owned()).unwrap_or_default();
-    text.truncate(text.floor_char_boundary(MESSAGE_ID));
-    text
+    let text = field.as_ref().map(message::Field::text).unwrap_or_default();
+    let mut id = text.split_whitespace().next().unwrap_or_default().to_owned();
+    id.truncate(id.floor_char_boundary(MESSAGE_ID));
+    id
 }
 
 /// Gives a message that came whole.

@@ -118,7 +118,7 @@ fn a_message_arrives_with_a_received_field_in_front() {
         assert_eq!(envelope.origin, Origin::Client { address, helo });
         assert_eq!(envelope.body, Body::SevenBit);
         let content = String::from_utf8(content).unwrap();
-        assert_eq!(content.get(id_at..id_at + QueueId::WIDTH), Some("00000000000"));
+        assert_eq!(content.get(id_at..id_at + QueueId::WIDTH), Some("0000000000000"));
         assert!(content.starts_with("Received: from client.test ([127.0.0.1])\r\n"), "{content}");
         assert!(content.ends_with("\r\nSubject: x\r\n\r\n.text\r\n"), "{content}");
     });
