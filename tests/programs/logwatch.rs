@@ -37,7 +37,7 @@ fn sink() -> Sink {
     Sink::scripted(move |line| line.starts_with("RCPT").then(|| busy(line)).flatten())
 }
 
-/// The lines without time, host and process, and the variable parts of some put out of the way.
+/// The lines without time, host and process.
 fn lines(system: &System) -> Vec<String> {
     let told = |line: &String| line.split_once("]: ").map(|(_, told)| told.to_owned());
     system.log().iter().filter(|line| line.contains(" mta.test sm-mta[")).filter_map(told).collect()
@@ -47,9 +47,8 @@ fn lines(system: &System) -> Vec<String> {
 fn line(lines: &[String], part: &str) -> String {
     let line = lines.iter().find(|line| line.contains(part));
     let line = line.unwrap_or_else(|| panic!("no {part} in {lines:#?}"));
-    let (id, rest) = line.split_once(": ").unwrap();
-    let is_id = id.len() == 13 && id.get(8..).unwrap().bytes().all(|byte| byte.is_ascii_digit());
-    let rest = if is_id { rest } else { line };
+    let is_id = |id: &str| id.len() == 13 && !id.contains(' ');
+    let rest = line.split_once(": ").filter(|(id, _)| is_id(id)).map_or(&**line, |(_, rest)| rest);
     let fields = rest.split(", ").map(|field| match field.split_once('=') {
         Some((name @ ("delay" | "xdelay" | "pri" | "size"), _)) => format!("{name}=N"),
         Some(("relay", value)) if value.starts_with("[127.0.0.1]:") => "relay=N".to_owned(),
@@ -63,8 +62,6 @@ fn the_lines_are_those_of_sendmail() {
     let sink = sink();
     let system = system(&sink);
     let lines = lines(&system);
-    let own = system.sendmail(&["-d0.1", "-bv", "root"], "");
-    assert!(own.status.success(), "{own:?}");
     for (part, expected) in [
         (
             "from=<carol@far.test>, size",
@@ -72,9 +69,9 @@ fn the_lines_are_those_of_sendmail() {
              daemon=mx, relay=client.test [127.0.0.1]",
         ),
         (
-            "ctladdr=<list@local.test>, delay=00:00:0",
+            "to=<bob@far.test>, ctladdr=<list@local.test>",
             "to=<bob@far.test>, ctladdr=<list@local.test>, delay=N, xdelay=N, mailer=esmtp, pri=N, \
-             relay=N, dsn=2.0.0, ntries=1, stat=Sent (250 2.0.0 ok)",
+             relay=N, dsn=2.0.0, ntries=1, stat=Sent (250 2.0.0 kept)",
         ),
         (
             "to=<busy@far.test>",
@@ -89,9 +86,8 @@ fn the_lines_are_those_of_sendmail() {
     ] {
         assert_eq!(line(&lines, part), expected);
     }
-    // Who sent it, of whom the kernel says who he is.
-    let own = line(&lines, "relay=root@localhost");
-    assert!(own.contains(", daemon=submission, "), "{own}");
+    let own = line(&lines, "daemon=submission, ");
+    assert!(own.ends_with("@localhost"), "{own}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod family;
 mod faults;
 mod lists;
 mod load;
+mod load_average;
 mod local;
 mod names;
 mod policy;

@@ -121,7 +121,15 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["", "0", "aaaaaaaa00000", "../../etc/xyz", "zzzzzzzz999999", "000000000000z", "00000000000é"] {
+        for text in [
+            "",
+            "0",
+            "aaaaaaaa00000",
+            "../../etc/xyz",
+            "zzzzzzzz999999",
+            "000000000000z",
+            "00000000000é",
+        ] {
             assert!(text.parse::<QueueId>().is_err(), "{text}");
         }
         assert_eq!("zzzzzzzz99999".parse(), Ok(QueueId::new(QueueId::END - 1).unwrap()));

@@ -209,14 +209,7 @@ mod tests {
         let lines =
             [Status::Delivered(detail()), Status::Deferred(detail()), Status::Failed(detail())]
                 .map(|status| status.logged().to_string());
-        assert_eq!(
-            lines,
-            [
-                "Sent (451 not now)",
-                "Deferred: 451 not now",
-                "451 not now",
-            ]
-        );
+        assert_eq!(lines, ["Sent (451 not now)", "Deferred: 451 not now", "451 not now",]);
     }
 
     #[test]

@@ -155,7 +155,9 @@ impl Active {
             (true, false) => tracing::warn!(
                 "Skipping queue run -- load average too high: {load:.2}; mail waits, large mail first"
             ),
-            (false, true) => tracing::info!("load average: {load:.2}; no mail waits for it any more"),
+            (false, true) => {
+                tracing::info!("load average: {load:.2}; no mail waits for it any more")
+            }
             (true, true) | (false, false) => {}
         }
         if bound == Bound::NONE && self.held_back.is_some() {

@@ -127,7 +127,9 @@ fn rename_former(path: &Path, directory: &File) -> io::Result<()> {
     let mut is_changed = false;
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse::<QueueId>().ok()) else { continue };
+        let Some(id) = name.to_str().and_then(|name| name.parse::<QueueId>().ok()) else {
+            continue;
+        };
         if name != *id.to_string() {
             fs::rename(path.join(&name), path.join(id.to_string()))?;
             is_changed = true;

@@ -277,7 +277,10 @@ mod tests {
     fn the_id_stays_in_its_bounds() {
         let id = QueueId::new(52).unwrap();
         let body = Bytes::from_static(b"id ............. rest");
-        assert_eq!(named(&body, Some(3), id).unwrap(), Bytes::from_static(b"id 0000000000052 rest"));
+        assert_eq!(
+            named(&body, Some(3), id).unwrap(),
+            Bytes::from_static(b"id 0000000000052 rest")
+        );
         assert_eq!(named(&body, Some(8), id).unwrap().len(), body.len());
         assert!(named(&body, Some(9), id).is_err());
         assert!(named(&body, Some(u32::MAX), id).is_err());
