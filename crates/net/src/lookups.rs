@@ -1,12 +1,13 @@
 //! What was asked of the DNS and what it said, line by line, for whoever watches.
 //!
-//! From outside, so escape each line before showing it.
+//! From outside: a server may add records of any kind to its answer, with line ends in them. Each line is
+//! escaped here, so that it stays one line of a dialogue.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use envelope::Dialogue;
+use envelope::{Dialogue, printable};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
@@ -71,7 +72,7 @@ impl Noted {
         if self.bytes > Lookups::MAX {
             return;
         }
-        let mut line = format!("{}{what}", Dialogue::LOOKUP);
+        let mut line = format!("{}{}", Dialogue::LOOKUP, printable(&what.to_string()));
         line.truncate(line.floor_char_boundary(MAX_LINE));
         self.bytes += line.len() + 1;
         if self.bytes > Lookups::MAX {
@@ -111,6 +112,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use hickory_resolver::proto::op::Query;
+    use hickory_resolver::proto::rr::rdata::TXT;
 
     use super::*;
 
@@ -135,5 +137,25 @@ mod tests {
         assert!(lines.iter().map(|line| line.len() + 1).sum::<usize>() <= Lookups::MAX + 100);
         assert_eq!(lines.iter().filter(|line| *line == "dns: ... and more").count(), 1);
         assert_eq!(lines.last().unwrap(), "dns: ... and more");
+    }
+
+    /// A resolver passes on what it was not asked for.
+    #[test]
+    fn no_record_forges_a_line() {
+        let query = Query::query(Name::root(), RecordType::A);
+        let text = TXT::from_bytes(vec![b"x\r\n>>> QUIT\n221 \x1b[2J"]);
+        let record = Record::from_rdata(Name::root(), 60, RData::TXT(text));
+        let lookups = Lookups::default();
+        lookups.note(ASKED, &Ok(Lookup::new_with_max_ttl(query, vec![record])), Duration::ZERO);
+        let mut dialogue = Dialogue::default();
+        lookups.take().iter().for_each(|line| dialogue.push(line));
+        let lines: Vec<_> = dialogue.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "dns: x.test A? 1 record(s)",
+                "dns:   . 60 TXT x\\r\\n>>> QUIT\\n221 \\u{1b}[2J"
+            ]
+        );
     }
 }
