@@ -29,7 +29,8 @@ makemap: check the text of a table, and write it as TABLE.db
 Usage: makemap [OPTION]... TYPE MAP < TEXT
 
 The mail system reads the text; the .db is for scripts that look for it, for -u, and for tables that
-pennypost.toml has as cdb:. TYPE is one of sendmail's, and all write the same. Bad lines are shown, and exit code 65 says that there are some.
+pennypost.toml has as cdb:. TYPE is one of sendmail's, and all write the same. Bad lines are shown,
+and exit code 65 says that there are some.
 
   -e      a key may have no value
   -f      keys keep their case
