@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use envelope::QueueId;
+use envelope::{QueueId, printable};
 use ipc::Connection;
 use ipc::admin::{
     Action, Answer, Command, Filter, Forget, Hello, Host, Message, News, QueueReply, QueueRequest,
@@ -75,7 +75,9 @@ impl Control {
         let mut control = Self { connection, admin: false, _onlooker: None };
         match control.ask(&hello, ANSWER).await? {
             Welcome::Yes { admin } => control.admin = admin,
-            Welcome::No(why) => return Err(Failure::new(Exit::Unavailable, why)),
+            Welcome::No(why) => {
+                return Err(Failure::new(Exit::Unavailable, printable(&why).to_string()));
+            }
         }
         Ok(control)
     }
@@ -94,7 +96,7 @@ impl Control {
                 complain(&called(), note);
                 Ok(Self { connection, admin, _onlooker: Some(onlooker) })
             }
-            Welcome::No(why) => Err(format!("what is queued cannot be shown: {why}")),
+            Welcome::No(why) => Err(format!("what is queued cannot be shown: {}", printable(&why))),
         }
     }
 
@@ -116,7 +118,9 @@ impl Control {
     pub(crate) async fn queue(&mut self, request: &QueueRequest) -> Result<QueueReply, Failure> {
         match self.ask(request, ANSWER).await? {
             QueueReply::NotAllowed => Err(not_allowed()),
-            QueueReply::Fault(why) => Err(Failure::new(Exit::TempFail, why)),
+            QueueReply::Fault(why) => {
+                Err(Failure::new(Exit::TempFail, printable(&why).to_string()))
+            }
             reply @ (QueueReply::Messages { .. }
             | QueueReply::Message(_)
             | QueueReply::Damaged

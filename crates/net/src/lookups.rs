@@ -152,10 +152,7 @@ mod tests {
         let lines: Vec<_> = dialogue.lines().collect();
         assert_eq!(
             lines,
-            [
-                "dns: x.test A? 1 record(s)",
-                "dns:   . 60 TXT x\\r\\n>>> QUIT\\n221 \\u{1b}[2J"
-            ]
+            ["dns: x.test A? 1 record(s)", "dns:   . 60 TXT x\\r\\n>>> QUIT\\n221 \\u{1b}[2J"]
         );
     }
 }

@@ -114,6 +114,8 @@ impl StandIn<'_> {
     }
 
     fn reply(&mut self) -> Result<(), Failure> {
+        // They are for a log, and stdin may have no end.
+        drop(self.session.refusals());
         let output = std::mem::take(self.session.output());
         if self.lines.awaits_reply() && !output.is_empty() {
             self.lines.go_on(if output.starts_with(b"354") { Go::GoAhead } else { Go::Other });

@@ -82,13 +82,13 @@ impl Lines {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        let line = line.trim_ascii_end();
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
         if self.phase == Phase::Content {
             if line != b"." {
                 return;
             }
             self.phase = Phase::Commands;
-        } else if line.eq_ignore_ascii_case(b"DATA") {
+        } else if line.trim_ascii_end().eq_ignore_ascii_case(b"DATA") {
             self.phase = Phase::AfterData;
         } else {
             self.chunk = chunk_size(line).unwrap_or(0);
@@ -140,6 +140,19 @@ mod tests {
         let expected = b"bdat 6\r\na\nb\nc\nBDAT 0 LAST\r\ndata\r\nBDAT 5\r\nabc\r\n.\r\nQUIT\r\n";
         assert_eq!(passed([&input[..]]), expected);
         assert_eq!(passed(input.chunks(1)), expected);
+    }
+
+    /// Else DATA within content would have the client wait for a reply that nobody gives.
+    #[test]
+    fn a_dot_with_more_is_no_end() {
+        for content in [". ", ".\t", ".."] {
+            let input = format!("DATA\n{content}\nDATA\n.\nQUIT\n");
+            let (mut lines, mut out) = (Lines::default(), Vec::new());
+            let rest = lines.push(input.as_bytes(), &mut out);
+            lines.go_on(Verdict::GoAhead);
+            let rest = lines.push(rest, &mut out);
+            assert_eq!((rest, lines.expected()), (&b""[..], 4), "{content:?}");
+        }
     }
 
     #[test]
