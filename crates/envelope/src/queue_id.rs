@@ -92,11 +92,11 @@ impl FromStr for QueueId {
             Self::FORMER_WIDTH => 0,
             _ => return Err(QueueIdError),
         };
-        let places = text.bytes().zip((0..text.len()).rev());
-        let number = places.fold(Some(0_u64), |number, (byte, place)| {
+        let mut places = text.bytes().zip((0..text.len()).rev());
+        let number = places.try_fold(0_u64, |number, (byte, place)| {
             let base = base(place, digits);
             let digit = u64::try_from(ALPHABET.iter().position(|&c| c == byte)?).ok()?;
-            number?.checked_mul(base)?.checked_add(digit).filter(|_| digit < base)
+            number.checked_mul(base)?.checked_add(digit).filter(|_| digit < base)
         });
         number.and_then(Self::new).ok_or(QueueIdError)
     }
