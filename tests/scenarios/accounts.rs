@@ -130,15 +130,15 @@ fn who_is_trusted_says_where_mail_came_from() {
     let told = "\nReceived: from mx.far.test (annX-Forged:yes@[192.0.2.7])\n\t(from carol, uid 2003)\n\
                 \tby mta.test (Pennypost) with ESMTPS\n\tid ";
     assert!(mail.contains(told) && !mail.contains("\nX-Forged"), "{mail}");
-    let told = ", proto=ESMTP, relay=carol@localhost, orig_client=mx.far.test [192.0.2.7], \
-                orig_proto=ESMTPS, tag=filter";
-    assert!(logged.ends_with(told), "{logged}");
+    let told = ", relay=carol@localhost, orig_client=mx.far.test [192.0.2.7], orig_proto=ESMTPS, \
+                tag=filter";
+    assert!(logged.ends_with(told) && logged.contains(", proto=ESMTP, "), "{logged}");
     assert_eq!(said, "");
 
     let (mail, logged, said) = send(ALICE, "alices");
     let told = "\nReceived: (from alice, uid 2001)\n\tby mta.test (Pennypost) with ESMTP\n\tid ";
     assert!(mail.contains(told) && !mail.contains("far.test"), "{mail}");
-    assert!(logged.ends_with(", proto=ESMTP, relay=alice@localhost, tag=alices"), "{logged}");
+    assert!(logged.ends_with(", relay=alice@localhost, tag=alices"), "{logged}");
     let told = "sendmail: warning: alice is not in trusted-users: -oM and -p are ignored\n";
     assert_eq!(said, told);
 }
