@@ -89,9 +89,7 @@ impl<'a> Inquiry<'a> {
         target: &Target,
         recipient: &Address,
     ) -> Result<Heard, Detail> {
-        let stream = dial(&target.place, CONNECT_TIME).await.map_err(|error| {
-            Detail::ours(Enhanced::NO_ANSWER, format!("connect to {target}: {error}"))
-        })?;
+        let stream = dial(target, CONNECT_TIME).await?;
         let session = Session::new(&self.ourselves.hostname, &target.host).speaking(hop.protocol);
         let open = Open { hop: hop.clone(), stream, session, refusals: 0 };
         self.ask_on(open, recipient).await

@@ -186,7 +186,7 @@ impl Agent {
             show(dialogue, lookups.as_ref());
             let Some(target) = target else { break };
             tell(dialogue, mail, || format!("Connecting to {target} via {}...", mailer(hop)));
-            let why = match net::dial(&target.place, net::CONNECT_TIME).await {
+            let why = match net::dial(&target, net::CONNECT_TIME).await {
                 Ok(stream) => {
                     connected = true;
                     let our_name = &self.ourselves.hostname;
@@ -196,10 +196,9 @@ impl Agent {
                         Err(why) => why,
                     }
                 }
-                Err(error) => {
-                    let text = format!("connect to {target}: {error}");
-                    tell(dialogue, mail, || text.clone());
-                    Detail::ours(Enhanced::NO_ANSWER, text)
+                Err(why) => {
+                    tell(dialogue, mail, || why.text.clone());
+                    why
                 }
             };
             last = Some((target, why));
