@@ -224,7 +224,7 @@ mod tests {
             let (text, _) = written_of(&user, None, Protocol::Esmtp, Some(&client));
             let expected = format!(
                 "X: y\r\nReceived: {from}(from amavis, uid 105)\r\n\tby mail.example.org (Pennypost) \
-                 with {with}\r\n\tid 00000000000;\r\n\tSat, 21 Nov 2026 04:35:50 +0000\r\n"
+                 with {with}\r\n\tid 0000000000000;\r\n\tSat, 21 Nov 2026 04:35:50 +0000\r\n"
             );
             assert_eq!(text, expected);
         }
