@@ -34,7 +34,7 @@ fn what_is_delivered_is_gone() {
         envelope.envid = Some("e1".into());
         envelope.ret = Some(Return::Headers);
         let request = Submit::Whole { envelope, quarantine: None, id_at: Some(3) };
-        let content = b"id ...........\r\n\r\ntext\r\n";
+        let content = b"id .............\r\n\r\ntext\r\n";
         let reply = house.mx.call(&request, content, None, PATIENCE).await.unwrap().head;
         let Reply::Queued(id) = reply else { panic!("{reply:?}") };
         let asked = house.remote.asked().await;
