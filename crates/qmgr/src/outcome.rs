@@ -108,7 +108,7 @@ impl Circumstances<'_> {
             // RFC 3463 §3.5: X.4.7, with the last reply as it came.
             return self.failed(Detail { enhanced: Enhanced::EXPIRED, ..detail });
         }
-        let wait = schedule::retry_after(self.queue, attempts, self.random);
+        let wait = schedule::retry_after(self.queue, attempts, self.age(), self.random);
         let due = self.after(wait).max(not_before);
         self.again(Status::Deferred(detail), due, attempts)
     }

@@ -12,12 +12,13 @@ pub const MIN_ATTEMPTS: u32 = 3;
 
 /// The wait after `attempts` finished attempts: `first_retry`, doubling up to `max_retry`
 /// (RFC 5321 §4.5.4.1), and up to an eighth more by `random`, so that what failed together is not
-/// tried together.
+/// tried together. Attempts that somebody asked for (`sendmail -q`) count, too, but put nothing off: those
+/// that come by themselves never wait longer than the message is old by then, and `first_retry`.
 #[must_use]
-pub fn retry_after(queue: &Queue, attempts: u32, random: u8) -> Duration {
+pub fn retry_after(queue: &Queue, attempts: u32, age: Duration, random: u8) -> Duration {
     let doublings = attempts.saturating_sub(1).min(31);
-    let wait = queue.first_retry.saturating_mul(1 << doublings).min(queue.max_retry);
-    spread(wait, random)
+    let wait = queue.first_retry.saturating_mul(1 << doublings);
+    spread(wait.min(queue.first_retry.saturating_add(age)).min(queue.max_retry), random)
 }
 
 /// The shortest wait after a fault of ours: an agent is back by then.
@@ -67,6 +68,7 @@ mod tests {
     use super::{MIN_ATTEMPTS, fault_after, is_delayed, is_expired, leave_alone, retry_after};
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const OLD: Duration = Duration::from_secs(86_400);
 
     fn queue() -> Queue {
         Queue {
@@ -85,10 +87,18 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_most() {
         let minutes = [1, 2, 3, 6, 7, 8, 100]
-            .map(|attempts| retry_after(&queue(), attempts, 0).as_secs() / 60);
+            .map(|attempts| retry_after(&queue(), attempts, OLD, 0).as_secs() / 60);
         assert_eq!(minutes, [5, 10, 20, 160, 240, 240, 240]);
         let minutes = [1, 2, 3, 4, 5].map(|times| leave_alone(&queue(), times, 0).as_secs() / 60);
         assert_eq!(minutes, [5, 10, 20, 30, 30]);
+    }
+
+    #[test]
+    fn attempts_in_between_put_nothing_off() {
+        let minutes =
+            |attempts, age| retry_after(&queue(), attempts, age * MINUTE, 0).as_secs() / 60;
+        assert_eq!([minutes(1, 0), minutes(2, 5), minutes(3, 15), minutes(4, 35)], [5, 10, 20, 40]);
+        assert_eq!([minutes(9, 0), minutes(9, 4)], [5, 9]);
     }
 
     #[test]
@@ -116,10 +126,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn waits_never_shrink_and_stay_in_bounds(attempts in 1..u32::MAX - 1, random: u8) {
+        fn waits_never_shrink_and_stay_in_bounds(
+            attempts in 1..u32::MAX - 1,
+            age: Duration,
+            random: u8,
+        ) {
             let queue = queue();
-            prop_assert!(retry_after(&queue, attempts, 0) <= retry_after(&queue, attempts + 1, 0));
-            let wait = retry_after(&queue, attempts, random);
+            let wait = |attempts| retry_after(&queue, attempts, age, 0);
+            prop_assert!(wait(attempts) <= wait(attempts + 1));
+            let wait = retry_after(&queue, attempts, age, random);
             prop_assert!(wait >= queue.first_retry && wait <= queue.max_retry * 9 / 8);
         }
 
@@ -130,7 +145,7 @@ mod tests {
             let queue = queue();
             let (mut age, mut attempts) = (Duration::ZERO, 1);
             while !is_expired(&queue, false, age, attempts) {
-                age += retry_after(&queue, attempts, random);
+                age += retry_after(&queue, attempts, age, random);
                 attempts += 1;
                 prop_assert!(age <= queue.lifetime + queue.max_retry * 9 / 8);
             }

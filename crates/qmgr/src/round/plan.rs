@@ -1,6 +1,7 @@
 //! Who is to be tried in this round, and where they go now.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use envelope::{Address, ReversePath, Status};
 use ipc::delivery::{Attempt, Destination, MAX_RECIPIENTS, Outcome, Recipient};
@@ -10,7 +11,7 @@ use super::lists::List;
 use super::{Back, Round};
 use crate::outcome::Ending;
 use crate::priority;
-use crate::record::{Millis, RecipientRecord};
+use crate::record::{LastAttempt, Millis, RecipientRecord};
 use crate::schedule;
 use crate::store::StoreError;
 
@@ -78,7 +79,7 @@ impl Round {
         for (number, recipient) in &self.message.recipients {
             match &recipient.last {
                 Some(last) if last.at >= due => {
-                    let at = last.at.saturating_add(self.wait(recipient));
+                    let at = last.at.saturating_add(self.wait(recipient, last));
                     self.again = Some(self.again.map_or(at, |again| again.min(at)));
                 }
                 Some(_) | None => open.push(*number),
@@ -87,8 +88,9 @@ impl Round {
         open
     }
 
-    fn wait(&self, recipient: &RecipientRecord) -> Millis {
-        let wait = schedule::retry_after(&self.rules.config.queue, recipient.attempts, 0);
+    fn wait(&self, recipient: &RecipientRecord, last: &LastAttempt) -> Millis {
+        let age = Duration::from_millis(last.at.saturating_sub(self.message.record.arrival));
+        let wait = schedule::retry_after(&self.rules.config.queue, recipient.attempts, age, 0);
         u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
