@@ -44,7 +44,7 @@ fn aliases_name_programs_files_and_lists() {
     fs::create_dir_all(builder.path("var")).unwrap();
     let system = builder.start();
     send(&system, &["cmd@local.test", "old@local.test", "none@local.test"], "one");
-    for mailer in ["mailer=prog", "mailer=*file*,", "(/dev/null)"] {
+    for mailer in ["mailer=prog", "mailer=*file*,", "to=/dev/null, "] {
         wait_delivered(&system, mailer);
     }
     let old = fs::read_to_string(system.path("var/old")).unwrap();
@@ -56,6 +56,19 @@ fn aliases_name_programs_files_and_lists() {
     assert!(mail.starts_with("Return-Path: <bob@"), "{mail}");
     system.wait_log(|line| line.contains("/list:3: ") && line.contains("to=<list@local.test>"));
     system.wait_logs(|_| (got(&system).len() == 2).then_some(()));
+}
+
+/// With the other recipient there are more than a message may have.
+#[test]
+fn a_list_that_is_too_long_waits_and_the_log_says_so() {
+    let members: String = (0..10_000).map(|number| format!("u{number}@far.test\n")).collect();
+    let builder = SystemBuilder::new().table("aliases", "list: :include:/etc/mail/list\n");
+    let system = builder.table("list", &members).start();
+    send(&system, &["bob@local.test", "list@local.test"], "one");
+    system.wait_log(|line| {
+        let deferred = "dsn=4.2.4, ntries=1, stat=Deferred: the list is too long";
+        line.contains("to=<list@local.test>") && line.contains(deferred)
+    });
 }
 
 /// What `keep` has got.
@@ -81,7 +94,7 @@ fn a_forward_holds_from_the_next_message_on() {
     assert!(system.wait_mail("bob", 1)[0].contains("Subject: two"));
     let received = sink.wait(|received| received.len() == 1);
     assert!(received[0].mail.contains("FROM:<carol@example.org>"), "{received:?}");
-    wait_delivered(&system, "(|note), mailer=prog");
+    wait_delivered(&system, "to=\"|note\", ");
     assert_eq!(fs::read_to_string(home.join("notes")).unwrap(), "Subject: two\n");
     fs::remove_file(home.join(".forward")).unwrap();
     send(&system, &["alice@local.test"], "three");
@@ -149,7 +162,8 @@ fn a_program_that_fails_bounces_alone_and_one_that_is_missing_waits() {
     assert!(!bounce.contains("missing"), "{bounce}");
     system.wait_mail("bob", 1);
     system.wait_log(|line| {
-        line.contains("(|missing), mailer=prog, dsn=4.3.5") && line.contains("not available")
+        let parts = ["to=\"|missing\", ", ", mailer=prog, ", ", dsn=4.3.5, ", "not available"];
+        parts.iter().all(|part| line.contains(part))
     });
     assert_eq!(system.mail("bob").len(), 1);
 }

@@ -138,7 +138,10 @@ impl Round {
             let own = (user.is_some() && list.goal != Goal::Mailbox).then_some(&address);
             let members = self.seen_by(list, own, members);
             let ending = match refusal(list, &members, known.len()) {
-                Some(status) => Ending::Answered(Outcome::Status(status)),
+                Some(status) => {
+                    self.log_line(number, &address, &status, "");
+                    Ending::Answered(Outcome::Status(status))
+                }
                 None => {
                     let naming = Naming { way: way(list, &address), owner, user };
                     new.extend(children(list, members, &naming, &mut known));
