@@ -153,6 +153,8 @@ fn users_write_and_see_their_own(machine: &Machine) {
     let queue = |uid| {
         let output = as_user(uid, &mut Command::new(program("mailq")), "");
         assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("only your own messages"), [ALICE, BOB].contains(&uid), "{said}");
         String::from_utf8(output.stdout).unwrap()
     };
     // She who wrote it, root, and an administrator by her group see it; he who got it does not.

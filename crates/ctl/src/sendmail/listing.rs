@@ -15,7 +15,7 @@ use super::watch::{Show, Watch};
 use crate::control::{Control, wait};
 use crate::listing::{Detailed, Postfix, Sendmail, json_line, postqueue};
 use crate::site::{Rules, Site};
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, called, complain};
 
 /// How long a queue run is followed without news.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -34,7 +34,7 @@ pub(super) fn list(options: &Options, site: &Site) -> Result<Exit, Failure> {
     } else {
         let layout = options.layout.unwrap_or_else(|| configured(site));
         wait(async {
-            let mut queue = Control::look(site).await?;
+            let mut queue = look(site).await?;
             list_all(&mut queue, options, layout, &mut out).await
         })?;
     }
@@ -128,6 +128,16 @@ fn write_left(count: usize, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\t\tTotal requests: {count}")
 }
 
+/// Who sees a part is told so: what watches the queue would else find it empty for ever.
+async fn look(site: &Site) -> Result<Control, Failure> {
+    let queue = Control::look(site).await?;
+    if !queue.admin {
+        let who = "the users of control.admins in pennypost.toml";
+        complain(&called(), format_args!("only your own messages are shown; {who} see all"));
+    }
+    Ok(queue)
+}
+
 async fn list_all(
     queue: &mut Control,
     options: &Options,
@@ -158,7 +168,7 @@ async fn list_all(
 
 fn counted(options: &Options, site: &Site) -> Result<u64, Failure> {
     wait(async {
-        let mut queue = Control::look(site).await?;
+        let mut queue = look(site).await?;
         count_all(&mut queue, options).await
     })
 }
