@@ -10,10 +10,10 @@ use crate::lines::{Continuation, Line, Wrong, each};
 #[derive(Debug, Clone, Default)]
 pub struct TrustedUsers(Index);
 
-/// Trusted without a line (proto.m4: `Troot`, `Tdaemon`, `Tuucp`).
-const ALWAYS: [&str; 3] = ["root", "daemon", "uucp"];
-
 impl TrustedUsers {
+    /// Trusted without a line (proto.m4: `Troot`, `Tdaemon`, `Tuucp`).
+    pub const ALWAYS: [&str; 3] = ["root", "daemon", "uucp"];
+
     /// Reads names of users.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl TrustedUsers {
 
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        ALWAYS.contains(&name) || self.0.get(name).is_some()
+        Self::ALWAYS.contains(&name) || self.0.get(name).is_some()
     }
 }
 

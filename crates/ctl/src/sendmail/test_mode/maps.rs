@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use config::OnDisk;
 use envelope::printable;
-use tables::{Names, Source};
+use tables::{Names, Source, TrustedUsers};
 
 use super::Bench;
 
@@ -41,7 +41,7 @@ impl Bench<'_> {
             "w" => self.local_names(),
             "m" => vec![self.macros.get("m").unwrap_or_default().to_owned()],
             "R" => self.names("relay-domains"),
-            "t" => self.names("trusted-users"),
+            "t" => self.trusted(),
             "M" => self.names("masquerade-domains"),
             "G" => self.names("generics-domains"),
             "VirtHost" => self.names("virtuser-domains"),
@@ -57,6 +57,13 @@ impl Bench<'_> {
         let names = tables.table(table, |file, source| Names::read(file, source));
         let names = names.unwrap_or_default();
         names.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn trusted(&self) -> Vec<String> {
+        let always = TrustedUsers::ALWAYS.map(str::to_owned).to_vec();
+        let mut named = self.names("trusted-users");
+        named.retain(|name| !always.contains(name));
+        [always, named].concat()
     }
 
     fn local_names(&self) -> Vec<String> {

@@ -26,6 +26,7 @@ fn answers(from: Lines, lines: &str) -> String {
         ("domaintable", "old.test\tnew.test\n"),
         ("mailertable", MAILERTABLE),
         ("relay-domains", "relay.test\n"),
+        ("trusted-users", "uucp\nlist\n"),
         ("virtusertable", VIRTUSERTABLE),
         ("virtuser-domains", "virt.test\n"),
     ];
