@@ -155,14 +155,14 @@ pub(crate) fn target(text: &str) -> Result<Target, Wrong> {
         return local_name(user).map(|user| Target::User(user.to_owned()));
     }
     let text = text.strip_prefix('\\').unwrap_or(text);
-    if text.contains('@') {
-        let bare = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
+    let bare = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
+    if bare.contains('@') {
         let address = bare.parse::<Address>();
         return address
             .map(Target::Address)
             .map_err(|error| Wrong::line(format!("{text}: {error}")));
     }
-    local_name(&plain).map(|name| Target::Local(name.to_owned()))
+    local_name(&unquote(bare)).map(|name| Target::Local(name.to_owned()))
 }
 
 fn check(target: &Target) -> Result<(), Wrong> {
@@ -176,7 +176,9 @@ fn check(target: &Target) -> Result<(), Wrong> {
 
 /// A local part, checked as one.
 pub(crate) fn local_name(name: &str) -> Result<&str, Wrong> {
-    let fits = Address::new(name, "localhost").is_ok() && !name.contains(char::is_whitespace);
+    // A quote or bracket without its other half is a slip, and no part of a name.
+    let odd = |c: char| c.is_whitespace() || "\"<>()".contains(c);
+    let fits = Address::new(name, "localhost").is_ok() && !name.contains(odd);
     if fits { Ok(name) } else { Err(Wrong::line(format!("{name:?} is not a user or an address"))) }
 }
 
@@ -226,13 +228,16 @@ mod tests {
     #[test]
     fn bad_lines_are_told_and_skipped() {
         let text = "good: alice\nno colon\ngood: bob\nempty:\nbad: a b\nprog: \"|/bin/x >y\"\n\
-                    file: /var/../x\ninc: :include:list\nalso: carol\n: alice\n\"a\tb\": alice\n";
+                    file: /var/../x\ninc: :include:list\nalso: carol\n: alice\n\"a\tb\": alice\n\
+                    open: <alice\nround: (alice\nclosed: alice)\nquote: \"alice\nangle: <alice>\n";
         let read = Aliases::read("aliases", text.as_bytes()).unwrap();
         let lines: Vec<_> = read.findings.iter().map(|f| (f.line, f.unsupported)).collect();
-        let expected = [2, 3, 4, 5, 6, 7, 8, 10, 11].map(|line| (line, false));
+        let expected = [2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15].map(|line| (line, false));
         assert_eq!(lines, expected);
         assert_eq!(read.findings[1].to_string(), "aliases:3: good is defined in line 1 already");
-        assert_eq!(read.table.get("good").unwrap().targets, [local("alice")]);
+        for name in ["good", "angle"] {
+            assert_eq!(read.table.get(name).unwrap().targets, [local("alice")], "{name}");
+        }
         assert_eq!(read.table.get("also").unwrap().targets, [local("carol")]);
         let program = Target::Special(Special::Program("/bin/x >y".to_owned()));
         assert_eq!(read.table.get("prog").unwrap().targets, [program]);
