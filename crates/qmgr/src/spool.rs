@@ -43,7 +43,6 @@ impl Spool {
         let path = queue.join("content");
         let opened = open_directory(queue, &path);
         let directory = opened.map_err(|error| OpenError::io(&path, error))?;
-        rename_former(&path, &directory).map_err(|error| OpenError::io(&path, error))?;
         let min_free_space = Arc::clone(min_free_space);
         let (removals, to_remove) = sync_channel(TO_REMOVE);
         let place = path.clone();
@@ -94,6 +93,22 @@ impl Spool {
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
     }
 
+    /// Gives files of former releases the names that ids have now; for the start. Whatever is done of it
+    /// when the machine goes down, the next start does the rest.
+    pub(crate) fn rename_former(&self) -> io::Result<()> {
+        let Inner { path, directory, .. } = &*self.0;
+        let mut is_changed = false;
+        for entry in fs::read_dir(path)? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| name.parse::<QueueId>().ok());
+            if let Some(id) = id.filter(|id| name != *id.to_string()) {
+                fs::rename(path.join(&name), self.path(id))?;
+                is_changed = true;
+            }
+        }
+        if is_changed { directory.sync_all() } else { Ok(()) }
+    }
+
     fn path(&self, id: QueueId) -> PathBuf {
         self.0.path.join(id.to_string())
     }
@@ -119,23 +134,6 @@ impl Spool {
             work()
         }))
     }
-}
-
-/// Gives files the names that ids have now. Whatever is done of it when the machine goes down, the next
-/// start does the rest.
-fn rename_former(path: &Path, directory: &File) -> io::Result<()> {
-    let mut is_changed = false;
-    for entry in fs::read_dir(path)? {
-        let name = entry?.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse::<QueueId>().ok()) else {
-            continue;
-        };
-        if name != *id.to_string() {
-            fs::rename(path.join(&name), path.join(id.to_string()))?;
-            is_changed = true;
-        }
-    }
-    if is_changed { directory.sync_all() } else { Ok(()) }
 }
 
 /// A file that is being written. Dropping it removes the file.
@@ -274,6 +272,7 @@ mod tests {
         let space = Arc::new(AtomicU64::new(0));
         for _ in 0..2 {
             let spool = Spool::open(queue.path(), &space).unwrap();
+            spool.rename_former().unwrap();
             let mut ids: Vec<_> = spool.list().unwrap().collect();
             ids.sort_unstable();
             let read = |id: &QueueId| io::read_to_string(spool.read(*id).unwrap()).unwrap();

@@ -44,6 +44,8 @@ impl<M: Medium> Writer<M> {
     fn open_whole(&mut self) -> Result<Opened, OpenError> {
         let database = when_free(|| self.medium.open())?;
         let opened = unpanicked(&self.medium.path(), || {
+            // A predecessor has let go of its files, too.
+            self.spool.rename_former().map_err(redb::Error::Io)?;
             prepare(&database, &self.spool)?;
             survey(&database, &self.spool)
         })?;

@@ -316,6 +316,35 @@ fn a_queue_in_use_is_not_opened_twice() {
     });
 }
 
+/// A predecessor of a release with shorter ids finds its files as long as it has the queue.
+#[test]
+fn content_files_get_their_new_names_from_whoever_has_the_queue() {
+    run(async || {
+        let place = tempfile::tempdir().unwrap();
+        let [new, former] =
+            ["0000000000007", "00000000007"].map(|name| place.path().join("content").join(name));
+        let (store, _) = open(place.path()).await;
+        let mut writer = store.spool(id(7)).await.unwrap();
+        writer.write(Bytes::from_static(b"content")).await.unwrap();
+        let envelope = envelope(&["a@x"]);
+        let record = MessageRecord::arrived(&envelope, 1000);
+        let file = writer.finish().await.unwrap();
+        store.submit(NewMessage::spooled(record, recipients(&envelope), file)).await.unwrap();
+        fs::rename(&new, &former).unwrap();
+        fs::write(former.with_file_name("00000000008"), "of no message").unwrap();
+        assert!(Store::open(place.path(), OPTIONS).await.is_err());
+        assert!(former.exists());
+        store.close().await;
+        let (store, opened) = open(place.path()).await;
+        assert_eq!(opened.swept, 1);
+        let Some(Content::File(file)) = store.content(id(7)).await.unwrap() else {
+            panic!("its file is gone")
+        };
+        assert_eq!(std::io::read_to_string(file).unwrap(), "content");
+        assert!(new.exists() && !former.exists());
+    });
+}
+
 #[test]
 fn a_queue_that_is_given_up_is_waited_for() {
     run(async || {
