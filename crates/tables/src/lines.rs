@@ -22,6 +22,16 @@ impl Line {
     pub(crate) fn place(&self) -> Place {
         Place { file: Arc::clone(&self.file), line: self.number }
     }
+
+    /// The name, in a table of names: a comment may follow, as fileclass() of sendmail's readcf.c takes the
+    /// first word alone.
+    pub(crate) fn name(&self) -> &str {
+        let text = self.text.trim();
+        match text.split_once(char::is_whitespace) {
+            Some((name, rest)) if rest.trim_start().starts_with('#') => name,
+            Some(_) | None => text,
+        }
+    }
 }
 
 /// May an entry go on in the next line?

@@ -20,7 +20,7 @@ impl Names {
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
         let mut names = Index::default();
         let take = |line: &Line| {
-            let name = line.text.trim();
+            let name = line.name();
             // The rules for a domain are those of an address.
             Address::new("x", name).map_err(|_| Wrong::line(format!("{name} is not a domain")))?;
             // The same name once more says the same.
@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn names_ignore_case_and_the_last_dot() {
-        let text = "# ours\nExample.org\n  b.test.\n[192.0.2.1]\nbad name\nbücher.example\n";
+        let text = "# ours\nExample.org # and theirs\n  b.test.\t#\n[192.0.2.1]\nbad name\n\
+                    bücher.example\nbad#name\n";
         let read = Names::read("local-host-names", text.as_bytes()).unwrap();
         let line = |name| read.table.line(name).map(|place| place.line);
         assert_eq!(line("example.ORG"), Some(2));
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!((above("xexample.org"), above("org"), above("")), (None, None, None));
         let names: Vec<_> = read.table.iter().map(|(name, place)| (name, place.line)).collect();
         assert_eq!(names[..2], [("example.org", 2), ("b.test", 3)]);
-        assert_eq!((names.len(), read.findings.len()), (4, 1));
+        assert_eq!((names.len(), read.findings.len()), (4, 2));
         assert_eq!(read.findings[0].to_string(), "local-host-names:5: bad name is not a domain");
     }
 }

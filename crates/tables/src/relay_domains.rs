@@ -27,7 +27,7 @@ impl RelayDomains {
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
         let mut table = Self::default();
         let take = |line: &Line| {
-            let text = line.text.trim();
+            let text = line.name();
             match network(text)? {
                 Some(network) => table.networks.insert((), network, "", line),
                 None if line.kind == Kind::Cidr => {
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn domains_with_all_below_them_and_networks() {
         // cf/README 2421–2426, and lengths.
-        let text = "sendmail.org\n128.32\nIPv6:2002:c0a8:02c7\nIPv6:2002:c0a8:51d2::23f4\n\
+        let text = "sendmail.org # us\n128.32 # and our net\nIPv6:2002:c0a8:02c7\nIPv6:2002:c0a8:51d2::23f4\n\
                     Host.MyDomain.com.\n10.0.0.0/9\n2001:db8::/33\nIPv6:2001:db9::/32\n192.0.2.1\n";
         let read = RelayDomains::read("relay-domains", text.as_bytes()).unwrap();
         assert_eq!(read.findings, []);

@@ -21,7 +21,7 @@ impl TrustedUsers {
     pub fn read(file: &str, source: impl Source) -> io::Result<Read<Self>> {
         let mut users = Index::default();
         let take = |line: &Line| {
-            let name = line.text.trim();
+            let name = line.name();
             if name.contains(char::is_whitespace) {
                 return Err(Wrong::line(format!("{name:?} is not the name of a user")));
             }
@@ -46,7 +46,8 @@ mod tests {
     #[test]
     fn one_name_a_line_and_three_always() {
         let read =
-            TrustedUsers::read("t", "# c\n www-data \nlist\nlist\na b\n".as_bytes()).unwrap();
+            TrustedUsers::read("t", "# c\n www-data  # the web\nlist\nlist\na b\n".as_bytes())
+                .unwrap();
         assert_eq!(read.findings.len(), 1);
         assert_eq!(read.findings[0].line, 5);
         for (name, trusted) in [
