@@ -75,6 +75,10 @@ pub(crate) struct Seat {
     client: Client,
     standing: Standing,
     terms: Terms,
+    /// What its connection has used up.
+    spent: Option<Rate>,
+    /// It would have been sent away so, but for its terms being too old to say that.
+    doubted: Option<Reply>,
     crowded: watch::Receiver<bool>,
 }
 
@@ -128,15 +132,30 @@ impl Guests {
         {
             return Err(Rejection { reply, untold: None });
         }
-        let terms = counts.clients.terms(client).map(|stated| stated.terms).unwrap_or_default();
-        if let Err(reply) = self.admit(&mut counts, (client, standing), &terms, now) {
+        let stated = counts.clients.terms(client);
+        let is_old = stated.is_some_and(|stated| now - stated.at >= FRESH);
+        let terms = stated.map(|stated| stated.terms).unwrap_or_default();
+        let Limits { rate, sessions } = self.limits(standing, &terms);
+        let doubted = if sessions.is_some_and(|most| counts.clients.sessions(client) >= most) {
+            Some(too_many(&terms))
+        } else if rate.is_some_and(|rate| !counts.clients.may_come(client, rate, now)) {
+            Some(too_often(&terms))
+        } else {
+            None
+        };
+        let sent_away = doubted.clone().filter(|_| !is_old).map_or(Ok(()), Err);
+        if let Err(reply) = sent_away.and_then(|()| self.admit(&counts, standing)) {
             return Err(Rejection { reply, untold: counts.clients.tell(client, now) });
+        }
+        if doubted.is_some() {
+            counts.clients.ask(client, now);
         }
         counts.all += 1;
         counts.strangers += usize::from(standing == Standing::Stranger);
         counts.clients.enter(client, now);
+        let spent = rate.filter(|_| doubted.is_none());
         let crowded = self.0.crowded.subscribe();
-        Ok(Seat { guests: self.clone(), client, standing, terms, crowded })
+        Ok(Seat { guests: self.clone(), client, standing, terms, spent, doubted, crowded })
     }
 
     /// Is there no load average that forbids it? The log has it when that changes, in sendmail's words.
@@ -158,21 +177,8 @@ impl Guests {
         Ok(())
     }
 
-    fn admit(
-        &self,
-        counts: &mut Counts,
-        (client, standing): (Client, Standing),
-        terms: &Terms,
-        now: Instant,
-    ) -> Result<(), Reply> {
-        let busy = |enhanced, text| Err(Reply::new(421, enhanced, text));
-        let limits = self.limits(standing, terms);
-        if limits.rate.is_some_and(|rate| !counts.clients.may_come(client, rate, now)) {
-            return Err(too_often(terms));
-        }
-        if limits.sessions.is_some_and(|most| counts.clients.sessions(client) >= most) {
-            return Err(too_many(terms));
-        }
+    /// Is there a seat for one of these?
+    fn admit(&self, counts: &Counts, standing: Standing) -> Result<(), Reply> {
         let sessions = self.0.sessions;
         let alike = match standing {
             Standing::Stranger => counts.strangers,
@@ -182,7 +188,7 @@ impl Guests {
             if !self.0.crowded.send_replace(true) {
                 tracing::warn!("all {sessions} sessions are taken: who brings no mail has to go");
             }
-            return busy(Enhanced(3, 2), "Too many sessions, try again later");
+            return Err(Reply::new(421, Enhanced(3, 2), "Too many sessions, try again later"));
         }
         Ok(())
     }
@@ -254,7 +260,13 @@ impl Seat {
         let Peer::Network(address) = peer else { return None };
         let known = self.guests.counts().clients.terms(self.client);
         let fresh = known.is_some_and(|it| it.address == *address && now - it.at < FRESH);
-        (!fresh).then_some(*address)
+        (!fresh || self.doubted.is_some()).then_some(*address)
+    }
+
+    /// Nobody says on what terms: those that were kept hold.
+    pub(crate) fn unanswered(&mut self, now: Instant) -> Result<(), Rejection> {
+        let Some(reply) = self.doubted.take() else { return Ok(()) };
+        Err(Rejection { reply, untold: self.guests.counts().clients.tell(self.client, now) })
     }
 
     /// Are these terms, which are those of this address, kept?
@@ -266,10 +278,10 @@ impl Seat {
     ) -> Result<(), Rejection> {
         let mut counts = self.guests.counts();
         counts.clients.agree(self.client, Stated { at: now, address, terms });
-        let before = self.guests.limits(self.standing, &self.terms);
         let limits = self.guests.limits(self.standing, &terms);
         self.terms = terms;
-        let rejected = if !counts.clients.recount(self.client, (before.rate, limits.rate), now) {
+        let spent = self.spent.take();
+        let rejected = if !counts.clients.recount(self.client, (spent, limits.rate), now) {
             Some(too_often(&terms))
         } else if limits.sessions.is_some_and(|most| counts.clients.sessions(self.client) > most) {
             Some(too_many(&terms))

@@ -110,7 +110,7 @@ async fn settle(peer: &Peer, room: &Room, seat: &mut Seat) -> Result<(), Rejecti
     let Some(client) = seat.stranger(peer, Instant::now()) else { return Ok(()) };
     match policy::terms(room, client).await {
         Some(terms) => seat.agree(client, terms, Instant::now()),
-        None => Ok(()),
+        None => seat.unanswered(Instant::now()),
     }
 }
 

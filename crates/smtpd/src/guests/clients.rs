@@ -102,9 +102,20 @@ impl Clients {
         self.known.get(&client)?.terms
     }
 
-    /// From now on these are its terms.
+    /// Its terms are being asked for: until then those that are known hold for others that come.
+    pub(super) fn ask(&mut self, client: Client, now: Instant) {
+        if let Some(stated) = self.known.get_mut(&client).and_then(|record| record.terms.as_mut()) {
+            stated.at = now;
+        }
+    }
+
+    /// From now on these are its terms. What was used up of another rate says nothing of a new one.
     pub(super) fn agree(&mut self, client: Client, stated: Stated) {
         if let Some(record) = self.record(client, stated.at) {
+            let before = record.terms.filter(|before| before.address == stated.address);
+            if before.is_some_and(|before| before.terms.rate != stated.terms.rate) {
+                record.until = stated.at;
+            }
             record.terms = Some(stated);
         }
     }

@@ -232,3 +232,28 @@ fn each_address_of_a_network_has_terms_of_its_own() {
     let second = come(&guests, &other, Terms::default(), now).unwrap();
     assert_eq!(second.withheld(), Extensions::NONE);
 }
+
+/// Who is sent away learns of a change of the table within a second, too, and costs one question a second.
+#[test]
+fn the_terms_of_who_is_sent_away_grow_old() {
+    let start = Instant::now();
+    let at = |tenths: u64| start + Duration::from_millis(100 * tenths);
+    for (before, after, more) in [
+        (terms(Some(1), None), terms(Some(4), None), 4),
+        (terms(None, Some(1)), terms(None, Some(4)), 3),
+    ] {
+        let (guests, peer) = (guests(|_| ()), trusted());
+        let _first = come(&guests, &peer, before, at(0)).unwrap();
+        assert!(come(&guests, &peer, after, at(9)).is_err(), "what was said holds for a second");
+        // Nobody answers; and one question is enough.
+        let mut doubted = guests.seat(&peer, at(10)).unwrap();
+        assert!(doubted.stranger(&peer, at(10)).is_some() && guests.seat(&peer, at(10)).is_err());
+        assert!(doubted.unanswered(at(11)).is_err());
+        drop(doubted);
+        assert!(guests.seat(&peer, at(19)).is_err());
+        assert!(come(&guests, &peer, before, at(20)).is_err(), "nothing has changed");
+        let seats: Vec<_> =
+            (30..40).filter_map(|tenth| come(&guests, &peer, after, at(tenth)).ok()).collect();
+        assert_eq!(seats.len(), more);
+    }
+}
