@@ -226,7 +226,11 @@ impl Options {
         for category in text.split(',') {
             let number = category.split(['.', '-']).next().unwrap_or_default();
             match number {
-                "0" if !category.contains('-') => self.identity = true,
+                "" | "0" => {
+                    // `-d` alone is `-d0-99.1`.
+                    self.identity = true;
+                    self.rules_shown |= category.is_empty() || category.contains('-');
+                }
                 "8" => self.lookups = lookups_wanted(category).unwrap_or(self.lookups),
                 "21" | "27" | "60" => self.rules_shown = true,
                 _ => self.warn(&format!("-d{category}: nothing more is shown")),

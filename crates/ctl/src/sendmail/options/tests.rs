@@ -300,7 +300,7 @@ fn what_is_not_done_is_said() {
         "-oMamonday",
         "-C/etc/x.cf",
         "-C",
-        "-d",
+        "-d17",
         "-d8.11",
         "-d8 x",
         "-O requiretls",
@@ -310,6 +310,10 @@ fn what_is_not_done_is_said() {
     assert!(sendmail("-bv -d21.12,27.1 user").rules_shown);
     assert!(!sendmail("-bv -d21.12 user").verbose);
     assert!(sendmail("-d0.1,60.5 -bv user").identity);
+    for line in ["-d -bv user", "-d0-99.1 -bv user"] {
+        let options = sendmail(line);
+        assert!(options.identity && options.rules_shown && options.warnings.is_empty(), "{line}");
+    }
     assert!(sendmail("-n -Lx -pSMTP:x user").warnings.is_empty());
     assert!(sendmail("-oi -odi -oem -t").warnings.is_empty());
     for line in ["-d8.11 -bv user", "-d0.1,8 -bt", "-v -q -d8.11", "-odi -d8.11 user"] {
